@@ -1,0 +1,225 @@
+"""What a run's events add up to: the state of a run and its steps, and which transitions are legal.
+
+The rules about state live here, in `projector.py` and in the engine's scheduler, and nowhere else. A state is small: statuses,
+counts, times, cost and references to outputs; contents are read when somebody looks. What depends on the clock or on who
+is alive (`interrupted`, `ready`, `waiting` of a run) is derived by the functions at the end, never folded.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import msgspec
+
+
+class RunStatus(IntEnum):
+    """Statuses of a run; INTERRUPTED and WAITING are shown, never folded."""
+
+    PENDING = 0
+    RUNNING = 1
+    PAUSED = 2
+    WAITING = 3
+    COMPLETED = 4
+    FAILED = 5
+    CANCELLED = 6
+    INTERRUPTED = 7
+
+    @property
+    def word(self) -> str:
+        """The status as it is written everywhere outside memory."""
+        return self.name.lower()
+
+    @property
+    def ended(self) -> bool:
+        """Whether no event can follow but a fork's."""
+        return RunStatus.COMPLETED <= self <= RunStatus.CANCELLED
+
+
+class StepStatus(IntEnum):
+    """Statuses of a step; READY is shown, never folded. WAITING: a retry is due later, or its run is."""
+
+    PENDING = 0
+    READY = 1
+    RUNNING = 2
+    WAITING = 3
+    COMPLETED = 4
+    FAILED = 5
+    SKIPPED = 6
+    CANCELLED = 7
+    TIMED_OUT = 8
+    IN_DOUBT = 9
+
+    @property
+    def word(self) -> str:
+        """The status as it is written everywhere outside memory."""
+        return self.name.lower()
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing will happen to the step any more, unless it is reset."""
+        return StepStatus.COMPLETED <= self <= StepStatus.TIMED_OUT
+
+
+_P, _R, _W, _C, _F, _S, _X, _T, _D = (
+    StepStatus.PENDING,
+    StepStatus.RUNNING,
+    StepStatus.WAITING,
+    StepStatus.COMPLETED,
+    StepStatus.FAILED,
+    StepStatus.SKIPPED,
+    StepStatus.CANCELLED,
+    StepStatus.TIMED_OUT,
+    StepStatus.IN_DOUBT,
+)
+
+STEP_TRANSITIONS: dict[str, frozenset[tuple[StepStatus, StepStatus]]] = {
+    "step.started": frozenset({(_P, _R), (_W, _R)}),
+    "step.completed": frozenset({(_R, _C)}),
+    "step.failed": frozenset({(_R, _F), (_R, _T)}),
+    "step.retry_scheduled": frozenset({(_F, _W), (_T, _W)}),
+    "step.skipped": frozenset({(_P, _S)}),
+    "step.cancelled": frozenset({(_P, _X), (_R, _X), (_W, _X), (_D, _X)}),
+    "step.reset": frozenset({(s, _P) for s in StepStatus}),
+    "step.reused": frozenset({(_P, _C)}),
+    "effect.in_doubt": frozenset({(_R, _D), (_D, _D)}),
+    "effect.resolved": frozenset({(_D, _R), (_D, _D)}),
+}
+"""Which event may take a step from where to where: what the scheduler may decide; the projector folds whatever is recorded."""
+
+
+class Try(msgspec.Struct, array_like=True, gc=False):
+    """One attempt that ended without success: when, how, and one sentence why (cut at 200 characters)."""
+
+    attempt: int
+    started_at: float
+    ended_at: float
+    status: StepStatus
+    reason: str
+
+
+class StepState(msgspec.Struct, array_like=True):
+    """One step. Times are unix seconds, None while not reached; `output` is a version of this run's lineage.
+
+    `started_at` is the latest attempt's, `first_started_at` the first's; `due` is set while a retry waits. `cost` adds what is
+    known and `unpriced` counts model calls whose price is not. `tries` holds the attempts before the latest.
+    """
+
+    kind: str = "f"
+    status: StepStatus = StepStatus.PENDING
+    attempt: int = 0
+    first_started_at: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    due: float | None = None
+    output: int | None = None
+    output_size: int = 0
+    reason: str | None = None
+    failure_kind: str | None = None
+    retryable: bool = True
+    retry_after: float | None = None
+    cost: float = 0.0
+    unpriced: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    calls: int = 0
+    effects: int = 0
+    simulated: bool = False
+    reused: bool = False
+    first_attempt: int = 1
+    tries: list[Try] = []
+
+
+class OpenEffect(msgspec.Struct, array_like=True, gc=False):
+    """An effect requested and not yet settled. `safety` is the word of `Safety`; `in_doubt` once decided so."""
+
+    step: str
+    attempt: int
+    kind: str
+    name: str
+    safety: str
+    requested_at: float
+    in_doubt: bool = False
+
+
+class ArtifactRef(msgspec.Struct, array_like=True, gc=False):
+    """An artifact: its content is the blob `blob` of `size` bytes."""
+
+    name: str
+    media_type: str
+    blob: str
+    size: int
+    step: str
+    version: int
+
+
+class RunState(msgspec.Struct, array_like=True):
+    """A run as its events up to `version` make it. Free of the run's own id, so that forks share their ancestors' snapshots.
+
+    `steps` keeps definition order. `counts` has one entry a `StepStatus`. `inbox` is the cursor: the last signal recorded.
+    `open` are effects in flight or in doubt, by the version of their request.
+    """
+
+    version: int = 0
+    status: RunStatus = RunStatus.PENDING
+    pipeline: str = ""
+    description: str = ""
+    definition: str = ""
+    target: str | None = None
+    cwd: str | None = None
+    seed: int = 0
+    created_at: float = 0.0
+    attached_at: float | None = None
+    ended_at: float | None = None
+    last_at: float = 0.0
+    reason: str | None = None
+    inbox: int = 0
+    pausing: bool = False
+    cancelling: bool = False
+    cost: float = 0.0
+    unpriced: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    calls: int = 0
+    effects: int = 0
+    logs: int = 0
+    failures: int = 0
+    simulated: bool = False
+    attaches: int = 0
+    unknown: int = 0
+    parent: str | None = None
+    parent_version: int | None = None
+    steps: dict[str, StepState] = {}
+    counts: list[int] = msgspec.field(default_factory=lambda: [0] * len(StepStatus))
+    open: dict[int, OpenEffect] = {}
+    artifacts: list[ArtifactRef] = []
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all model calls, both ways."""
+        return self.prompt_tokens + self.completion_tokens
+
+    @property
+    def settled(self) -> int:
+        """How many steps nothing more will happen to."""
+        return sum(self.counts[StepStatus.COMPLETED : StepStatus.IN_DOUBT])
+
+
+def shown_status(state: RunState, alive: bool) -> RunStatus:
+    """The status to show, given whether a driver holds the run's lease now."""
+    if state.status.ended:
+        return state.status
+    if not alive:
+        if state.status is RunStatus.PAUSED and not state.counts[StepStatus.RUNNING]:
+            return RunStatus.PAUSED
+        if waits_for_person(state):
+            return RunStatus.WAITING
+        if state.status is RunStatus.PENDING:
+            return RunStatus.PENDING
+        return RunStatus.INTERRUPTED
+    return state.status
+
+
+def waits_for_person(state: RunState) -> bool:
+    """Whether nothing more can happen until somebody resolves an effect in doubt."""
+    counts = state.counts
+    return bool(counts[StepStatus.IN_DOUBT]) and not (counts[StepStatus.RUNNING] or counts[StepStatus.WAITING])
