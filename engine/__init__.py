@@ -1,0 +1,1 @@
+"""Define pipelines and run them: the public names."""

@@ -1,0 +1,164 @@
+"""Everything that can be known to be wrong with a pipeline before it runs, found in one pass and told all at once.
+
+Stands apart from `pipeline.py` because it is a list of rules, one function each, and grows with every feature.
+"""
+
+from __future__ import annotations
+
+import graphlib
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from engine.definition import MAX_STEPS, NAME, DependencyType, ExecutionMode
+from engine.errors import Problem
+from engine.policies import problems_of
+from engine.steps import PipelineStep, encodable, free_parameters, schema_of, suggestion
+
+NO_MODEL = (
+    'has a goal but no model is configured; give --model NAME or model=..., set TAGENT_MODEL, write model = "..." in tagent.toml, '
+    "or use --offline for the simulated offline model"
+)
+
+
+def problems(
+    name: str,
+    steps: Sequence[PipelineStep],
+    params: Mapping[str, Any],
+    shared: Mapping[str, Any],
+    *,
+    given: list[str] | None,
+    model: str | None,
+) -> list[Problem]:
+    """All problems of a pipeline's parts, in definition order; see `Pipeline.problems`."""
+    found: list[Problem] = []
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        found.append(Problem("name", f"{name!r} is not a name; use a letter, then letters, digits, '_' or '-'"))
+    if not steps:
+        found.append(Problem("steps", "the pipeline has no steps; add one with .step(...)"))
+    if len(steps) > MAX_STEPS:
+        found.append(Problem("steps", f"{len(steps)} steps are more than {MAX_STEPS}; split the pipeline"))
+    for title, held in (("params", params), ("shared", shared)):
+        for key, value in held.items():
+            if why := encodable(value):
+                found.append(Problem(f"{title}.{key}", why))
+    known = {step.name: step for step in steps if isinstance(step.name, str)}
+    names = None if given is None else [*params, *given]
+    seen: set[str] = set()
+    for step in steps:
+        found += _of_step(step, known, seen, names, model)
+        seen.add(step.name)
+    finals = [step.name for step in steps if step.final]
+    if len(finals) > 1:
+        found.append(Problem("steps", f"{' and '.join(finals)} are all final; mark one"))
+    return found + _cycle(known)
+
+
+def _of_step(
+    step: PipelineStep, known: dict[str, PipelineStep], seen: set[str], given: list[str] | None, model: str | None
+) -> Iterator[Problem]:
+    where = f"steps.{step.name}"
+    if not isinstance(step.name, str) or not NAME.fullmatch(step.name):
+        yield Problem("steps", f"{step.name!r} is not a step name; use a letter, then letters, digits, '_' or '-'")
+    elif step.name in seen:
+        yield Problem(where, "is defined twice; rename one")
+    yield from _body(step, where, known, given, model)
+    yield from _dependencies(step, where, known)
+    yield from _options(step, where)
+
+
+def _body(
+    step: PipelineStep, where: str, known: dict[str, PipelineStep], given: list[str] | None, model: str | None
+) -> Iterator[Problem]:
+    if step.run is None and step.goal is None:
+        yield Problem(where, "has neither a goal nor a function; give goal=... or run=...")
+    elif step.run is not None and step.goal is not None:
+        yield Problem(where, "has both a goal and a function; keep one")
+    elif step.goal is not None:
+        if not isinstance(step.goal, str) or not step.goal.strip():
+            yield Problem(f"{where}.goal", "is empty; say what the model should achieve")
+        elif "${{" in step.goal:
+            yield Problem(f"{where}.goal", "uses ${{ ... }}, which goals do not know; pass the value through a step's output")
+        if model is None and step.model is None:
+            yield Problem(where, NO_MODEL)
+    elif not callable(step.run):
+        yield Problem(f"{where}.run", f"is {step.run!r}, which cannot be called; give a function")
+    else:
+        yield from _parameters(step, where, known, given)
+
+
+def _parameters(step: PipelineStep, where: str, known: dict[str, PipelineStep], given: list[str] | None) -> Iterator[Problem]:
+    assert step.run is not None
+    try:
+        signature = inspect.signature(step.run)
+        free = free_parameters(step.run)
+    except (ValueError, TypeError):
+        yield Problem(f"{where}.run", "has no signature to read its parameters from; wrap it in a function")
+        return
+    for parameter in signature.parameters.values():
+        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY and parameter.default is inspect.Parameter.empty:
+            yield Problem(f"{where}.run", f"takes {parameter.name!r} by position only; steps pass values by name")
+    needs = {dep.step for dep in step.dependencies}
+    if given is None:
+        return
+    for parameter in free:
+        if parameter.name in needs or parameter.name in given or parameter.default is not inspect.Parameter.empty:
+            continue
+        if parameter.name in known:
+            hint = f"; add depends_on=[{parameter.name!r}]"
+        else:
+            hint = suggestion(parameter.name, [*sorted(needs), *given]) or f"; give it with -p {parameter.name}=..."
+        yield Problem(f"{where}.run", f"parameter {parameter.name!r} is neither a dependency nor a param{hint}")
+
+
+def _dependencies(step: PipelineStep, where: str, known: dict[str, PipelineStep]) -> Iterator[Problem]:
+    types = [kind.value for kind in DependencyType]
+    seen = set()
+    for dep in step.dependencies:
+        if dep.step == step.name:
+            yield Problem(f"{where}.depends_on", "names the step itself; remove it")
+        elif dep.step not in known:
+            yield Problem(f"{where}.depends_on", f"there is no step {dep.step!r}{suggestion(dep.step, list(known))}")
+        elif dep.step in seen:
+            yield Problem(f"{where}.depends_on", f"names {dep.step!r} twice; remove one")
+        seen.add(dep.step)
+        if dep.type not in types:
+            yield Problem(f"{where}.depends_on", f"{dep.type!r} is not a dependency type; use {', '.join(types)}")
+
+
+def _options(step: PipelineStep, where: str) -> Iterator[Problem]:
+    modes = [mode.value for mode in ExecutionMode]
+    if not isinstance(step.execution_mode, ExecutionMode) and step.execution_mode not in modes:
+        near = suggestion(str(step.execution_mode), modes)
+        yield Problem(f"{where}.execution_mode", f"is {step.execution_mode!r}; use {' or '.join(modes)}{near}")
+    if step.timeout is not None and not (_number(step.timeout) and 0 < step.timeout < 1e9):
+        yield Problem(f"{where}.timeout", f"is {step.timeout!r}; give seconds greater than 0")
+    if step.max_retries is not None and not (isinstance(step.max_retries, int) and not isinstance(step.max_retries, bool)):
+        yield Problem(f"{where}.max_retries", f"is {step.max_retries!r}; give a whole number")
+    else:
+        for message in problems_of(step.policy()):
+            yield Problem(f"{where}.retry", message)
+    for constraint in step.constraints:
+        if not isinstance(constraint, str):
+            yield Problem(f"{where}.constraints", f"{constraint!r} is not text")
+    if step.output_schema is not None:
+        try:
+            schema_of(step.output_schema)
+        except Exception as error:  # a schema comes from the user's own classes, which may raise anything
+            yield Problem(f"{where}.output_schema", f"cannot be read as a schema ({error}); give a pydantic model or a JSON Schema")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _cycle(known: dict[str, PipelineStep]) -> list[Problem]:
+    graph = {
+        name: {dep.step for dep in step.dependencies if dep.step in known and dep.step != name} for name, step in known.items()
+    }
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        chain = " -> ".join(reversed(error.args[1]))
+        return [Problem("steps", f"these wait for each other: {chain}; remove one of the dependencies")]
+    return []

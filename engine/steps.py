@@ -1,0 +1,124 @@
+"""A step as the user writes it: options and a Python function, and what can be read off that function.
+
+Stands apart from `pipeline.py` so that the checks can look at steps without knowing pipelines.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from engine.definition import Dep, ExecutionMode, StepDefinition
+from engine.policies import RetryPolicy
+from store import values
+from store.errors import ValueEncodingError
+
+
+class PipelineStep:
+    """A step of a pipeline: a goal for a model, or a Python function (`run`), and its options.
+
+    `timeout` is in seconds for one attempt; `max_retries` N means N + 1 attempts; `output_schema` is a pydantic model (or
+    anything with fields) or a JSON Schema. `irreversible=True` marks a body that must never run twice unasked.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        goal: str | None = None,
+        *,
+        run: Callable[..., Any] | None = None,
+        depends_on: Iterable[str | Dep] | str = (),
+        execution_mode: ExecutionMode | str = ExecutionMode.SERIAL,
+        constraints: Iterable[str] = (),
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        retry: RetryPolicy | None = None,
+        output_schema: Any = None,
+        model: str | None = None,
+        irreversible: bool = False,
+        final: bool = False,
+    ) -> None:
+        self.name, self.goal, self.run = name, goal, run
+        self.depends_on = [depends_on] if isinstance(depends_on, str) else list(depends_on)
+        self.execution_mode = execution_mode
+        self.constraints = list(constraints)
+        self.timeout, self.max_retries, self.retry = timeout, max_retries, retry
+        self.output_schema, self.model = output_schema, model
+        self.irreversible, self.final = irreversible, final
+
+    @property
+    def dependencies(self) -> list[Dep]:
+        """`depends_on` with bare names made dependencies."""
+        return [dep if isinstance(dep, Dep) else Dep(str(dep)) for dep in self.depends_on]
+
+    def policy(self) -> RetryPolicy:
+        """The retry policy: `retry`, with `max_retries` over it if given."""
+        policy = self.retry or RetryPolicy()
+        return policy if self.max_retries is None else msgspec.structs.replace(policy, max_retries=self.max_retries)
+
+    def define(self) -> StepDefinition:
+        """The step as plain values; to be asked only of a step that was checked."""
+        return StepDefinition(
+            name=self.name,
+            goal=self.goal,
+            run=None if self.run is None else reference(self.run),
+            source=None if self.run is None else source_hash(self.run),
+            depends_on=tuple(self.dependencies),
+            execution_mode=ExecutionMode(self.execution_mode),
+            constraints=tuple(self.constraints),
+            timeout=None if self.timeout is None else float(self.timeout),
+            retry=self.policy(),
+            output_schema=None if self.output_schema is None else schema_of(self.output_schema),
+            model=self.model,
+            irreversible=self.irreversible,
+            final=self.final,
+        )
+
+
+def reference(function: Callable[..., Any]) -> str:
+    """`module:qualname` of a function, which may not be importable (a lambda, a local one): then only its own process can run it."""
+    target = inspect.unwrap(function)
+    name = getattr(target, "__qualname__", None) or type(target).__qualname__
+    return f"{getattr(target, '__module__', None) or type(target).__module__}:{name}"
+
+
+def source_hash(function: Callable[..., Any]) -> str | None:
+    """Hash of a function's text, None where there is none to read."""
+    try:
+        text = inspect.getsource(inspect.unwrap(function))
+    except (OSError, TypeError):
+        return None
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def schema_of(output_schema: Any) -> dict[str, Any]:
+    """The JSON Schema of a model class or the schema itself; raises TypeError for anything else."""
+    from engine.models import schema_of as convert
+
+    return convert(output_schema)
+
+
+def encodable(value: Any) -> str | None:
+    """Why a value cannot be kept, None when it can."""
+    try:
+        values.encode(value)
+    except ValueEncodingError as error:
+        return str(error)
+    return None
+
+
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """`; did you mean 'x'?` for the nearest known word, else nothing."""
+    near = difflib.get_close_matches(word, known, 1, 0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def free_parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters a body asks for by name, without `ctx`, `*args` and `**kwargs`."""
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [p for p in inspect.signature(function).parameters.values() if p.kind in kinds and p.name != "ctx"]
