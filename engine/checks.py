@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import graphlib
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.definition import MAX_STEPS, NAME, DependencyType, ExecutionMode
@@ -84,14 +84,15 @@ def _body(
     elif not callable(step.run):
         yield Problem(f"{where}.run", f"is {step.run!r}, which cannot be called; give a function")
     else:
-        yield from _parameters(step, where, known, given)
+        yield from _parameters(step.run, step, where, known, given)
 
 
-def _parameters(step: PipelineStep, where: str, known: dict[str, PipelineStep], given: list[str] | None) -> Iterator[Problem]:
-    assert step.run is not None
+def _parameters(
+    body: Callable[..., Any], step: PipelineStep, where: str, known: dict[str, PipelineStep], given: list[str] | None
+) -> Iterator[Problem]:
     try:
-        signature = inspect.signature(step.run)
-        free = free_parameters(step.run)
+        signature = inspect.signature(body)
+        free = free_parameters(body)
     except (ValueError, TypeError):
         yield Problem(f"{where}.run", "has no signature to read its parameters from; wrap it in a function")
         return

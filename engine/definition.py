@@ -21,8 +21,8 @@ MAX_STEPS = 100_000
 class ExecutionMode(Enum):
     """How a step runs beside others.
 
-    SERIAL: one after another, in definition order among the ready ones; the chain waits while one of them runs, waits for a retry or
-    is in doubt. CONCURRENT: together, up to the run's limit. Neither waits for the other kind.
+    SERIAL: one after another, in definition order among the ready ones; the chain waits while one of them runs, waits for a
+    retry or is in doubt. CONCURRENT: together, up to the run's limit. Neither waits for the other kind.
     """
 
     SERIAL = "serial"

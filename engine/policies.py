@@ -17,7 +17,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     """How often and how far apart a step is tried again.
 
     `max_retries` N means N + 1 attempts. The wait before retry k (from 1) is `delay` times `factor`^(k-1) (exponential), times k
-    (linear) or `delay` (fixed), at most `max_delay`, all in seconds; `jitter` is the share of it that is spread at random, reproducibly.
+    (linear) or `delay` (fixed), at most `max_delay`, all in seconds; `jitter` is the share of it spread at random, reproducibly.
     A failure that says when to come back (Retry-After) is not asked earlier.
     """
 

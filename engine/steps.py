@@ -81,7 +81,7 @@ class PipelineStep:
 
 
 def reference(function: Callable[..., Any]) -> str:
-    """`module:qualname` of a function, which may not be importable (a lambda, a local one): then only its own process can run it."""
+    """`module:qualname` of a function; a lambda or a local one cannot be found by it: then only its own process can run it."""
     target = inspect.unwrap(function)
     name = getattr(target, "__qualname__", None) or type(target).__qualname__
     return f"{getattr(target, '__module__', None) or type(target).__module__}:{name}"
