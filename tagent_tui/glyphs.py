@@ -51,6 +51,10 @@ class Glyphs:
     active: str
     half: str
     vertical: str
+    dotted: str
+    small: str
+    medium: str
+    large: str
     branch: str
     last: str
     eighths: str
@@ -101,6 +105,10 @@ UNICODE = Glyphs(
     active="━",
     half="╸",
     vertical="│",
+    dotted="┄",
+    small="·",
+    medium="•",
+    large="■",
     branch="├",
     last="└",
     eighths="▏▎▍▌▋▊▉█",
@@ -142,6 +150,10 @@ ASCII = Glyphs(
     active="=",
     half="-",
     vertical="|",
+    dotted=".",
+    small=".",
+    medium="o",
+    large="#",
     branch="|",
     last="`",
     eighths="  ==####",
