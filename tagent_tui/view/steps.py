@@ -1,0 +1,203 @@
+"""The step tree: one row a step, and below an unfolded step one row for each thing it did to the world.
+
+Apart from the tree widget, which asks for the rows on screen only: a row is made from a look at the run (`Scene`) in constant
+time, so a run of 10,000 steps costs what fits on the screen.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from store.state import OpenEffect, RunStatus, StepState, StepStatus
+from tagent_tui.numbers import UNKNOWN, duration, plural, span, step_cost
+from tagent_tui.rows import Ink, Row, Seg, Tint, rpad
+from tagent_tui.text import one_line
+from tagent_tui.view.clock import time_of_day
+from tagent_tui.view.effects import EffectLine, effect_name
+from tagent_tui.view.outline import unmet
+from tagent_tui.view.scene import Scene, step_mark, step_span
+
+NAME_CAP = 200
+NOTE_CAP = 300
+_QUIET = frozenset({StepStatus.PENDING, StepStatus.READY, StepStatus.SKIPPED, StepStatus.CANCELLED, StepStatus.WAITING})
+_GAVE_UP = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT})
+_NAMES_SHOWN = 3
+
+
+def step_row(scene: Scene, name: str, width: int, *, unfolded: bool = False) -> Row:
+    """The row of one step, for a pane with `width` cells inside its margins."""
+    step = scene.state.steps.get(name)
+    if step is None:
+        return Row((Seg("    " + one_line(name, NAME_CAP).text, Ink.MUTED),))
+    mark = scene.step_mark(name, step)
+    fold = " " if not step.effects else scene.glyphs.open if unfolded else scene.glyphs.shut
+    left = [Seg(fold + " ", Ink.MUTED), mark.seg(), Seg(" ")]
+    named = len(left)
+    left += one_line(name, NAME_CAP, scene.glyphs).segs(Ink.MUTED if step.status in _QUIET else Ink.TEXT)
+    strong = tuple(range(named, len(left)))
+    change = scene.changed.get(name)
+    if change is not None:
+        left += [Seg("  "), *became(change, scene)]
+    said = note(scene, name, step)
+    if said:
+        left += [Seg("  "), *said]
+    return Row(left, _figures(scene, name, step, width), Tint.CHANGED if change is not None else None, strong)
+
+
+def became(change: tuple[StepStatus, StepStatus], scene: Scene) -> list[Seg]:
+    """`● → ✗`: what the event did to a status."""
+    before, after = (step_mark(status, scene.glyphs) for status in change)
+    return [Seg(f"{before.glyph} {scene.glyphs.became} ", Ink.MUTED), after.seg()]
+
+
+def _figures(scene: Scene, name: str, step: StepState, width: int) -> list[Seg]:
+    """Tries, time and cost, right-aligned in fixed columns; a narrow pane keeps the time."""
+    if width < 22:
+        return []
+    spent = step_span(scene, step)
+    segs = [Seg(rpad(duration(spent[1] - spent[0]) if spent else "", 8))]
+    if width >= 34:
+        segs.insert(0, Seg(rpad(tries(scene, name, step), 6), Ink.MUTED))
+    if width >= 44:
+        segs.append(Seg(rpad(_cost(step), 8), Ink.MUTED))
+    return segs
+
+
+def tries(scene: Scene, name: str, step: StepState) -> str:
+    """`2/4`: said once a step was tried again, waits for that, or failed."""
+    made = step.attempt - step.first_attempt + 1
+    if made <= 1 and step.status not in _GAVE_UP and step.status is not StepStatus.WAITING:
+        return ""
+    allowed = scene.outline.step(name).tries
+    return str(max(made, 0)) if allowed is None else f"{max(made, 0)}/{max(allowed, made)}"
+
+
+def _cost(step: StepState) -> str:
+    if step.first_started_at is None and not step.reused:
+        return ""
+    return step_cost(step.cost) if step.cost else UNKNOWN
+
+
+def note(scene: Scene, name: str, step: StepState) -> list[Seg]:
+    """What a step waits for, does, or ended with, in a few words; the reason comes first, so that it survives a narrow pane."""
+    match step.status:
+        case StepStatus.PENDING | StepStatus.READY:
+            return [Seg(_pending(scene, name), Ink.MUTED)]
+        case StepStatus.RUNNING:
+            return _running(scene, name, step)
+        case StepStatus.WAITING:
+            return [Seg(_waiting(scene, step), Ink.MUTED)]
+        case StepStatus.COMPLETED:
+            said = "reused" if step.reused else "simulated" if step.simulated else ""
+            return [Seg(said, Ink.MUTED)] if said else []
+        case StepStatus.FAILED | StepStatus.TIMED_OUT:
+            return _failed(scene, name, step)
+        case StepStatus.SKIPPED:
+            return _reason("skipped", step, Ink.MUTED, scene)
+        case StepStatus.CANCELLED:
+            return _reason("cancelled", step, Ink.MUTED, scene)
+        case StepStatus.IN_DOUBT:
+            return _reason("in doubt", step, Ink.WARNING, scene)
+        case _:
+            assert_never(step.status)
+
+
+def _pending(scene: Scene, name: str) -> str:
+    missing = unmet(scene.state, scene.outline.step(name).needs, _NAMES_SHOWN + 1)
+    if missing:
+        return f"needs {names(missing, scene)}"
+    start = scene.starts.get(name)
+    if scene.replay:
+        return f"starts at event {start:,}" if start is not None else ""
+    return "" if scene.status.ended else "ready"
+
+
+def names(found: list[str], scene: Scene) -> str:
+    """`a, b, c` with an ellipsis where there are more."""
+    more = [scene.glyphs.ellipsis] if len(found) > _NAMES_SHOWN else []
+    return ", ".join([*(one_line(name, 60, scene.glyphs).text for name in found[:_NAMES_SHOWN]), *more])
+
+
+def _running(scene: Scene, name: str, step: StepState) -> list[Seg]:
+    said = scene.lives.get(name)
+    if scene.status is RunStatus.INTERRUPTED:
+        return [Seg("was under way", Ink.WARNING)]
+    effect = scene.flight.get(name)
+    words = one_line(said, NOTE_CAP, scene.glyphs).segs(Ink.MUTED) if said else _under_way(effect, scene)
+    if not step.simulated:
+        return words
+    return [*words, Seg(f" {scene.glyphs.sep} simulated" if words else "simulated", Ink.MUTED)]
+
+
+def _under_way(effect: OpenEffect | None, scene: Scene) -> list[Seg]:
+    if effect is None:
+        return []
+    return one_line(effect_name(effect.kind, effect.name), NOTE_CAP, scene.glyphs).segs(Ink.MUTED)
+
+
+def _waiting(scene: Scene, step: StepState) -> str:
+    reason = one_line(step.reason or "", NOTE_CAP, scene.glyphs).text
+    if step.due is None:
+        return reason
+    left = step.due - scene.now
+    if scene.status in (RunStatus.INTERRUPTED, RunStatus.PAUSED):
+        when = f"retry due {time_of_day(step.due)}"
+    else:
+        when = f"retry in {span(left)}" if left > 0 else "retry due"
+    return f"{when} {scene.glyphs.sep} {reason}" if reason else when
+
+
+def _failed(scene: Scene, name: str, step: StepState) -> list[Seg]:
+    reason = one_line(step.reason or "failed", NOTE_CAP, scene.glyphs).segs(Ink.ERROR)
+    made = step.attempt - step.first_attempt + 1
+    allowed = scene.outline.step(name).tries
+    gave_up = made > 1 and allowed is not None and made >= allowed
+    return [*reason, Seg(", gave up", Ink.ERROR)] if gave_up else reason
+
+
+def _reason(word: str, step: StepState, ink: Ink, scene: Scene) -> list[Seg]:
+    if not step.reason:
+        return [Seg(word, ink)]
+    return [Seg(f"{word}: ", ink), *one_line(step.reason, NOTE_CAP, scene.glyphs).segs(ink)]
+
+
+def effect_row(scene: Scene, line: EffectLine, width: int, *, depth: int = 1) -> Row:
+    """The row of one effect below its step."""
+    mark = step_mark(line.status, scene.glyphs)
+    said = one_line(effect_name(line.kind, line.name), NAME_CAP, scene.glyphs)
+    left = [Seg("  " * (depth + 1), Ink.MUTED), mark.seg(), Seg(" "), *said.segs()]
+    strong = tuple(range(3, len(left)))
+    words = effect_note(line, scene)
+    if words:
+        left += [Seg("  "), *words]
+    return Row(left, _effect_figures(scene, line, width), None, strong)
+
+
+def effect_note(line: EffectLine, scene: Scene) -> list[Seg]:
+    """Why it failed, or what it used; `simulated` and `irreversible` are always said."""
+    words: list[Seg] = []
+    if line.reason:
+        words += one_line(line.reason, NOTE_CAP, scene.glyphs).segs(Ink.ERROR if line.failed else Ink.WARNING)
+    said = [f"try {line.attempt}"] if line.attempt > 1 else []
+    if line.usage is not None:
+        said.append(plural(line.usage.prompt_tokens + line.usage.completion_tokens, "tok", "tok"))
+    if line.simulated:
+        said.append("simulated")
+    if line.safety == "irreversible":
+        said.append("irreversible")
+    if line.source is not None:
+        said.append("reused")
+    if said:
+        words.append(Seg(("  " if words else "") + f" {scene.glyphs.sep} ".join(said), Ink.MUTED))
+    return words
+
+
+def _effect_figures(scene: Scene, line: EffectLine, width: int) -> list[Seg]:
+    if width < 22:
+        return []
+    end = line.ended_at if line.ended_at is not None else scene.now
+    segs = [Seg(rpad(duration(max(0.0, end - line.requested_at)), 8), Ink.MUTED)]
+    if width >= 44:
+        cost = line.usage.cost if line.usage is not None and not line.simulated else None
+        segs.append(Seg(rpad(step_cost(cost) if cost else UNKNOWN, 8), Ink.MUTED))
+    return segs

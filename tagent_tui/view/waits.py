@@ -1,0 +1,159 @@
+"""Why a run waits, or why it ended as it did: at most a few sentences, each about one step.
+
+Apart from the tree because the tree says what is; this says what has to happen before something else can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from store.state import RunState, RunStatus, StepState, StepStatus
+from tagent_tui.numbers import plural, size
+from tagent_tui.rows import Ink, Row, Seg
+from tagent_tui.text import first_line, one_line
+from tagent_tui.view.clock import time_of_day
+from tagent_tui.view.outline import Outline, unmet
+from tagent_tui.view.scene import Scene, step_mark
+
+LIMIT = 3
+AFTER_LIMIT = 999
+SCAN = 20_000
+
+
+def title(scene: Scene) -> str:
+    """What the block below the tree is about."""
+    if scene.status is RunStatus.FAILED:
+        return "why it failed"
+    if scene.status is RunStatus.COMPLETED:
+        return "what it made"
+    return "why it waits"
+
+
+def rows(scene: Scene, limit: int = LIMIT) -> list[Row]:
+    """The sentences, the most urgent first; none when nothing holds the run up."""
+    return list(islice(_sentences(scene), limit))
+
+
+def _sentences(scene: Scene) -> Iterator[Row]:
+    if scene.status is RunStatus.COMPLETED:
+        yield from _made(scene)
+        return
+    if scene.status is RunStatus.FAILED:
+        yield from _blamed(scene)
+        return
+    yield from _in_doubt(scene)
+    yield from _run_waits(scene)
+    if not scene.state.status.ended:
+        yield from _retries(scene)
+        yield from _held(scene)
+
+
+def _row(mark: Seg, name: str, words: list[Seg], scene: Scene) -> Row:
+    named = one_line(name, 60, scene.glyphs).segs() if name else []
+    return Row([mark, Seg(" "), *named, Seg("  " if named else ""), *words])
+
+
+def _made(scene: Scene) -> Iterator[Row]:
+    for artifact in scene.state.artifacts[::-1]:
+        words = [*first_line(artifact.name, 120, scene.glyphs).segs(), Seg(f"  {size(artifact.size)}", Ink.MUTED)]
+        words += [Seg("  by ", Ink.MUTED), *one_line(artifact.step, 60, scene.glyphs).segs(Ink.MUTED)] if artifact.step else []
+        yield Row([Seg(scene.glyphs.completed, Ink.SUCCESS), Seg(" "), *words])
+
+
+def _blamed(scene: Scene) -> Iterator[Row]:
+    state = scene.state
+    for name, step in _with(state, StepStatus.FAILED, StepStatus.TIMED_OUT):
+        mark = step_mark(step.status, scene.glyphs).seg()
+        skipped = _after(state, scene.outline, name)
+        yield _row(mark, name, first_line(step.reason or "failed", 300, scene.glyphs).segs(Ink.ERROR), scene)
+        if skipped:
+            yield Row([Seg("  "), Seg(f"{_steps(skipped)} {'does' if skipped == 1 else 'do'} not run because of it", Ink.MUTED)])
+    if state.reason and not (state.counts[StepStatus.FAILED] or state.counts[StepStatus.TIMED_OUT]):
+        yield Row([Seg(scene.glyphs.failed, Ink.ERROR), Seg(" "), *first_line(state.reason, 300, scene.glyphs).segs(Ink.ERROR)])
+
+
+def _in_doubt(scene: Scene) -> Iterator[Row]:
+    for effect in [effect for effect in scene.state.open.values() if effect.in_doubt]:
+        words = [*one_line(effect.name or effect.kind, 60, scene.glyphs).segs(Ink.WARNING)]
+        words.append(Seg(f" was asked for at {time_of_day(effect.requested_at)} and its outcome is not known", Ink.MUTED))
+        yield _row(Seg(scene.glyphs.in_doubt, Ink.WARNING), effect.step, words, scene)
+
+
+def _run_waits(scene: Scene) -> Iterator[Row]:
+    state = scene.state
+    key = Seg("R", Ink.STRONG, bold=True)
+    if scene.status is RunStatus.INTERRUPTED:
+        yield Row(
+            [
+                Seg(scene.glyphs.interrupted, Ink.WARNING),
+                Seg(" its driver is gone", Ink.WARNING),
+                Seg("  ", Ink.MUTED),
+                key,
+                Seg(" goes on; nothing recorded is done again", Ink.MUTED),
+            ]
+        )
+    elif scene.status is RunStatus.PAUSED:
+        yield Row(
+            [Seg(scene.glyphs.paused, Ink.MUTED), Seg(" it is paused", Ink.MUTED), Seg("  "), key, Seg(" goes on", Ink.MUTED)]
+        )
+    elif state.pausing and state.counts[StepStatus.RUNNING]:
+        running = _steps(state.counts[StepStatus.RUNNING])
+        yield Row([Seg(scene.glyphs.paused, Ink.MUTED), Seg(f" it pauses when {running} under way ended", Ink.MUTED)])
+
+
+def _retries(scene: Scene) -> Iterator[Row]:
+    for name, step in _with(scene.state, StepStatus.WAITING):
+        reason = first_line(step.reason or "", 200, scene.glyphs).segs(Ink.MUTED)
+        when = f"goes on by itself at {time_of_day(step.due)}"
+        joint = [Seg(f" {scene.glyphs.sep} ", Ink.MUTED)] if reason else []
+        yield _row(Seg(scene.glyphs.waiting, Ink.MUTED), name, [*reason, *joint, Seg(when, Ink.MUTED)], scene)
+
+
+def _held(scene: Scene) -> Iterator[Row]:
+    """Pending steps that only wait for one step, most followers first in definition order; then those that wait for a place."""
+    state = scene.state
+    for name, _ in _with(state, StepStatus.PENDING):
+        missing = unmet(state, scene.outline.step(name).needs, 3)
+        pending = Seg(scene.glyphs.pending, Ink.MUTED)
+        if not missing:
+            yield _row(Seg(scene.glyphs.ready, Ink.MUTED), name, [Seg("is ready and waits for its turn", Ink.MUTED)], scene)
+        elif all(_under_way(state, one) for one in missing):
+            followers = _after(state, scene.outline, name)
+            words = [Seg("held by ", Ink.MUTED)]
+            for index, one in enumerate(missing[:2]):
+                words += [Seg(", " if index else "", Ink.MUTED), *one_line(one, 60, scene.glyphs).segs()]
+            words.append(Seg(" and more" if len(missing) > 2 else "", Ink.MUTED))
+            if followers:
+                words.append(Seg(f"; {_steps(followers)} {'comes' if followers == 1 else 'come'} after it", Ink.MUTED))
+            yield _row(pending, name, words, scene)
+
+
+def _under_way(state: RunState, name: str) -> bool:
+    step = state.steps.get(name)
+    return step is not None and step.status in (StepStatus.RUNNING, StepStatus.WAITING, StepStatus.IN_DOUBT)
+
+
+def _with(state: RunState, *statuses: StepStatus) -> Iterator[tuple[str, StepState]]:
+    """The steps with one of these statuses; nothing is looked at when the counts say there is none."""
+    if not any(state.counts[status] for status in statuses):
+        return
+    for name, step in islice(state.steps.items(), SCAN):
+        if step.status in statuses:
+            yield name, step
+
+
+def _after(state: RunState, outline: Outline, name: str) -> int:
+    """How many steps come after this one, directly or not; counted up to `AFTER_LIMIT`."""
+    seen: set[str] = set()
+    stack = list(outline.after.get(name, ()))
+    while stack and len(seen) < AFTER_LIMIT:
+        one = stack.pop()
+        if one not in seen and one in state.steps:
+            seen.add(one)
+            stack += outline.after.get(one, ())
+    return len(seen)
+
+
+def _steps(count: int) -> str:
+    return f"{AFTER_LIMIT:,} or more steps" if count >= AFTER_LIMIT else plural(count, "step")
