@@ -1,1 +1,58 @@
 """Define pipelines and run them: the public names."""
+
+from engine.api import run_agent, run_goal, run_pipeline
+from engine.config import TAgentConfig
+from engine.context import StepContext
+from engine.definition import Dep, DependencyType, ExecutionMode
+from engine.engine import Engine
+from engine.errors import (
+    CommandRefusedError,
+    DefinitionChangedError,
+    DependencyError,
+    EffectFailedError,
+    EngineError,
+    PipelineDeadlockError,
+    PipelineValidationError,
+    StepExecutionError,
+    StepTimeoutError,
+    TargetError,
+)
+from engine.pipeline import Pipeline
+from engine.policies import RetryPolicy
+from engine.result import PipelineResult
+from engine.steps import PipelineStep
+from store.errors import RunConflictError, RunNotFoundError, StoreError
+from store.events import Safety
+from store.state import RunStatus, StepStatus
+
+__all__ = [
+    "CommandRefusedError",
+    "DefinitionChangedError",
+    "Dep",
+    "DependencyError",
+    "DependencyType",
+    "EffectFailedError",
+    "Engine",
+    "EngineError",
+    "ExecutionMode",
+    "Pipeline",
+    "PipelineDeadlockError",
+    "PipelineResult",
+    "PipelineStep",
+    "PipelineValidationError",
+    "RetryPolicy",
+    "RunConflictError",
+    "RunNotFoundError",
+    "RunStatus",
+    "Safety",
+    "StepContext",
+    "StepExecutionError",
+    "StepStatus",
+    "StepTimeoutError",
+    "StoreError",
+    "TAgentConfig",
+    "TargetError",
+    "run_agent",
+    "run_goal",
+    "run_pipeline",
+]

@@ -12,8 +12,9 @@ from typing import Any
 
 from engine.definition import MAX_STEPS, NAME, DependencyType, ExecutionMode
 from engine.errors import Problem
+from engine.models.schemas import schema_of
 from engine.policies import problems_of
-from engine.steps import PipelineStep, encodable, free_parameters, schema_of, suggestion
+from engine.steps import PipelineStep, encodable, free_parameters, suggestion
 
 NO_MODEL = (
     'has a goal but no model is configured; give --model NAME or model=..., set TAGENT_MODEL, write model = "..." in tagent.toml, '

@@ -73,10 +73,17 @@ class Plan:
 
 
 class Schedule:
-    """What is due, kept in step with the state: call `note` after each event is folded, then `decide` until it returns None."""
+    """What is due, kept in step with the state: call `note` after each event is folded, then `decide` until it returns None.
+
+    `may_start` is off where nobody is there to run what would be started (a command without a driver).
+    """
 
     def __init__(self, plan: Plan, state: RunState) -> None:
         self.plan = plan
+        self.doubts: deque[int] = deque()
+        self.resets: deque[str] = deque()
+        self.cancels: deque[str] | None = None
+        self.may_start = True
         self._rebuild(state)
 
     def _rebuild(self, state: RunState) -> None:
@@ -87,11 +94,9 @@ class Schedule:
         self.timers: list[tuple[float, int]] = []
         self.failed: deque[str] = deque()
         self.skips: deque[tuple[str, str]] = deque()
-        self.doubts: deque[int] = deque()
-        self.cancels: deque[str] | None = None
         self.stale = False
         for name, step in state.steps.items():
-            if name in self.plan.place:
+            if name in self.plan.place and all(need in state.steps for need in self.plan.needs[name]):
                 self._place(state, name, step)
 
     def _place(self, state: RunState, name: str, step: StepState) -> None:
@@ -122,6 +127,8 @@ class Schedule:
                 self.doubts.extend(r for r, effect in state.open.items() if effect.safety == "irreversible")
             elif kind is RunMigrated:
                 self.stale = True
+                changed = self.plan.descendants({name for name in recorded.event.changed if name in self.plan.place})
+                self.resets.extend(sorted(changed, key=self.plan.place.__getitem__))
             return
         if name not in self.plan.place:
             return
@@ -165,6 +172,10 @@ class Schedule:
         """The next decision that follows from the state at `now`, or None when nothing does."""
         if state.status.ended:
             return None
+        while self.resets:
+            name = self.resets.popleft()
+            if state.steps[name].status is not StepStatus.PENDING:
+                return StepReset("the definition changed"), name, state.steps[name].attempt
         if self.stale:
             self._rebuild(state)
         if self.doubts and (doubt := self._doubt(state)):
@@ -182,7 +193,7 @@ class Schedule:
             name, cause = self.skips.popleft()
             if state.steps[name].status is StepStatus.PENDING:
                 return StepSkipped(f"needs {cause}, which {_settled_how(state.steps[cause])}", cause), name, 0
-        if state.status is RunStatus.RUNNING:
+        if state.status is RunStatus.RUNNING and self.may_start:
             started = self._start(state, now)
             if started:
                 return started
@@ -275,15 +286,6 @@ def _settled_how(step: StepState) -> str:
         StepStatus.SKIPPED: "was skipped",
         StepStatus.CANCELLED: "was cancelled",
     }.get(step.status, "did not complete")
-
-
-def resets(plan: Plan, state: RunState, changed: set[str]) -> list[Decision]:
-    """The resets a migration leads to: changed steps that had begun, and everything after them that had."""
-    return [
-        (StepReset("the definition changed"), name, state.steps[name].attempt)
-        for name in sorted(plan.descendants(changed), key=plan.place.__getitem__)
-        if name in state.steps and state.steps[name].status is not StepStatus.PENDING
-    ]
 
 
 def legal(event: Event, before: StepStatus, after: StepStatus) -> bool:

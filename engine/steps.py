@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from engine.definition import Dep, ExecutionMode, StepDefinition
+from engine.models.schemas import schema_of
 from engine.policies import RetryPolicy
 from store import values
 from store.errors import ValueEncodingError
@@ -46,7 +47,7 @@ class PipelineStep:
         self.name, self.goal, self.run = name, goal, run
         self.depends_on = [depends_on] if isinstance(depends_on, str) else list(depends_on)
         self.execution_mode = execution_mode
-        self.constraints = list(constraints)
+        self.constraints: list[Any] = list(constraints)
         self.timeout, self.max_retries, self.retry = timeout, max_retries, retry
         self.output_schema, self.model = output_schema, model
         self.irreversible, self.final = irreversible, final
@@ -94,13 +95,6 @@ def source_hash(function: Callable[..., Any]) -> str | None:
     except (OSError, TypeError):
         return None
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def schema_of(output_schema: Any) -> dict[str, Any]:
-    """The JSON Schema of a model class or the schema itself; raises TypeError for anything else."""
-    from engine.models import schema_of as convert
-
-    return convert(output_schema)
 
 
 def encodable(value: Any) -> str | None:

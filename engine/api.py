@@ -1,0 +1,103 @@
+"""One call from a script: run a pipeline or a goal to its end and get the result.
+
+Stands apart from `Engine`, which is for long-lived use. The synchronous form works inside a running event loop too (a notebook):
+it then drives in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from engine.config import TAgentConfig
+from engine.engine import Engine
+from engine.errors import EngineError
+from engine.pipeline import Pipeline
+from engine.result import PipelineResult
+from engine.steps import suggestion
+
+
+def run_agent(
+    goal_or_pipeline: str | Pipeline,
+    config: TAgentConfig | None = None,
+    *,
+    params: Mapping[str, Any] | None = None,
+    db: str | Path | None = None,
+    **overrides: Any,
+) -> PipelineResult:
+    """Run a pipeline, or a goal as a pipeline of one goal step, to its end and return the result.
+
+    `db` is the store's file, `":memory:"` to keep nothing, or None for the user's store; `overrides` are settings by name (`model`,
+    `api_base`, `api_key`, `max_concurrent_steps`, ...) over `config`.
+    """
+    if isinstance(goal_or_pipeline, str):
+        return _wait(run_goal(goal_or_pipeline, config, params=params, db=db, **overrides))
+    return _wait(run_pipeline(goal_or_pipeline, config, params=params, db=db, **overrides))
+
+
+async def run_pipeline(
+    pipeline: Pipeline,
+    config: TAgentConfig | None = None,
+    *,
+    params: Mapping[str, Any] | None = None,
+    db: str | Path | None = None,
+    **overrides: Any,
+) -> PipelineResult:
+    """Run a pipeline to its end and return the result; see `run_agent`."""
+    async with Engine(db, _settings(config, overrides)) as engine:
+        return await engine.result(await engine.start(pipeline, params))
+
+
+async def run_goal(
+    goal: str,
+    config: TAgentConfig | None = None,
+    *,
+    params: Mapping[str, Any] | None = None,
+    db: str | Path | None = None,
+    output_schema: Any = None,
+    **overrides: Any,
+) -> PipelineResult:
+    """Run one goal as a pipeline of one step, `answer`, and return the result; see `run_agent`."""
+    pipeline = Pipeline("goal", goal[:200]).step("answer", goal, output_schema=output_schema)
+    return await run_pipeline(pipeline, config, params=params, db=db, **overrides)
+
+
+def _settings(config: TAgentConfig | None, overrides: Mapping[str, Any]) -> TAgentConfig:
+    known = list(TAgentConfig.model_fields)
+    unknown = [name for name in overrides if name not in known]
+    if unknown:
+        raise EngineError(f"There is no setting {unknown[0]!r}{suggestion(unknown[0], known)}; known are {', '.join(known)}.")
+    held = {name: getattr(config, name) for name in config.model_fields_set} if config is not None else {}
+    try:
+        return TAgentConfig(**{**held, **overrides})
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise EngineError(f"The setting {place!r} cannot be {first.get('input')!r}: {first['msg']}.") from None
+
+
+def _wait(work: Coroutine[Any, Any, PipelineResult]) -> PipelineResult:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    outcome: list[PipelineResult | BaseException] = []
+
+    def drive() -> None:
+        try:
+            outcome.append(asyncio.run(work))
+        except BaseException as error:  # carried over to the caller's thread
+            outcome.append(error)
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(drive,), name="tagent-run")
+    thread.start()
+    thread.join()
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]

@@ -1,0 +1,44 @@
+"""What differs between the definition a run was recorded with and the one it would go on with. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.definition import Definition
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """`sentences` say what differs; `steps` are those whose meaning changed, `sources` those whose function's text did."""
+
+    sentences: list[str] = []
+    steps: list[str] = []
+    added: list[str] = []
+    removed: list[str] = []
+    sources: list[str] = []
+
+
+def compare(recorded: Definition, present: Definition) -> Changes:
+    """The changes from one definition to the other. A function's text is told apart: it alone does not change the pipeline."""
+    old, new = {step.name: step for step in recorded.steps}, {step.name: step for step in present.steps}
+    added, removed = [name for name in new if name not in old], [name for name in old if name not in new]
+    sentences = [f"step {name!r} was added" for name in added] + [f"step {name!r} was removed" for name in removed]
+    changed = []
+    for name, step in new.items():
+        if name in old and (fields := _fields(old[name], step)):
+            changed.append(name)
+            sentences.append(f"step {name!r} has another {' and '.join(fields)}")
+    kept = [name for name in new if name in old]
+    if kept != [name for name in old if name in new]:
+        sentences.append("the steps stand in another order")
+    whole = _fields(recorded, present)
+    sentences += [f"the pipeline has another {field}" for field in whole]
+    if "constraints" in whole:
+        changed += [step.name for step in present.steps if step.kind == "g" and step.name in old and step.name not in changed]
+    sources = [n for n in new if n in old and old[n].source != new[n].source and n not in changed]
+    return Changes(sentences, changed, added, removed, sources)
+
+
+def _fields(old: msgspec.Struct, new: msgspec.Struct) -> list[str]:
+    return [
+        name for name in new.__struct_fields__ if name != "source" and getattr(old, name) != getattr(new, name) and name != "steps"
+    ]

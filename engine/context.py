@@ -1,0 +1,219 @@
+"""What a step's body is given: its inputs, and the effects through which it touches the world.
+
+Two faces of one thing: `StepContext` for async functions (effects are awaited), `SyncStepContext` for plain functions, which run
+in a worker thread and hand each effect over to the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import random
+import time
+import uuid
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from engine.effects import Answer, Effects
+from engine.errors import OutputInvalidError
+from engine.models import replies
+from engine.models.port import ModelRequest
+from engine.models.schemas import schema_of
+from store import values
+from store.blobs import chain
+from store.events import Payload, Safety
+
+T = TypeVar("T")
+
+
+class Surroundings(Protocol):
+    """What the context needs of the driver besides recording effects."""
+
+    def write_log(self, step: str, attempt: int, text: str, level: str, stream: str, fields: Mapping[str, Any]) -> None: ...
+    def make_artifact(self, step: str, attempt: int, name: str, content: bytes, media_type: str) -> None: ...
+    def was_simulated(self, step: str) -> bool: ...
+    async def ask_model(self, request: ModelRequest) -> Answer: ...
+    async def in_thread(self, function: Callable[[], Any]) -> Any: ...
+    def model_name(self, step: str, model: str | None) -> str: ...
+
+
+class StepContext:
+    """The run as one attempt of a step sees it. All values are copies: changing them changes nothing outside the step.
+
+    `inputs` maps each dependency to its output, `params` are the run's, `shared` is read-only. Effects (`model`, `once`, `sleep`,
+    `now`, `random`, `uuid`) are recorded: after a crash the body runs again from its start and gets what they answered.
+    """
+
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        step: str,
+        attempt: int,
+        seed: int,
+        inputs: Mapping[str, Any],
+        params: Mapping[str, Any],
+        shared: Mapping[str, Any],
+        effects: Effects,
+        surroundings: Surroundings,
+    ) -> None:
+        self.run_id, self.step, self.attempt = run_id, step, attempt
+        self.inputs, self.params, self.shared = inputs, params, shared
+        self._seed, self._effects, self._around = seed, effects, surroundings
+
+    def log(self, text: str, *, level: str = "info", **fields: Any) -> None:
+        """Write a line into the run's log; `fields` are JSON-like values shown with it."""
+        self._around.write_log(self.step, self.attempt, str(text), level, "log", fields)
+
+    def simulated(self, step: str) -> bool:
+        """Whether a dependency's output came (in part) from a simulated model."""
+        return self._around.was_simulated(step)
+
+    async def artifact(self, name: str, content: str | bytes, media_type: str = "text/plain") -> None:
+        """Keep a named piece of content with the run; one of the same name and step replaces it in what is shown."""
+        raw = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
+        self._around.make_artifact(self.step, self.attempt, name, raw, media_type)
+
+    async def now(self) -> float:
+        """Unix seconds, recorded."""
+        answer = await self._effects.perform("now", "now", None, Safety.PURE, lambda _: Answer(time.time()))
+        return float(answer)
+
+    async def random(self) -> float:
+        """A number in [0, 1), recorded."""
+        source = lambda _: Answer(random.random())  # noqa: S311, E731 - not for secrets; recorded like any effect
+        return float(await self._effects.perform("random", "random", None, Safety.PURE, source))
+
+    async def uuid(self) -> str:
+        """A random UUID as text, recorded."""
+        return str(await self._effects.perform("uuid", "uuid", None, Safety.PURE, lambda _: Answer(str(uuid.uuid4()))))
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait `seconds` from when it was first asked: a crash in between does not start the wait over."""
+
+        async def wait(requested_at: float) -> Answer:
+            await asyncio.sleep(max(0.0, min(requested_at + seconds - time.time(), seconds)))
+            return Answer(None)
+
+        await self._effects.perform("sleep", "sleep", {"seconds": seconds}, Safety.PURE, wait)
+
+    async def once(
+        self, key: str, function: Callable[..., Any], *args: Any, safety: Safety | str = Safety.IDEMPOTENT, **kwargs: Any
+    ) -> Any:
+        """Call any function as an effect named `key`, and return what it returned, as plain values.
+
+        `safety` says what may be done when a crash leaves its outcome unknown: `pure`, `read` and `idempotent` are called again,
+        `irreversible` waits for somebody to say. A plain function runs in a worker thread. Raises `EffectFailedError` if it raised.
+        """
+
+        async def call(_: float) -> Answer:
+            if inspect.iscoroutinefunction(function):
+                return Answer(await function(*args, **kwargs))
+            return Answer(await self._around.in_thread(functools.partial(function, *args, **kwargs)))
+
+        arguments = {"args": list(args), "kwargs": kwargs} if kwargs else {"args": list(args)} if args else None
+        return await self._effects.perform("once", key, arguments, Safety(safety), call)
+
+    async def model(
+        self,
+        prompt: str | Sequence[Mapping[str, Any]],
+        *,
+        schema: Any = None,
+        model: str | None = None,
+        system: str | None = None,
+        **params: Any,
+    ) -> Any:
+        """Ask a language model and return its text, or, with `schema`, the value that fits it (one repair is asked for).
+
+        `prompt` is text or a list of chat messages; `model` overrides the step's; `params` go to the provider (`temperature`, ...).
+        Raises `EffectFailedError` when the call failed and `OutputInvalidError` when the repaired answer still does not fit.
+        """
+        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(message) for message in prompt]
+        if system is not None:
+            messages.insert(0, {"role": "system", "content": system})
+        wanted = None if schema is None else schema_of(schema)
+        name = self._around.model_name(self.step, model)
+        request = ModelRequest(name, messages, wanted, params, self._seed)
+        answer = await self._ask(request)
+        if wanted is None:
+            return answer["text"]
+        value = replies.read(answer["text"], wanted)
+        if isinstance(value, replies.ReplyProblem):
+            repaired = replies.repair_messages(messages, answer["text"], value)
+            answer = await self._ask(msgspec.structs.replace(request, messages=repaired))
+            value = replies.read(answer["text"], wanted)
+        if isinstance(value, replies.ReplyProblem):
+            raise OutputInvalidError(f"{name} gave no valid answer, also after one repair: {value}")
+        return value
+
+    async def _ask(self, request: ModelRequest) -> Any:
+        head, blobs = chain(request.messages)
+        arguments = {
+            "model": request.model,
+            "messages": {"chain": head, "count": len(request.messages)},
+            "params": request.params,
+            "schema": request.output_schema,
+            "seed": request.seed,
+        }
+        payload, blob = values.pack({key: value for key, value in arguments.items() if value})
+        packed: tuple[Payload, list[tuple[str, bytes]]] = (payload, list(blobs))
+        if payload.blob is not None and blob is not None:
+            packed[1].append((payload.blob, blob))
+
+        async def ask(_: float) -> Answer:
+            return await self._around.ask_model(request)
+
+        return await self._effects.perform("model", request.model, None, Safety.READ, ask, packed=packed, paid=True)
+
+
+class SyncStepContext:
+    """The same for a plain function in a worker thread: effects are called without `await`."""
+
+    def __init__(self, context: StepContext, loop: asyncio.AbstractEventLoop) -> None:
+        self._context, self._loop = context, loop
+        self.run_id, self.step, self.attempt = context.run_id, context.step, context.attempt
+        self.inputs, self.params, self.shared = context.inputs, context.params, context.shared
+
+    def _wait(self, effect: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(effect, self._loop).result()
+
+    def log(self, text: str, *, level: str = "info", **fields: Any) -> None:
+        """See `StepContext.log`."""
+        self._loop.call_soon_threadsafe(functools.partial(self._context.log, text, level=level, **fields))
+
+    def simulated(self, step: str) -> bool:
+        """See `StepContext.simulated`."""
+        return self._context.simulated(step)
+
+    def artifact(self, name: str, content: str | bytes, media_type: str = "text/plain") -> None:
+        """See `StepContext.artifact`."""
+        self._wait(self._context.artifact(name, content, media_type))
+
+    def now(self) -> float:
+        """See `StepContext.now`."""
+        return self._wait(self._context.now())
+
+    def random(self) -> float:
+        """See `StepContext.random`."""
+        return self._wait(self._context.random())
+
+    def uuid(self) -> str:
+        """See `StepContext.uuid`."""
+        return self._wait(self._context.uuid())
+
+    def sleep(self, seconds: float) -> None:
+        """See `StepContext.sleep`."""
+        self._wait(self._context.sleep(seconds))
+
+    def once(
+        self, key: str, function: Callable[..., Any], *args: Any, safety: Safety | str = Safety.IDEMPOTENT, **kwargs: Any
+    ) -> Any:
+        """See `StepContext.once`."""
+        return self._wait(self._context.once(key, function, *args, safety=safety, **kwargs))
+
+    def model(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Any:
+        """See `StepContext.model`."""
+        return self._wait(self._context.model(prompt, **options))

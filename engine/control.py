@@ -1,0 +1,89 @@
+"""Commands to a run from any process: through the inbox to its driver, or, with none alive, recorded by the one who commands."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from engine.commands import facts_of, refusal
+from engine.definition import Definition
+from engine.errors import CommandRefusedError
+from engine.record import Record
+from engine.scheduler import Plan
+from store import Driver, Lease, Log, values
+from store.errors import RunConflictError
+from store.events import RunId
+
+ANSWER_SECONDS = 10.0
+"""How long a live driver may take to pick a signal up before we say that it did not."""
+POLL_SECONDS = 0.03
+
+_DONE = {
+    "pause": "starts nothing new now; what runs is let finish",
+    "resume": "goes on",
+    "cancel": "is cancelled",
+    "resolve": "was told what became of the effect in doubt",
+}
+
+
+async def signal(log: Log, run: RunId, kind: str, body: dict[str, Any], *, actor: str = "user", lease: Lease | None = None) -> str:
+    """Give a run a command (`pause`, `resume`, `cancel`, `resolve`) and wait until it is recorded; returns a sentence about it.
+
+    With `lease` it is recorded directly. Raises `CommandRefusedError` when it does not fit the run's state.
+    """
+    if lease is not None:
+        await _record(log, lease, kind, body, actor)
+        return f"Run {run} {_DONE[kind]}."
+    state = await log.state(run)
+    why = refusal(state, kind, body)
+    if why is not None:
+        raise CommandRefusedError(f"Run {run}: {why}")
+    sent = await log.send(run, kind, values.encode(body), actor=actor, at=time.time())
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            own = await log.acquire(run, driver=Driver.current())
+        except RunConflictError:
+            if await _taken(log, run, sent):
+                return f"Run {run} {_DONE[kind]}."
+            if time.monotonic() > deadline:
+                return (
+                    f"Run {run} was told to {kind}, but its driver has not answered for {ANSWER_SECONDS:g} s; it will when it can."
+                )
+            await asyncio.sleep(POLL_SECONDS)
+            continue
+        try:
+            await _drain(log, own)
+        finally:
+            await own.release()
+        return f"Run {run} {_DONE[kind]}; no driver was alive, so this was recorded here."
+
+
+async def _taken(log: Log, run: RunId, sent: int) -> bool:
+    return (await log.state(run)).inbox >= sent
+
+
+async def _open(log: Log, lease: Lease) -> Record:
+    state = await log.state(lease.run)
+    definition = Definition.from_json(await log.blob(state.definition))
+    record = Record(lease, state, Plan(definition, limit=1), time.time)
+    record.schedule.may_start = False
+    return record
+
+
+async def _record(log: Log, lease: Lease, kind: str, body: dict[str, Any], actor: str) -> None:
+    record = await _open(log, lease)
+    facts, blobs = facts_of(record.state, kind, body, strict=True)
+    record.commit(facts, blobs, actor=actor)
+    await lease.flush()
+
+
+async def _drain(log: Log, lease: Lease) -> None:
+    """Record everything that waits in the inbox, in order."""
+    record = await _open(log, lease)
+    for waiting in await log.inbox(lease.run, record.state.inbox):
+        body = values.decode(waiting.body) if waiting.body else {}
+        facts, blobs = facts_of(record.state, waiting.kind, body, waiting.id, strict=False)
+        record.commit(facts, blobs, actor=waiting.actor)
+    await lease.flush()

@@ -1,0 +1,315 @@
+"""Runs for long-lived use: start, watch, steer and read them, all from one object over one store.
+
+Stands apart from the runtime, which drives one run: this opens the store, pins definitions, holds the tasks of the runs that this
+process drives, and finds a run's pipeline again when it is resumed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Self
+
+from engine import capture, targets
+from engine.changes import Changes, compare
+from engine.config import TAgentConfig, default_db
+from engine.control import signal
+from engine.definition import Definition
+from engine.errors import DefinitionChangedError, EngineError, TargetError
+from engine.models.choose import choose
+from engine.models.port import Model
+from engine.pipeline import Pipeline
+from engine.result import PipelineResult, result_of
+from engine.runtime import Migration, Runtime
+from engine.steps import PipelineStep
+from store import Driver, Lease, Log, RunRow, values
+from store.events import Recorded, RunCreated, RunId, RunMigrated
+from store.projector import project
+from store.state import RunState
+
+
+class Engine:
+    """A store and the runs this process drives in it: `async with Engine(db) as engine`.
+
+    `db` is a path, `":memory:"`, or None for the configured or the user's store. `tee` shows what steps print as well as recording
+    it. Leaving the block stops the runs still driven here; they can be resumed.
+    """
+
+    def __init__(self, db: str | Path | None = None, config: TAgentConfig | None = None, *, tee: bool = True) -> None:
+        self.config = config or TAgentConfig()
+        self._db = str(db if db is not None else self.config.db or default_db(os.environ))
+        self._tee = tee
+        self._log: Log | None = None
+        self._driver = Driver.current()
+        self._tasks: dict[RunId, asyncio.Task[Runtime]] = {}
+        self._models: dict[str, Model] = {}
+
+    @property
+    def log(self) -> Log:
+        """The open store."""
+        if self._log is None:
+            raise EngineError("The engine is not open; use it as `async with Engine(...) as engine`.")
+        return self._log
+
+    async def __aenter__(self) -> Self:
+        self._log = await Log.open(self._db)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop what is still driven here (it can be resumed), and close the store."""
+        tasks = [task for task in self._tasks.values() if not task.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for model in self._models.values():
+            await model.aclose()
+        self._models.clear()
+        if self._log is not None:
+            await self._log.close()
+            self._log = None
+
+    # -- starting and resuming
+
+    async def start(
+        self,
+        pipeline: Pipeline,
+        params: Mapping[str, Any] | None = None,
+        *,
+        model: str | None = None,
+        target: str | None = None,
+        cwd: str | None = None,
+        max_concurrent_steps: int | None = None,
+        run_id: str | None = None,
+    ) -> RunId:
+        """Record a run and drive it in the background of this process; returns its id once it is durable.
+
+        `target` and `cwd` say how another process finds the pipeline again to resume it. Raises `PipelineValidationError`.
+        """
+        run, lease, state, runtime = await self._create(pipeline, params or {}, model, target, cwd, max_concurrent_steps, run_id)
+        del lease, state
+        self._tasks[run] = asyncio.get_running_loop().create_task(self._drive(runtime))
+        return run
+
+    async def _create(
+        self, pipeline: Pipeline, params: Mapping[str, Any], model: str | None, target: str | None, cwd: str | None,
+        limit: int | None, run_id: str | None,
+    ) -> tuple[RunId, Lease, RunState, Runtime]:  # fmt: skip
+        pipeline = pipeline.copy()
+        model = model or self.config.model
+        definition = pipeline.define(list(params), model=model)
+        given = values.decode(values.encode({**definition.params, **params}))
+        limit = limit or self.config.max_concurrent_steps
+        text = definition.to_json()
+        digest = values.digest(text)
+        packed, blob = values.pack(given)
+        settings, _ = values.pack({"model": model, "max_concurrent_steps": limit, "api_base": self.config.api_base})
+        created = RunCreated(
+            pipeline=definition.name,
+            definition=digest,
+            steps=[step.name for step in definition.steps],
+            kinds="".join(step.kind for step in definition.steps),
+            description=definition.description,
+            params=packed,
+            config=settings,
+            target=target,
+            cwd=cwd or str(Path.cwd()),
+            seed=secrets.randbits(32),
+            engine=version(),
+        )
+        run = RunId(run_id or new_id())
+        batch = [Recorded(1, time.time(), created, actor="user")]
+        state = project(batch)
+        blobs = [(digest, text), *([(packed.blob, blob)] if packed.blob is not None and blob is not None else [])]
+        lease = await self.log.create(run, batch, blobs, driver=self._driver)
+        runtime = self._runtime(lease, state, definition, pipeline, given, model, limit)
+        return run, lease, state, runtime
+
+    def _runtime(
+        self, lease: Lease, state: RunState, definition: Definition, pipeline: Pipeline, params: Mapping[str, Any],
+        model: str | None, limit: int, migrated: Migration | None = None,
+    ) -> Runtime:  # fmt: skip
+        bodies: dict[str, Callable[..., Any]] = {step.name: step.run for step in pipeline.steps if step.run is not None}
+        return Runtime(
+            self.log, lease, state, definition, bodies,
+            params=params, model=model, models=self._model, limit=limit, driver=self._driver, migrated=migrated,
+        )  # fmt: skip
+
+    def _model(self, name: str) -> Model:
+        if name not in self._models:
+            self._models[name] = choose(name, self.config)
+        return self._models[name]
+
+    async def _drive(self, runtime: Runtime) -> Runtime:
+        try:
+            with capture.captured(tee=self._tee):
+                await runtime.drive()
+        finally:
+            await runtime.lease.release()
+        return runtime
+
+    async def resume(
+        self,
+        wanted: str,
+        pipeline: Pipeline | None = None,
+        *,
+        on_change: str = "ask",
+        resolve: Mapping[str, Mapping[str, Any]] | None = None,
+        retarget: str | None = None,
+    ) -> RunId:
+        """Drive an unfinished run on in the background of this process; returns its id.
+
+        The pipeline is found again from where the run was started unless it is given. If it is not the one recorded, `on_change`
+        says what to do: `ask` (raise `DefinitionChangedError`), `recorded` (go on with what was recorded), `migrate` (changed steps
+        and what depends on them run again). `resolve` says what became of effects in doubt: step -> `{"outcome", "value"?}`.
+        """
+        row = await self.log.find(wanted)
+        state = await self.log.state(row.id)
+        if state.status.ended:
+            raise EngineError(f"Run {row.id} has ended ({state.status.word}); there is nothing to resume.")
+        recorded = Definition.from_json(await self.log.blob(state.definition))
+        created = (await self.log.events(row.id, limit=1))[0].event
+        settings = await self.log.value(created.config)
+        params = await self.log.value(created.params) or {}
+        if pipeline is None:
+            pipeline = await self._find_again(row, state, recorded, params, retarget)
+        definition, migrated, changes = await self._pin(row.id, recorded, pipeline, params, settings.get("model"), on_change)
+        lease = await self.log.acquire(row.id, driver=self._driver)
+        try:
+            state = await self.log.state(row.id)
+            for step, body in (resolve or {}).items():
+                await signal(self.log, row.id, "resolve", {"step": step, **body}, lease=lease)
+            if state.pausing:
+                await signal(self.log, row.id, "resume", {}, lease=lease)
+            state = await self.log.state(row.id)
+        except BaseException:
+            await lease.release()
+            raise
+        limit = int(settings.get("max_concurrent_steps") or self.config.max_concurrent_steps)
+        runtime = self._runtime(lease, state, definition, pipeline, params, settings.get("model"), limit, migrated)
+        runtime.note_sources(changes.sources)
+        self._tasks[row.id] = asyncio.get_running_loop().create_task(self._drive(runtime))
+        return row.id
+
+    async def _find_again(
+        self, row: RunRow, state: RunState, recorded: Definition, params: Mapping[str, Any], retarget: str | None
+    ) -> Pipeline:
+        target = retarget or state.target
+        if target is None:
+            missing = [step.name for step in recorded.steps if step.run is not None]
+            if not missing:
+                return pipeline_of(recorded, {})
+            raise TargetError(
+                f"Run {row.id} was started from Python, so its functions ({', '.join(missing[:3])}) can be found only there; "
+                f"resume it with Engine.resume(run, pipeline) or name where they are: --target module:name."
+            )
+        return targets.load(target, cwd=Path(state.cwd or "."), params=dict(params)).pipeline
+
+    async def _pin(
+        self, run: RunId, recorded: Definition, pipeline: Pipeline, params: Mapping[str, Any], model: str | None, on_change: str
+    ) -> tuple[Definition, Migration | None, Changes]:
+        present = pipeline.define(list(params), model=model)
+        changes = compare(recorded, present)
+        if not changes.sentences or on_change == "recorded":
+            if changes.sentences:
+                self._need_bodies(run, recorded, pipeline)
+            return recorded, None, changes
+        if on_change != "migrate":
+            what = "; ".join(changes.sentences[:5]) + ("; ..." if len(changes.sentences) > 5 else "")
+            raise DefinitionChangedError(
+                f"The pipeline is not the one run {run} was recorded with: {what}. Go on with the recorded one "
+                f"(--definition recorded), or let changed steps and what depends on them run again (--definition migrate).",
+                changes.sentences,
+            )
+        text = present.to_json()
+        digest = values.digest(text)
+        event = RunMigrated(
+            definition=digest,
+            steps=[step.name for step in present.steps],
+            kinds="".join(step.kind for step in present.steps),
+            changed=changes.steps,
+            added=changes.added,
+            removed=changes.removed,
+        )
+        return present, (event, (digest, text)), changes
+
+    def _need_bodies(self, run: RunId, recorded: Definition, pipeline: Pipeline) -> None:
+        known = {step.name for step in pipeline.steps if step.run is not None}
+        missing = [step.name for step in recorded.steps if step.run is not None and step.name not in known]
+        if missing:
+            raise DefinitionChangedError(
+                f"Run {run} cannot go on as recorded: the functions of {', '.join(missing)} are gone from the pipeline; put them "
+                f"back, or use --definition migrate.",
+                [f"step {name!r} was removed" for name in missing],
+            )
+
+    # -- steering and looking
+
+    async def wait(self, run: str) -> str | None:
+        """Wait until this process no longer drives the run; returns why it is parked (`paused`, `waiting`) or None if it ended."""
+        task = self._tasks.get(RunId(run))
+        if task is None:
+            return None
+        return (await asyncio.shield(task)).parked
+
+    async def result(self, run: str) -> PipelineResult:
+        """The run's result, after its end if this process drives it; otherwise what its log says now."""
+        await self.wait(run)
+        row = await self.log.find(run)
+        return await result_of(self.log, row.id, alive=row.alive())
+
+    async def pause(self, run: str) -> str:
+        """Start nothing new; what runs is let finish. Returns a sentence that says what happened."""
+        return await signal(self.log, (await self.log.find(run)).id, "pause", {})
+
+    async def cancel(self, run: str, reason: str = "") -> str:
+        """Stop the run for good. Returns a sentence that says what happened."""
+        return await signal(self.log, (await self.log.find(run)).id, "cancel", {"reason": reason} if reason else {})
+
+    async def view(self, run: str, at: int | None = None) -> RunState:
+        """The run's state at event `at` (default: now); the caller owns it."""
+        return await self.log.state((await self.log.find(run)).id, at)
+
+    async def events(self, run: str, after: int = 0, **filters: Any) -> Sequence[Recorded]:
+        """The run's events after a version; filters are those of `Log.events`."""
+        return await self.log.events((await self.log.find(run)).id, after=after, **filters)
+
+    def follow(self, run: str, after: int = 0) -> AsyncIterator[list[Recorded]]:
+        """Batches of the run's events as they come; never ends by itself."""
+        return self.log.follow(RunId(run), after)
+
+    async def runs(self, **filters: Any) -> list[RunRow]:
+        """The runs of the store, newest first; filters are those of `Log.runs`."""
+        return await self.log.runs(**filters)
+
+
+def pipeline_of(definition: Definition, bodies: Mapping[str, Callable[..., Any]]) -> Pipeline:
+    """A pipeline from its plain values and the functions of its steps."""
+    pipeline = Pipeline(definition.name, definition.description, params=definition.params)
+    pipeline.constraints, pipeline.shared_values = list(definition.constraints), dict(definition.shared)
+    for step in definition.steps:
+        options = {name: getattr(step, name) for name in step.__struct_fields__ if name not in ("run", "source")}
+        pipeline.add_step(PipelineStep(run=bodies.get(step.name), **options))
+    return pipeline
+
+
+def new_id() -> str:
+    """A run id: 12 hex digits, the first 8 the time in seconds, so that later runs sort later."""
+    return f"{int(time.time()):08x}{secrets.randbits(16):04x}"
+
+
+@functools.cache
+def version() -> str:
+    """Our version, as installed."""
+    try:
+        return metadata.version("tagent-tui")
+    except metadata.PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,226 @@
+"""One attempt of one step: a value in (`StepTask`), a value out (`Outcome`), the body in between.
+
+The only place where user code is called, and the only one that catches everything it may raise: a step that fails is an event,
+not an exception. Nothing outside knows that attempts run in this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from engine import capture
+from engine.context import StepContext, Surroundings, SyncStepContext
+from engine.definition import Definition, StepDefinition
+from engine.effects import Answer, Effects, Recorder, failure_of
+from engine.errors import AttemptClosedError, DivergenceError, EffectFailedError, OutputInvalidError
+from engine.goals import run_goal
+from engine.models.schemas import misfit
+from engine.threads import Threads
+from store import values
+from store.errors import ValueEncodingError
+from store.events import Failure, Payload, Recorded, Safety
+
+DETAIL_LIMIT = 16_384
+"""Characters of a traceback that are kept, from its end."""
+
+
+class StepTask(msgspec.Struct):
+    """One attempt to run: what, with which inputs (JSON text by dependency), and what it did before if it is driven again."""
+
+    run_id: str
+    step: StepDefinition
+    attempt: int
+    inputs: Mapping[str, bytes]
+    params: Mapping[str, Any]
+    seed: int
+    tape: Sequence[Recorded] = ()
+
+
+class Completed(msgspec.Struct):
+    """The attempt returned; the blob has to be stored with the payload."""
+
+    output: Payload
+    blob: bytes | None = None
+
+
+class Failed(msgspec.Struct):
+    """The attempt failed."""
+
+    failure: Failure
+    blob: tuple[str, bytes] | None = None
+
+
+Outcome = Completed | Failed
+
+
+class Inputs(Mapping[str, Any]):
+    """The outputs of a step's dependencies, each decoded when it is first looked at: a copy nobody else holds."""
+
+    def __init__(self, texts: Mapping[str, bytes]) -> None:
+        self._texts = texts
+        self._values: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._values:
+            self._values[name] = values.decode(self._texts[name])
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+
+@functools.lru_cache(maxsize=4096)
+def _shape(body: Callable[..., Any]) -> tuple[tuple[str, ...], bool, bool]:
+    """(parameter names, whether one is `ctx`, whether the body is async)."""
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    names = tuple(p.name for p in inspect.signature(body).parameters.values() if p.kind in kinds)
+    is_async = inspect.iscoroutinefunction(body) or inspect.iscoroutinefunction(getattr(body, "__call__", None))  # noqa: B004
+    return tuple(name for name in names if name != "ctx"), "ctx" in names, is_async
+
+
+class Executor:
+    """Runs attempts of one run's steps. `bodies` maps step names to functions; goal steps have none."""
+
+    def __init__(
+        self,
+        definition: Definition,
+        bodies: Mapping[str, Callable[..., Any]],
+        recorder: Recorder,
+        surroundings: Surroundings,
+        threads: Threads,
+    ) -> None:
+        self._definition, self._bodies = definition, bodies
+        self._recorder, self._around, self._threads = recorder, surroundings, threads
+        self._shared = MappingProxyType(definition.shared)
+
+    async def run(self, task: StepTask) -> Outcome:
+        """Run one attempt to its end; raises only `CancelledError`."""
+        step = task.step
+        effects = Effects(self._recorder, step.name, task.attempt, task.tape)
+        writer = functools.partial(self._printed, step.name, task.attempt, asyncio.get_running_loop())
+        token = capture.writing.set(writer)
+        try:
+            if step.timeout is None:
+                value = await self._body(task, effects)
+            else:
+                async with asyncio.timeout(step.timeout):
+                    value = await self._body(task, effects)
+            return _completed(step, value)
+        except asyncio.CancelledError:
+            if _cancelling():
+                raise
+            return Failed(Failure("error", "CancelledError: the body cancelled itself"))
+        except TimeoutError as error:
+            if effects.closed or step.timeout is None or not _ours(error):
+                return _failed(error)
+            return Failed(Failure("timeout", f"timed out after {step.timeout:g} s"))
+        except BaseException as error:  # user code may raise anything, SystemExit included
+            return _failed(error)
+        finally:
+            effects.close()
+            capture.finish(writer)
+            capture.writing.reset(token)
+
+    async def _body(self, task: StepTask, effects: Effects) -> Any:
+        step = task.step
+        if not step.irreversible:
+            return await self._call(task, effects)
+
+        async def issue(_: float) -> Answer:
+            return Answer(await self._call(task, effects))
+
+        return await effects.perform("body", step.name, None, Safety.IRREVERSIBLE, issue)
+
+    async def _call(self, task: StepTask, effects: Effects) -> Any:
+        step, inputs = task.step, Inputs(task.inputs)
+        body = self._bodies.get(step.name)
+        if body is None:
+            return await run_goal(self._context(task, inputs, effects), step, self._definition)
+        names, wants_context, is_async = _shape(body)
+        arguments: dict[str, Any] = {}
+        for name in names:
+            if name in task.inputs:
+                arguments[name] = inputs[name]
+            elif name in task.params:
+                arguments[name] = task.params[name]
+        if wants_context:
+            context = self._context(task, inputs, effects)
+            arguments["ctx"] = context if is_async else SyncStepContext(context, asyncio.get_running_loop())
+        if is_async:
+            return await body(**arguments)
+        value = await self._threads.run(functools.partial(body, **arguments))
+        return await value if inspect.isawaitable(value) else value
+
+    def _context(self, task: StepTask, inputs: Inputs, effects: Effects) -> StepContext:
+        return StepContext(
+            run_id=task.run_id,
+            step=task.step.name,
+            attempt=task.attempt,
+            seed=task.seed,
+            inputs=inputs,
+            params=MappingProxyType(dict(task.params)),
+            shared=self._shared,
+            effects=effects,
+            surroundings=self._around,
+        )
+
+    def _printed(self, step: str, attempt: int, loop: asyncio.AbstractEventLoop, line: str, stream: str) -> None:
+        level = "info" if stream == "stdout" else "warning"
+        write = functools.partial(self._around.write_log, step, attempt, line, level, stream, {})
+        try:
+            on_loop = asyncio.get_running_loop() is loop
+        except RuntimeError:
+            on_loop = False
+        if on_loop:
+            write()
+        else:
+            loop.call_soon_threadsafe(write)
+
+
+def _cancelling() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _ours(error: TimeoutError) -> bool:
+    """`asyncio.timeout` raises from the CancelledError it made; a body's own TimeoutError does not come that way."""
+    return isinstance(error.__cause__, asyncio.CancelledError)
+
+
+def _completed(step: StepDefinition, value: Any) -> Outcome:
+    try:
+        payload, blob = values.pack(value)
+    except (ValueEncodingError, RecursionError) as error:
+        return Failed(Failure("output", str(error), retryable=False))
+    if step.output_schema is not None and step.run is not None:
+        text = blob if blob is not None else bytes(payload.json)
+        problem = misfit(values.decode(text), step.output_schema)
+        if problem is not None:
+            message = f"The output does not fit the schema at {problem.place}: {problem.text}"
+            return Failed(Failure("output", message, retryable=False))
+    return Completed(payload, blob)
+
+
+def _failed(error: BaseException) -> Failed:
+    failure = failure_of(error)
+    if isinstance(error, DivergenceError):
+        return Failed(msgspec.structs.replace(failure, kind="divergence", retryable=False))
+    if isinstance(error, OutputInvalidError):
+        return Failed(msgspec.structs.replace(failure, kind="output"))
+    if isinstance(error, EffectFailedError | AttemptClosedError):
+        return Failed(failure)
+    text = "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace").decode()
+    detail, blob = values.pack(text[-DETAIL_LIMIT:])
+    packed = (detail.blob, blob) if detail.blob is not None and blob is not None else None
+    return Failed(msgspec.structs.replace(failure, detail=detail), packed)

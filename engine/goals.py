@@ -1,0 +1,53 @@
+"""The body of a goal step: one question to the model, with what the step depends on as context.
+
+Stands apart because it is an ordinary body: everything it does goes through the context's effects. The answer is the step's output,
+as text or, with an output schema, as the value that fits it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from engine.context import StepContext
+from engine.definition import Definition, StepDefinition
+
+INPUT_LIMIT = 24_000
+"""Characters of one dependency's output that are put into the prompt (about 6,000 tokens); what is cut is said in the log."""
+
+
+async def run_goal(ctx: StepContext, step: StepDefinition, pipeline: Definition) -> Any:
+    """Ask the model for the step's goal and return its answer."""
+    return await ctx.model(_question(ctx, step), schema=step.output_schema, system=_rules(step, pipeline))
+
+
+def _rules(step: StepDefinition, pipeline: Definition) -> str:
+    lines = [f"You carry out one step, {step.name!r}, of the pipeline {pipeline.name!r}."]
+    if pipeline.description:
+        lines.append(f"The pipeline's purpose: {pipeline.description}")
+    lines.append("Use only what you are given. Answer in the language of the goal.")
+    constraints = [*pipeline.constraints, *step.constraints]
+    if constraints:
+        lines.append("Keep to these constraints:")
+        lines.extend(f"- {constraint}" for constraint in constraints)
+    if step.output_schema is not None:
+        schema = msgspec.json.encode(step.output_schema, order="sorted").decode()
+        lines.append(f"Answer with one JSON value that fits this JSON Schema, and nothing else:\n{schema}")
+    return "\n".join(lines)
+
+
+def _question(ctx: StepContext, step: StepDefinition) -> str:
+    parts = [f"Goal: {step.goal}"]
+    if ctx.params:
+        parts.append(f"Parameters:\n{_text(ctx, 'the parameters', dict(ctx.params))}")
+    parts.extend(f"Output of step {name!r}:\n{_text(ctx, name, output)}" for name, output in ctx.inputs.items())
+    return "\n\n".join(parts)
+
+
+def _text(ctx: StepContext, name: str, value: Any) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value, order="sorted").decode()
+    if len(text) <= INPUT_LIMIT:
+        return text
+    ctx.log(f"{name}: {len(text)} characters of context cut to {INPUT_LIMIT}", level="warning")
+    return f"{text[:INPUT_LIMIT]}\n[cut: {len(text) - INPUT_LIMIT} of {len(text)} characters left out]"

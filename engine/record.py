@@ -1,0 +1,82 @@
+"""The one way events enter a run: fold, decide until nothing follows, append all of it as one commit.
+
+Stands apart from the runtime so that a command given while no driver lives goes the same way. Memory is ahead of the disk between
+an append and its flush; if the flush fails the caller drops the state and folds again from the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from engine.commands import Fact
+from engine.scheduler import Plan, Schedule
+from store import Lease, RunSummary
+from store.events import Event, Recorded, RunMigrated
+from store.projector import evolve
+from store.state import RunState, StepStatus
+
+Blob = tuple[str, bytes]
+
+
+class Record:
+    """A run being written: its lease, its state, and the schedule kept in step with it."""
+
+    def __init__(self, lease: Lease, state: RunState, plan: Plan, clock: Callable[[], float]) -> None:
+        self.lease, self.state, self.plan, self.clock = lease, state, plan, clock
+        self.schedule = Schedule(plan, state)
+        self.running: dict[str, int] = {
+            name: step.attempt for name, step in state.steps.items() if step.status is StepStatus.RUNNING
+        }
+
+    def fact(self, event: Event, step: str, attempt: int, blobs: Sequence[Blob] = (), *, wake: bool = False) -> int:
+        """Record one fact from which no decision follows (effects, log lines, artifacts); returns its version."""
+        recorded = self._fold(event, step, attempt, self.now(), None, "driver")
+        self.lease.append([recorded], blobs, wake=wake)
+        return recorded.version
+
+    def commit(
+        self, facts: Sequence[Fact], blobs: Sequence[Blob] = (), *, actor: str = "driver", wake: bool = False
+    ) -> list[Recorded]:
+        """Record facts and every decision that follows from them, as one commit; returns all of it, in order."""
+        now = self.now()
+        batch = [self._fold(event, step, attempt, now, None, actor) for event, step, attempt in facts]
+        cause = batch[-1].version if batch else None
+        state, decide = self.state, self.schedule.decide
+        while (decision := decide(state, now)) is not None:
+            event, step, attempt = decision
+            batch.append(self._fold(event, step, attempt, now, cause, "driver"))
+        if batch:
+            self.lease.append(batch, blobs, row=self.summary(), wake=wake)
+            self.lease.snapshot(state)
+        return batch
+
+    def now(self) -> float:
+        """The time of the next event: the clock's, never before the last event's."""
+        return max(self.clock(), self.state.last_at)
+
+    def _fold(self, event: Event, step: str | None, attempt: int, now: float, cause: int | None, actor: str) -> Recorded:
+        state = self.state
+        recorded = Recorded(state.version + 1, now, event, step, attempt, cause, actor)
+        evolve(state, recorded)
+        self.schedule.note(state, recorded)
+        if type(event) is RunMigrated:
+            self.running = {name: attempt for name, attempt in self.running.items() if name in state.steps}
+        elif step is not None:
+            held = state.steps[step]
+            if held.status is StepStatus.RUNNING:
+                self.running[step] = held.attempt
+            else:
+                self.running.pop(step, None)
+        return recorded
+
+    def summary(self) -> RunSummary:
+        """The run list's row as the state has it now."""
+        return RunSummary.of(self.state, _now_phrase(self.state, list(self.running)[:3]))
+
+
+def _now_phrase(state: RunState, running: Sequence[str]) -> str:
+    """What the run list says of a run: why it ended, or what runs."""
+    if state.reason or state.status.ended:
+        return state.reason or ""
+    more = state.counts[StepStatus.RUNNING] - len(running)
+    return ", ".join(running) + (f" +{more}" if running and more > 0 else "")

@@ -1,0 +1,171 @@
+"""What a run came to, computed from its log: the value scripts get back.
+
+Stands apart from the engine because any process can compute it from the store, whoever drove the run.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from engine.definition import Definition
+from engine.errors import DependencyError, StepExecutionError, StepTimeoutError
+from store import Log
+from store.events import RunId
+from store.state import RunState, RunStatus, StepState, StepStatus, shown_status
+
+M = TypeVar("M")
+
+
+class StepFailure(msgspec.Struct, frozen=True):
+    """Why a step failed: its kind and sentence, after how many attempts."""
+
+    step: str
+    kind: str
+    message: str
+    attempts: int
+
+
+class PipelineResult(msgspec.Struct, frozen=True):
+    """A run's outcome. Costs are US dollars; None where a model call's price is not known. Times are seconds.
+
+    `final_output` is the output of the step marked final, or of the only step nothing depends on, or a mapping of all such steps.
+    `artifacts` maps names to content. `simulated` is true when any model answer was simulated.
+    """
+
+    run_id: str
+    pipeline_name: str
+    status: str
+    success: bool
+    execution_time: float
+    total_cost: float | None
+    cost_per_step: dict[str, float | None]
+    token_usage: dict[str, dict[str, int]]
+    step_outputs: dict[str, Any]
+    step_metadata: dict[str, dict[str, Any]]
+    final_output: Any
+    failed_steps: list[str]
+    failures: list[StepFailure]
+    artifacts: dict[str, bytes]
+    summary: str
+    simulated: bool = False
+    learned_facts: list[str] = []
+    saved_memories: list[str] = []
+
+    def output(self, step: str, model: type[M] | None = None) -> Any:
+        """A step's output, as `model` (a pydantic or msgspec class, or any annotation) if given.
+
+        Raises `StepExecutionError` or a kind of it when the step has none.
+        """
+        if step not in self.step_metadata:
+            raise StepExecutionError(f"There is no step {step!r} in {self.pipeline_name}; it has {', '.join(self.step_metadata)}.")
+        if step not in self.step_outputs:
+            raise self._why_not(step)
+        value = self.step_outputs[step]
+        if model is None:
+            return value
+        if isinstance(model, type) and issubclass(model, msgspec.Struct):
+            return msgspec.convert(value, model)
+        import pydantic
+
+        return pydantic.TypeAdapter(model).validate_python(value)
+
+    def _why_not(self, step: str) -> StepExecutionError:
+        held = self.step_metadata[step]
+        sentence = f"Step {step!r} of run {self.run_id} has no output: it {held['status'].replace('_', ' ')}"
+        sentence += f" ({held['reason']})." if held.get("reason") else "."
+        kinds: dict[str, type[StepExecutionError]] = {"timed_out": StepTimeoutError, "skipped": DependencyError}
+        return kinds.get(held["status"], StepExecutionError)(sentence)
+
+
+async def result_of(log: Log, run: RunId, *, alive: bool = False) -> PipelineResult:
+    """The result of a run as its log has it now; a run that has not ended has the outputs it has."""
+    state = await log.state(run)
+    definition = Definition.from_json(await log.blob(state.definition))
+    outputs: dict[str, Any] = {}
+    for name, step in state.steps.items():
+        if step.output is not None:
+            outputs[name] = await log.output(run, step.output)
+    failures = [
+        StepFailure(name, step.failure_kind or "error", step.reason or "failed", step.attempt)
+        for name, step in state.steps.items()
+        if step.status in (StepStatus.FAILED, StepStatus.TIMED_OUT)
+    ]
+    status = shown_status(state, alive)
+    return PipelineResult(
+        run_id=run,
+        pipeline_name=state.pipeline,
+        status=status.word,
+        success=status is RunStatus.COMPLETED,
+        execution_time=(state.ended_at or state.last_at) - state.created_at,
+        total_cost=None if state.unpriced else state.cost,
+        cost_per_step={name: None if step.unpriced else step.cost for name, step in state.steps.items()},
+        token_usage=await _usage(log, run, state),
+        step_outputs=outputs,
+        step_metadata={name: _metadata(step) for name, step in state.steps.items()},
+        final_output=_final(definition, outputs),
+        failed_steps=[failure.step for failure in failures],
+        failures=failures,
+        artifacts={ref.name: await log.blob(ref.blob) for ref in state.artifacts},
+        summary=summary(state, status),
+        simulated=state.simulated,
+    )
+
+
+def _metadata(step: StepState) -> dict[str, Any]:
+    return {
+        "status": step.status.word,
+        "attempts": step.attempt,
+        "started_at": step.first_started_at,
+        "ended_at": step.ended_at,
+        "reason": step.reason,
+        "calls": step.calls,
+        "tokens": step.prompt_tokens + step.completion_tokens,
+        "simulated": step.simulated,
+    }
+
+
+async def _usage(log: Log, run: RunId, state: RunState) -> dict[str, dict[str, int]]:
+    """Tokens by model; only runs that called one are read for it."""
+    totals: dict[str, dict[str, int]] = {}
+    if not state.calls:
+        return totals
+    for recorded in await log.events(run, types={"effect.succeeded"}):
+        usage = recorded.event.usage
+        if usage is not None and recorded.event.source is None:
+            held = totals.setdefault(usage.model, {"calls": 0, "prompt_tokens": 0, "completion_tokens": 0})
+            held["calls"] += 1
+            held["prompt_tokens"] += usage.prompt_tokens
+            held["completion_tokens"] += usage.completion_tokens
+    return totals
+
+
+def _final(definition: Definition, outputs: dict[str, Any]) -> Any:
+    marked = [step.name for step in definition.steps if step.final]
+    if marked:
+        return outputs.get(marked[0])
+    needed = {dep.step for step in definition.steps for dep in step.depends_on}
+    sinks = [step.name for step in definition.steps if step.name not in needed]
+    if len(sinks) == 1:
+        return outputs.get(sinks[0])
+    return {name: outputs[name] for name in sinks if name in outputs}
+
+
+def summary(state: RunState, status: RunStatus) -> str:
+    """One sentence: how it ended, of how many steps, and why if it failed."""
+    done = state.counts[StepStatus.COMPLETED]
+    sentence = f"{state.pipeline} {_VERBS[status]}: {done} of {len(state.steps)} steps completed"
+    return f"{sentence}; {state.reason}." if state.reason else f"{sentence}."
+
+
+_VERBS = {
+    RunStatus.PENDING: "has not started",
+    RunStatus.RUNNING: "is running",
+    RunStatus.PAUSED: "is paused",
+    RunStatus.WAITING: "waits for somebody",
+    RunStatus.COMPLETED: "completed",
+    RunStatus.FAILED: "failed",
+    RunStatus.CANCELLED: "was cancelled",
+    RunStatus.INTERRUPTED: "was interrupted",
+}

@@ -1,0 +1,418 @@
+"""The shell around the pure core: drives one run, is the only writer of it, and obeys what the scheduler decides.
+
+One loop: take in what happened (outcomes, signals, timers), record it with all that follows, wait until that is durable, start what
+was decided. Between two turns attempts run as tasks and record their own effects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from engine.commands import Fact, facts_of
+from engine.definition import Definition
+from engine.effects import Answer
+from engine.errors import AttemptClosedError
+from engine.executor import Completed, Executor, Outcome, StepTask
+from engine.models.port import Model, ModelRequest
+from engine.record import Record
+from engine.scheduler import Plan
+from engine.threads import Threads
+from store import Driver, Lease, Log, values
+from store.errors import StoreError
+from store.events import (
+    ArtifactMade,
+    Event,
+    LogWritten,
+    Payload,
+    Recorded,
+    RunAttached,
+    RunMigrated,
+    StepCancelled,
+    StepCompleted,
+    StepFailed,
+    StepStarted,
+)
+from store.state import RunState, RunStatus, StepStatus
+
+SIGNAL_SECONDS = 0.1
+"""How often the inbox is looked at: one keyed query, about 0.1 ms, so 0.1% of a core."""
+SAMPLE_SECONDS = 0.5
+LINE_LIMIT = 16_384
+"""Characters of one log event; a longer line becomes several."""
+
+EFFECT_TYPES = frozenset({"effect.requested", "effect.succeeded", "effect.failed", "effect.resolved"})
+REPLAYED_TYPES = EFFECT_TYPES | {"log.written", "artifact.made"}
+
+
+Migration = tuple[RunMigrated, tuple[str, bytes]]
+"""What a run goes on under from now: the event and the blob of the new definition."""
+
+
+class Runtime:
+    """Drives one run under a lease until it ends or nothing more can happen without somebody.
+
+    `parked` says why it stopped short of the end: `paused`, `waiting` (an effect in doubt), or None.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        lease: Lease,
+        state: RunState,
+        definition: Definition,
+        bodies: Mapping[str, Callable[..., Any]],
+        *,
+        params: Mapping[str, Any],
+        model: str | None,
+        models: Callable[[str], Model],
+        limit: int,
+        driver: Driver,
+        migrated: Migration | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.log, self.lease, self.definition, self.params, self.model = log, lease, definition, params, model
+        self.parked: str | None = None
+        self._models, self._driver, self._migrated = models, driver, migrated
+        self._threads = Threads()
+        self._executor = Executor(definition, bodies, self, self, self._threads)
+        self._record = Record(lease, state, Plan(definition, limit), clock)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._outcomes: deque[tuple[str, int, Outcome]] = deque()
+        self._outputs: dict[str, bytes] = {}
+        self._users: dict[str, int] = {}
+        self._written: dict[tuple[str, int], dict[tuple[str, str], int]] = {}
+        self._sources: list[str] = []
+        self._trouble: BaseException | None = None
+        self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed: float | None = None
+
+    @property
+    def state(self) -> RunState:
+        """The run's state, owned by this runtime: to be looked at, not changed."""
+        return self._record.state
+
+    def note_sources(self, changed: Sequence[str]) -> None:
+        """Steps whose function's text changed since the run began: said in the log when driving starts."""
+        self._sources = list(changed)
+
+    # -- the loop
+
+    async def drive(self) -> RunState:
+        """Drive the run on; returns its state when it ended or is parked.
+
+        Raises `StoreError` when the store fails, `LeaseLostError` when another driver took over.
+        """
+        state = self.state
+        watcher = asyncio.get_running_loop().create_task(self._watch())
+        try:
+            starts = await self._attach()
+            while True:
+                if starts:
+                    await self.lease.flush()
+                    self._start(starts)
+                if self._trouble is not None:
+                    raise self._trouble
+                if state.status.ended or self._idle():
+                    if await self._settled():
+                        break
+                    starts = []
+                    continue
+                if not self._outcomes:
+                    self._arm()
+                    await self._wake.wait()
+                self._wake.clear()
+                starts = self._turn([])
+            await self.lease.flush()
+            return state
+        finally:
+            watcher.cancel()
+            await self._stop(watcher)
+
+    async def _attach(self) -> list[Recorded]:
+        """Record that this driver is here, and what follows; then take up what was running."""
+        facts: list[Fact] = [(RunAttached(self._driver.pid, self._driver.started, self._driver.host, self.lease.token), None, 0)]
+        if self._migrated is not None:
+            facts.append((self._migrated[0], None, 0))
+        if self._sources:
+            text = f"the code of {', '.join(self._sources)} changed since the run began; what they completed is kept"
+            facts.append((LogWritten(text, "warning"), None, 0))
+        batch = self._record.commit(facts, [self._migrated[1]] if self._migrated is not None else [])
+        fresh = {recorded.step for recorded in batch if type(recorded.event) is StepStarted}
+        interrupted = [name for name in self._record.running if name not in fresh]
+        await self._take_signals()
+        if interrupted:
+            await self.lease.flush()
+            await self._redrive(interrupted)
+        return [recorded for recorded in batch if type(recorded.event) is StepStarted]
+
+    async def _redrive(self, names: Sequence[str]) -> None:
+        """Run interrupted attempts again over what they recorded."""
+        state = self.state
+        attempts = {name: state.steps[name].attempt for name in names if state.steps[name].status is StepStatus.RUNNING}
+        tapes: dict[str, list[Recorded]] = {name: [] for name in attempts}
+        only = next(iter(attempts)) if len(attempts) == 1 else None
+        for recorded in await self.log.events(self.lease.run, step=only, types=REPLAYED_TYPES):
+            name = recorded.step
+            if name is None or attempts.get(name) != recorded.attempt:
+                continue
+            if recorded.event.type in EFFECT_TYPES:
+                tapes[name].append(recorded)
+            else:
+                self._remember(name, recorded)
+        for name, attempt in attempts.items():
+            await self._dispatch(name, attempt, tapes[name])
+
+    def _remember(self, name: str, recorded: Recorded) -> None:
+        """A line or an artifact this attempt made before is not recorded again when its body runs again."""
+        event = recorded.event
+        said = ("artifact", f"{event.name}/{event.content.blob}") if isinstance(event, ArtifactMade) else (event.stream, event.text)
+        counts = self._written.setdefault((name, recorded.attempt), {})
+        counts[said] = counts.get(said, 0) + 1
+
+    def _start(self, starts: Sequence[Recorded]) -> None:
+        for recorded in starts:
+            name = recorded.step
+            if name is not None and self._record.running.get(name) == recorded.attempt:
+                self._begin(name, recorded.attempt, ())
+
+    def _begin(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
+        needs = self._record.plan.needs[name]
+        if all(need in self._outputs or self.state.steps[need].output is None for need in needs):
+            work = self._attempt(self._task(name, attempt, tape))
+        else:
+            work = self._dispatch_attempt(name, attempt, tape)
+        self._tasks[name] = asyncio.get_running_loop().create_task(work)
+
+    async def _dispatch(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
+        await self._load_inputs(name)
+        if name not in self._tasks and self._record.running.get(name) == attempt:
+            self._begin(name, attempt, tape)
+
+    async def _dispatch_attempt(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
+        try:
+            await self._load_inputs(name)
+        except StoreError as error:
+            self._fail(error)
+            return
+        await self._attempt(self._task(name, attempt, tape))
+
+    async def _load_inputs(self, name: str) -> None:
+        for need in self._record.plan.needs[name]:
+            version = self.state.steps[need].output
+            if need not in self._outputs and version is not None:
+                recorded = (await self.log.events(self.lease.run, after=version - 1, upto=version))[0]
+                self._outputs[need] = await self.log.text(recorded.event.output)
+
+    def _task(self, name: str, attempt: int, tape: Sequence[Recorded]) -> StepTask:
+        outputs = self._outputs
+        inputs = {need: outputs[need] for need in self._record.plan.needs[name] if need in outputs}
+        return StepTask(self.lease.run, self._record.plan.steps[name], attempt, inputs, self.params, self.state.seed, tape)
+
+    async def _attempt(self, task: StepTask) -> None:
+        outcome = await self._executor.run(task)
+        self._outcomes.append((task.step.name, task.attempt, outcome))
+        self._wake.set()
+
+    # -- taking in
+
+    def _turn(self, facts: list[Fact], blobs: Sequence[tuple[str, bytes]] = (), actor: str = "driver") -> list[Recorded]:
+        """Record what happened and what follows; returns the starts that follow. Cancelled steps are stopped."""
+        held = list(blobs)
+        while self._outcomes:
+            name, attempt, outcome = self._outcomes.popleft()
+            self._tasks.pop(name, None)
+            if self._record.running.get(name) == attempt:
+                facts.append(self._settle(name, attempt, outcome, held))
+        batch = self._record.commit(facts, held, actor=actor, wake=True)
+        for recorded in batch:
+            if type(recorded.event) is StepCancelled and recorded.step in self._tasks:
+                self._tasks.pop(recorded.step).cancel()
+        return [recorded for recorded in batch if type(recorded.event) is StepStarted]
+
+    def _settle(self, name: str, attempt: int, outcome: Outcome, blobs: list[tuple[str, bytes]]) -> Fact:
+        self._written.pop((name, attempt), None)
+        if isinstance(outcome, Completed):
+            if outcome.blob is not None and outcome.output.blob is not None:
+                blobs.append((outcome.output.blob, outcome.blob))
+            if self._record.plan.dependants[name]:
+                self._outputs[name] = outcome.blob if outcome.blob is not None else bytes(outcome.output.json)
+            self._release(name)
+            return StepCompleted(outcome.output), name, attempt
+        if outcome.blob is not None:
+            blobs.append(outcome.blob)
+        return StepFailed(outcome.failure), name, attempt
+
+    def _release(self, name: str) -> None:
+        """Outputs that no remaining step needs leave memory, never history."""
+        for need in self._record.plan.needs[name]:
+            if need in self._outputs:
+                self._users[need] = self._users.get(need, len(self._record.plan.dependants[need])) - 1
+                if self._users[need] <= 0:
+                    del self._outputs[need], self._users[need]
+
+    async def _take_signals(self) -> None:
+        """Record the signals that came through the inbox, one commit each, and obey them."""
+        for signal in await self.log.inbox(self.lease.run, self.state.inbox):
+            if signal.id <= self.state.inbox:
+                continue
+            body = values.decode(signal.body) if signal.body else {}
+            facts, blobs = facts_of(self.state, signal.kind, body if isinstance(body, dict) else {}, signal.id, strict=False)
+            before = set(self._record.running)
+            starts = self._turn(facts, blobs, signal.actor)
+            await self.lease.flush()
+            self._start(starts)
+            resolved = [name for name in self._record.running if name not in before and name not in self._tasks]
+            await self._redrive(resolved)
+
+    def _idle(self) -> bool:
+        return not (self._tasks or self._outcomes or self._record.schedule.next_timer(self.state) is not None)
+
+    async def _settled(self) -> bool:
+        """The last look before letting go: an inbox that is empty now stays somebody else's business."""
+        seen = self.state.inbox
+        await self._take_signals()
+        if self._trouble is not None:
+            raise self._trouble
+        if not self.state.status.ended and (self.state.inbox != seen or not self._idle()):
+            return False
+        if not self.state.status.ended:
+            self.parked = "paused" if self.state.status is RunStatus.PAUSED else "waiting"
+        return True
+
+    def _arm(self) -> None:
+        """Wake at the next waiting attempt's time."""
+        due = self._record.schedule.next_timer(self.state)
+        if due == self._armed:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed, self._timer = due, None
+        if due is not None:
+            delay = max(0.0, due - self._record.clock())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._ring)
+
+    def _ring(self) -> None:
+        self._armed = None
+        self._wake.set()
+
+    async def _watch(self) -> None:
+        """Look at the inbox and the clock (which may jump: a laptop that slept), and sample the process."""
+        process: Any = None
+        sampled = 0.0
+        try:
+            while True:
+                await asyncio.sleep(SIGNAL_SECONDS)
+                if await self.log.inbox(self.lease.run, self.state.inbox):
+                    await self._take_signals()
+                    self._wake.set()
+                if self._armed is not None and self._record.clock() >= self._armed:
+                    self._ring()
+                if not self.log.memory and time.monotonic() - sampled >= SAMPLE_SECONDS:
+                    sampled = time.monotonic()
+                    process = self._sample(process)
+        except Exception as error:  # whatever ends the watch ends the run's driving: it must not go on unheard
+            self._fail(error)
+
+    def _sample(self, process: Any) -> Any:
+        if process is None:
+            import psutil
+
+            process = psutil.Process()
+            process.cpu_percent()
+            return process
+        self.log.sample(self.lease.run, time.time(), process.cpu_percent(), process.memory_info().rss)
+        return process
+
+    def _fail(self, error: BaseException) -> None:
+        if self._trouble is None:
+            self._trouble = error
+        self._wake.set()
+
+    async def _stop(self, watcher: asyncio.Task[None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        tasks = [*self._tasks.values(), watcher]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._threads.close()
+
+    # -- what attempts need: Recorder and Surroundings
+
+    def record(self, event: Event, step: str, attempt: int, blobs: Sequence[tuple[str, bytes]] = (), *, wake: bool = False) -> int:
+        """See `Recorder.record`. An attempt that is not the step's running one is refused."""
+        if self._record.running.get(step) != attempt:
+            raise AttemptClosedError(f"step {step!r}: attempt {attempt} is closed; its effects are refused")
+        try:
+            return self._record.fact(event, step, attempt, blobs, wake=wake)
+        except StoreError as error:
+            self._fail(error)
+            raise
+
+    async def flush(self) -> None:
+        """See `Recorder.flush`."""
+        await self.lease.flush()
+
+    async def load(self, payload: Payload) -> Any:
+        """See `Recorder.load`."""
+        return await self.log.value(payload)
+
+    def now(self) -> float:
+        """See `Recorder.now`."""
+        return self._record.now()
+
+    def write_log(self, step: str, attempt: int, text: str, level: str, stream: str, fields: Mapping[str, Any]) -> None:
+        """Record a line; a line of a closed attempt, or one recorded before the crash, is not."""
+        if self._again(step, attempt, (stream, text)) or self._record.running.get(step) != attempt:
+            return
+        payload, blob = values.pack(dict(fields)) if fields else (None, None)
+        blobs = [(payload.blob, blob)] if payload is not None and payload.blob is not None and blob is not None else []
+        safe = text.encode("utf-8", "backslashreplace").decode()
+        for start in range(0, max(len(safe), 1), LINE_LIMIT):
+            self.record(LogWritten(safe[start : start + LINE_LIMIT], level, stream, payload), step, attempt, blobs)
+
+    def make_artifact(self, step: str, attempt: int, name: str, content: bytes, media_type: str) -> None:
+        """Record an artifact, unless this attempt recorded the same before the crash."""
+        digest = values.digest(content)
+        if self._again(step, attempt, ("artifact", f"{name}/{digest}")):
+            return
+        event = ArtifactMade(name, media_type, Payload(size=len(content), blob=digest))
+        self.record(event, step, attempt, [(digest, content)])
+
+    def _again(self, step: str, attempt: int, said: tuple[str, str]) -> bool:
+        counts = self._written.get((step, attempt))
+        if not counts or not counts.get(said):
+            return False
+        counts[said] -= 1
+        return True
+
+    def was_simulated(self, step: str) -> bool:
+        """Whether a step's output came from a simulated model."""
+        held = self.state.steps.get(step)
+        return held is not None and held.simulated
+
+    def model_name(self, step: str, model: str | None) -> str:
+        """The model a step asks: the call's, the step's, the run's."""
+        name = model or self._record.plan.steps[step].model or self.model
+        if name is None:
+            raise ValueError(f"step {step!r} asks a model but none is configured; give --model NAME or --offline")
+        return name
+
+    async def ask_model(self, request: ModelRequest) -> Answer:
+        """One call of a model, unrecorded: the effect around it records."""
+        reply = await self._models(request.model).complete(request)
+        value: dict[str, Any] = {"text": reply.text, "finish_reason": reply.finish_reason}
+        if reply.tool_calls:
+            value["tool_calls"] = reply.tool_calls
+        return Answer(value, msgspec.structs.replace(reply.usage, model=request.model), reply.simulated)
+
+    async def in_thread(self, function: Callable[[], Any]) -> Any:
+        """Call a plain function in a worker thread."""
+        return await self._threads.run(function)
