@@ -39,6 +39,17 @@ class PipelineValidationError(EngineError):
         super().__init__(f"The pipeline {name!r} has {count} problem{'s' if count != 1 else ''}:\n{lines}")
 
 
+class PipelineFileError(PipelineValidationError):
+    """A pipeline file cannot be used; every problem names the file and the line."""
+
+    def __init__(self, file: str, problems: Sequence[Problem]) -> None:
+        super().__init__(file, problems)
+        if len(self.problems) == 1:
+            self.args = (str(self.problems[0]),)
+        else:
+            self.args = (f"{file} has {len(self.problems)} problems:\n" + "\n".join(f"  {problem}" for problem in self.problems),)
+
+
 class PipelineDeadlockError(EngineError):
     """Steps wait for each other; the text says who waits for whom."""
 
@@ -49,6 +60,12 @@ class TargetError(EngineError):
     """A pipeline could not be loaded from where the caller said it is."""
 
     code = "target"
+
+
+class TargetNotFoundError(TargetError):
+    """There is no such file, module or name."""
+
+    code = "not_found"
 
 
 class DefinitionChangedError(EngineError):

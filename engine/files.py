@@ -1,0 +1,248 @@
+"""Pipelines from YAML and JSON files, and back.
+
+Stands apart because a file is foreign until its author runs it: reading one imports nothing. Functions are kept as their names
+(`FunctionName`) until `targets.py` finds them; all that can be known to be wrong without them is told at once, with its line.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.definition import Definition, ExecutionMode, StepDefinition
+from engine.documents import MAX_BYTES, Flaw, FlawError, Node, decode_text, read_json, read_yaml
+from engine.errors import EngineError, PipelineFileError, Problem, TargetNotFoundError
+from engine.fields import PIPELINE, REFERENCE, STANDINS, STEP, FunctionName, WrongError, said
+from engine.pipeline import Pipeline
+from engine.steps import PipelineStep, suggestion
+
+ENDINGS = (".yaml", ".yml", ".json")
+
+
+class PipelineFile(msgspec.Struct):
+    """What a file holds: the pipeline, its functions still names, the lines of its parts, and what is wrong with its text.
+
+    `lines` maps a place (`steps.report.timeout`) to a line from 1; `file` is the path as it is told to the user.
+    """
+
+    file: str
+    pipeline: Pipeline
+    lines: dict[str, int] = {}
+    flaws: list[Problem] = []
+
+    def locate(self, problem: Problem) -> Problem:
+        """The problem with file and line before its place."""
+        place = problem.where
+        while place and place not in self.lines:
+            place = place.rpartition(".")[0]
+        return Problem(_where(self.file, self.lines.get(place, 1), problem.where), problem.message)
+
+    def problems(self, params: Sequence[str] | None = None, *, model: str | None = "unchecked") -> list[Problem]:
+        """Everything wrong with the text and with the pipeline, in the order of the lines."""
+        found = [*self.flaws, *map(self.locate, self.pipeline.problems(params, model=model))]
+        return sorted(found, key=lambda problem: _line_of(problem, self.file))
+
+    def check(self, params: Sequence[str] | None = None, *, model: str | None = "unchecked") -> None:
+        """Raise `PipelineFileError` with all problems if there are any."""
+        if found := self.problems(params, model=model):
+            raise PipelineFileError(self.file, found)
+
+
+def read(path: Path, shown: str | None = None) -> PipelineFile:
+    """Read a file; raises `TargetNotFoundError` or, where it cannot be read as a pipeline at all, `PipelineFileError`.
+
+    What can be read comes back with its flaws, so that a caller can tell them together with what else is wrong.
+    """
+    file = shown or str(path)
+    content = _content(path, file)
+    try:
+        return parse(decode_text(content), file, json=path.suffix.lower() == ".json")
+    except FlawError as error:
+        raise _refusal(file, [error.flaw]) from None
+
+
+def parse(text: str, file: str = "pipeline.yaml", *, json: bool = False) -> PipelineFile:
+    """The same for text: YAML, or JSON."""
+    root, flaws = read_json(text) if json else read_yaml(text)
+    if root is None and flaws:
+        raise _refusal(file, flaws)
+    if root is None or root.value is None:
+        raise _refusal(file, [Flaw(1, "is empty; write name: and steps: (tagent-tui init makes an example)")])
+    if not isinstance(root.value, dict):
+        raise _refusal(file, [Flaw(root.line, f"is {said(root)}; write a mapping with name: and steps:")])
+    reader = _Reader(file)
+    reader.found += [Problem(_where(file, flaw.line, ""), flaw.message) for flaw in flaws]
+    return PipelineFile(file, reader.pipeline(root.value, root.line), reader.lines, reader.found)
+
+
+def dump(pipeline: Pipeline | Definition, *, json: bool = False) -> str:
+    """The pipeline as text that `read` reads back to the same definition. Raises `EngineError` for what a file cannot hold."""
+    definition = pipeline if isinstance(pipeline, Definition) else pipeline.define()
+    tree = _tree(definition)
+    if place := _unwritable(tree, ""):
+        raise EngineError(f"The value at {place} cannot be written in a pipeline file; use text, numbers, lists and objects.")
+    if json:
+        return msgspec.json.format(msgspec.json.encode(tree), indent=2).decode() + "\n"
+    from ruamel.yaml import YAML
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style, yaml.width, yaml.sort_base_mapping_type_on_output = False, 10_000, False  # type: ignore[assignment]
+    yaml.representer.add_representer(str, _as_text)
+    yaml.representer.ignore_aliases = lambda value: True
+    out = io.StringIO()
+    yaml.dump(tree, out)
+    return out.getvalue()
+
+
+def _content(path: Path, file: str) -> bytes:
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise PipelineFileError(file, [Problem(file, "is a directory; name a file in it")])
+        if not stat.S_ISREG(status.st_mode):
+            raise PipelineFileError(file, [Problem(file, "is not a regular file; give a .yaml or .json file")])
+        with path.open("rb") as opened:
+            return opened.read(MAX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise TargetNotFoundError(f"There is no file {file}; check the path.") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise PipelineFileError(file, [Problem(file, f"cannot be read ({why}); check the path and its permissions")]) from None
+
+
+class _Reader:
+    """Makes a pipeline of nodes and collects what is wrong on the way."""
+
+    def __init__(self, file: str) -> None:
+        self.file, self.found, self.lines = file, list[Problem](), dict[str, int]()
+
+    def pipeline(self, root: dict[str, Node], line: int) -> Pipeline:
+        fields = self.take(root, "", PIPELINE)
+        if "name" not in fields and ("name" not in root or root["name"].value is None):
+            self.tell(line, "name", "is missing; write name: and a word")
+        made = Pipeline(fields.get("name", "unnamed"), fields.get("description", ""), params=fields.get("params"))
+        made.constraint(*fields.get("constraints", ()))
+        made.shared_values.update(fields.get("shared", {}))
+        steps: list[Node] = fields.get("steps", [])
+        if "steps" in fields and not steps:
+            self.tell(self.lines["steps"], "steps", "is an empty list; add a step: - name: ...")
+        elif "steps" not in fields and ("steps" not in root or root["steps"].value is None):
+            self.tell(line, "steps", "is missing; write steps: and a list of '- name: ...'")
+        for index, node in enumerate(steps):
+            self.step(made, index, node)
+        if not made.steps:
+            made.add_step(PipelineStep("unnamed", run=FunctionName()))
+        return made
+
+    def step(self, pipeline: Pipeline, index: int, node: Node) -> None:
+        place = f"steps[{index}]"
+        if not isinstance(node.value, dict):
+            self.tell(node.line, place, f"is {said(node)}; write '- name: ...' with the step's fields below it")
+            return
+        name = node.value.get("name")
+        if name is None or name.value is None:
+            self.tell(node.line, place, "has no name; write name: and a word")
+        elif isinstance(name.value, str):
+            place = f"steps.{name.value}"
+        self.lines[place] = node.line
+        fields = self.take(node.value, place, STEP)
+        if isinstance(fields.get("name"), str):
+            pipeline.add_step(PipelineStep(**fields))
+
+    def take(self, found: dict[str, Node], place: str, fields: Mapping[str, Callable[[Node], Any]]) -> dict[str, Any]:
+        """The fields of a mapping, read by the table; null is as if the field were not there."""
+        taken: dict[str, Any] = {}
+        for key, child in found.items():
+            inside = f"{place}.{key}" if place else key
+            self.lines[inside] = child.line
+            if key not in fields:
+                near = suggestion(key, list(fields))
+                self.tell(child.line, place, f"has the unknown field {key[:80]!r}{near or '; remove it'}")
+            elif child.value is not None:
+                try:
+                    taken[key] = fields[key](child)
+                except WrongError as error:
+                    self.tell(child.line, inside, str(error))
+                    taken |= {key: STANDINS[key]} if key in STANDINS and place else {}
+        return taken
+
+    def tell(self, line: int, place: str, message: str) -> None:
+        self.found.append(Problem(_where(self.file, line, place), message))
+
+
+def _where(file: str, line: int, place: str) -> str:
+    return f"{file}:{line} {place}".rstrip()
+
+
+def _line_of(problem: Problem, file: str) -> int:
+    number = problem.where.removeprefix(f"{file}:").partition(" ")[0]
+    return int(number) if number.isdigit() else 0
+
+
+def _refusal(file: str, flaws: Sequence[Flaw]) -> PipelineFileError:
+    return PipelineFileError(file, [Problem(_where(file, flaw.line, ""), flaw.message) for flaw in flaws])
+
+
+def _tree(definition: Definition) -> dict[str, Any]:
+    """A definition in a file's words, without what is as by default."""
+    tree: dict[str, Any] = {"name": definition.name}
+    for key in ("description", "params", "constraints", "shared"):
+        if value := getattr(definition, key):
+            tree[key] = list(value) if isinstance(value, tuple) else value
+    return tree | {"steps": [_step_tree(step) for step in definition.steps]}
+
+
+def _step_tree(step: StepDefinition) -> dict[str, Any]:
+    tree: dict[str, Any] = {"name": step.name}
+    if step.run is not None:
+        if not REFERENCE.fullmatch(step.run):
+            raise EngineError(f"The step {step.name!r} runs {step.run}, which a file cannot name; use a function of a module.")
+        tree["run"] = step.run
+    if step.depends_on:
+        tree["depends_on"] = [dep.step if dep.type == "hard" else {"step": dep.step, "type": dep.type} for dep in step.depends_on]
+    if step.execution_mode is not ExecutionMode.SERIAL:
+        tree["execution_mode"] = step.execution_mode.value
+    retry = msgspec.to_builtins(step.retry)
+    tree |= retry if list(retry) == ["max_retries"] else {"retry": retry} if retry else {}
+    for key in ("goal", "constraints", "timeout", "output_schema", "model", "irreversible", "final"):
+        value = getattr(step, key)
+        if value not in (None, (), False):
+            tree[key] = list(value) if isinstance(value, tuple) else value
+    return {key: tree[key] for key in (*STEP, "retry") if key in tree}
+
+
+def _unwritable(value: Any, place: str) -> str | None:
+    """The place of a value that has no word in a file (bytes, a key that is not text, half a surrogate pair), None if none."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            inside = f"{place}.{key}" if place else str(key)
+            if not isinstance(key, str) or _unwritable(key, inside):
+                return ascii(inside)
+            if found := _unwritable(item, inside):
+                return found
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            if found := _unwritable(item, f"{place}[{index}]"):
+                return found
+    elif isinstance(value, str):
+        return ascii(place) if any("\ud800" <= char <= "\udfff" for char in value) else None
+    elif not isinstance(value, int | float | None):
+        return place
+    return None
+
+
+def _as_text(representer: Any, text: str) -> Any:
+    """Texts of several lines as a block, words other YAML readers take for something else in quotes, the unprintable escaped."""
+    style = None
+    if not text.replace("\n", "").isprintable():
+        style = '"'
+    elif "\n" in text and not text.startswith((" ", "\n")):
+        style = "|"
+    elif text.lower() in ("y", "n", "yes", "no", "on", "off") or text[:1].isdigit() or text[:1] in "+-.":
+        style = "'"
+    return representer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
