@@ -132,14 +132,13 @@ def tabs(
     return beside(names, tail, width, ellipsis=glyphs.ellipsis), line
 
 
-def key_row(
-    keys: Sequence[Key], width: int, right: Sequence[Seg] = (), *, keep: Key | None = HELP, glyphs: Glyphs = UNICODE
-) -> list[Seg]:
-    """The footer: bold key, muted word. What does not fit goes from the end, but `keep` and the right end stay."""
+def key_row(keys: Sequence[Key], width: int, right: Sequence[Seg] = (), *, glyphs: Glyphs = UNICODE) -> list[Seg]:
+    """The footer: bold key, muted word. What does not fit goes from the end, but the key for help and the right end stay."""
     tail = fit([*right, Seg(" ")], max(width - 1, 0), glyphs.ellipsis) if right else []
     room = width - 2 - (cells(tail) + 2 if tail else 0)
-    wanted = [key for key in keys if key != keep]
-    reserved = _key_cells(keep) + 2 if keep is not None and keep in keys else 0
+    keep = next((key for key in keys if key.word == HELP.word), None)
+    wanted = [key for key in keys if key is not keep]
+    reserved = _key_cells(keep) + 2 if keep is not None else 0
     shown: list[Key] = []
     used = 0
     for key in wanted:
@@ -148,7 +147,7 @@ def key_row(
             break
         shown.append(key)
         used += size
-    if keep is not None and keep in keys:
+    if keep is not None:
         shown.append(keep)
     segs: list[Seg] = [Seg(" ")]
     for index, key in enumerate(shown):

@@ -7,21 +7,18 @@ that differs from what they said.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
 
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
 
 from tagent_tui.rows import Ink, Row, Seg, Tint, beside, cells
-from tagent_tui.shapes import HELP, Key, Tab, chip, key_row, rule, tabs
+from tagent_tui.shapes import Key, Tab, chip, key_row, rule, tabs
 from tagent_tui.widgets.lines import Painted
 
 
 class Rows(Painted):
     """A block of rows, drawn from the top, without a cursor. Rows laid out for a width come from `layout`."""
-
-    tint: ClassVar[Tint | None] = None
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
@@ -121,7 +118,7 @@ class Footer(Painted):
         return self.palette.strip(self._segs(width), width, Tint.SURFACE)
 
     def _segs(self, width: int) -> list[Seg]:
-        return key_row(self._keys, width, self._right, keep=HELP, glyphs=self.glyphs)
+        return key_row(self._keys, width, self._right, glyphs=self.glyphs)
 
     def on_click(self, event: events.Click) -> None:
         """A click on a key's entry presses it."""
@@ -178,7 +175,7 @@ class TabRow(Painted):
         """The names (0) or the line (1)."""
         width = self.size.width
         rows = tabs(self._entries, self._active, width, self._right, focused=self._focused, glyphs=self.glyphs)
-        return self.palette.strip(rows[y] if y < 2 else (), width)
+        return self.palette.strip(rows[y] if y < 2 else (), width, self.tint)
 
     def on_click(self, event: events.Click) -> None:
         """A click on a name chooses it."""
@@ -211,7 +208,7 @@ class Rule(Painted):
         """The rule."""
         width = self.size.width
         segs = rule(width, self._title, self._right, ink=self._ink, glyphs=self.glyphs) if y == 0 else ()
-        return self.palette.strip(segs, width)
+        return self.palette.strip(segs, width, self.tint)
 
 
 class Divider(Painted):

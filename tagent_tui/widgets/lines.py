@@ -24,6 +24,9 @@ from tagent_tui.theme import Palette
 class Painted(Widget):
     """A widget painted from rows: knows the palette and the glyphs of the app it is in, and the mode of its screen."""
 
+    tint: Tint | None = None
+    """What the widget stands on; None is the screen's own background."""
+
     @property
     def palette(self) -> Palette:
         """From inks to styles, in the app's theme; violet where the screen has the class `-replay`."""
@@ -258,7 +261,7 @@ class LineView(Painted, can_focus=True):
         palette = self.palette
         self._forget_if_changed(width, palette)
         if index >= self.source.count() or width <= 0:
-            return palette.strip((), width)
+            return palette.strip((), width, self.tint)
         selected = self.marked and index == self.cursor
         if not selected and index in self._kept:
             return self._kept[index]
@@ -269,7 +272,7 @@ class LineView(Painted, can_focus=True):
         return strip
 
     def _paint(self, row: Row, width: int, palette: Palette, selected: bool) -> Strip:
-        tint = row.tint
+        tint = row.tint or self.tint
         left = list(row.left)
         mark = Seg(" ")
         if selected:

@@ -1,0 +1,239 @@
+"""The terminal app: one store, followed; screens over it. It reads and signals; it never drives a run itself.
+
+Apart from the command line so that `tagent-tui runs` and the others never import Textual: only `run_app` is called from
+there, when there is a terminal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+from textual import events
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from store.errors import StoreError
+from tagent_tui import terminal, theme
+from tagent_tui.feed import Feed, Pace
+from tagent_tui.glyphs import Glyphs, choose
+from tagent_tui.keys import told, unknown_ids
+from tagent_tui.numbers import plural
+from tagent_tui.screens.base import SPIN, FedScreen
+from tagent_tui.screens.runs import RunsScreen
+from tagent_tui.text import safe
+
+NOT_A_TERMINAL = 2
+"""Exit code when there is no terminal to draw on: the caller prints help."""
+
+T = TypeVar("T")
+
+
+class TagentApp(App[None]):
+    """The app. `signalled` is the signal that ended it, 0 if none did."""
+
+    CSS_PATH = "app.tcss"
+    TITLE = "tagent-tui"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q", "leave", "quit; runs go on", show=False, id="app.quit"),
+        Binding("?", "help", "all keys that apply here", show=False, id="app.help"),
+        Binding("ctrl+p", "command_palette", "commands by name", show=False, id="app.palette"),
+        Binding("ctrl+c", "leave", show=False, system=True),
+        Binding("ctrl+z", "suspend_process", "to the shell and back with fg", show=False, id="app.suspend"),
+    ]
+
+    def __init__(
+        self, db_path: str | Path, config: object = None, run_id: str | None = None, *, now: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        self.config = config
+        self.feed = Feed(db_path)
+        self.glyphs: Glyphs = choose(_ui(config, "glyphs", "auto"), encoding=_encoding())
+        self.signalled = 0
+        self.first_frame = 0.0
+        self._run_id = run_id
+        self._now = now
+        for one in theme.THEMES:
+            self.register_theme(one)
+        self.theme = theme.LIGHT_NAME if _wants_light(_ui(config, "theme", "auto")) else theme.DARK_NAME
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our variables, for themes that do not set them."""
+        return dict(theme.DARK)
+
+    def get_default_screen(self) -> Screen[None]:
+        """The runs list."""
+        return RunsScreen()
+
+    async def on_mount(self) -> None:
+        """Open the run that was asked for, above the list."""
+        self._apply_keymap()
+        if self._run_id is not None:
+            await self.open_run(self._run_id)
+
+    def on_ready(self) -> None:
+        """The screen stands: follow the log from here."""
+        self.feed.listen(self._news)
+        self.set_interval(1.0, self._second)
+        self.run_worker(self.feed.run(), name="feed", exit_on_error=True)
+
+    async def open_run(self, run_id: str) -> None:
+        """The run's own screen, above this one."""
+        from tagent_tui.screens.run import RunScreen
+
+        await self.push_screen(RunScreen(run_id))
+
+    # What screens ask of the app
+
+    def now(self) -> float:
+        """Unix time in seconds."""
+        return self._now()
+
+    def spinner(self) -> str:
+        """The spinner's mark at this moment."""
+        frames = self.glyphs.spinner
+        return frames[int(self._now() / SPIN) % len(frames)]
+
+    def say(self, sentence: str, *, wrong: bool = False) -> None:
+        """One sentence in a toast; what it quotes is made safe here."""
+        self.notify(safe(sentence), severity="error" if wrong else "information", markup=False)
+
+    # News
+
+    async def _news(self) -> None:
+        screen = self.screen
+        if isinstance(screen, FedScreen):
+            try:
+                await screen.look()
+            except StoreError as error:
+                self.feed.trouble = str(error)
+
+    def _second(self) -> None:
+        if terminal.is_gone() and not self.is_headless:
+            self.leave(1)
+            return
+        screen = self.screen
+        if isinstance(screen, FedScreen):
+            screen.second()
+
+    def on_app_focus(self, event: events.AppFocus) -> None:
+        """Looked at again: up to date at once, and at full pace."""
+        del event
+        screen = self.screen
+        self.feed.set_pace(screen.PACE if isinstance(screen, FedScreen) else Pace.LIVE)
+        self.feed.poke()
+
+    def on_app_blur(self, event: events.AppBlur) -> None:
+        """Nobody looks: once a second is enough."""
+        del event
+        self.feed.set_pace(Pace.UNFOCUSED)
+
+    # Leaving
+
+    def leave(self, signum: int) -> None:
+        """Leave because of a signal; safe to call from a signal handler."""
+        self.signalled = signum
+        loop = self._loop
+        if loop is not None and loop.is_running():
+            loop.call_soon_threadsafe(self.exit)
+
+    def action_leave(self) -> None:
+        """Quit at once: runs belong to their drivers and go on."""
+        self.exit()
+
+    def action_help(self) -> None:
+        """All keys that apply here."""
+        from tagent_tui.screens.help import HelpScreen
+
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(told(self.screen)))
+
+    # Keys and commands
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette: everything a key does here, by name, and the two themes."""
+        for active in dict.fromkeys(screen.active_bindings.values()):
+            binding, node = active.binding, active.node
+            if active.enabled and binding.id and binding.description and not binding.id.startswith("list."):
+
+                async def run(action: str = binding.action, node: object = node) -> None:
+                    await self.run_action(action, node)  # type: ignore[arg-type]
+
+                yield SystemCommand(binding.description, binding.id, run)
+        yield SystemCommand("dark theme", "colours", lambda: setattr(self, "theme", theme.DARK_NAME))
+        yield SystemCommand("light theme", "colours", lambda: setattr(self, "theme", theme.LIGHT_NAME))
+
+    def _apply_keymap(self) -> None:
+        keymap: Mapping[str, str] = _ui(self.config, "keys", {})
+        if not keymap:
+            return
+        self.set_keymap(dict(keymap))
+        wrong = unknown_ids(keymap, _bound_classes())
+        if wrong:
+            self.say(f"ui.keys names no binding: {', '.join(wrong)}; ? shows the ids", wrong=True)
+
+
+def run_app(db_path: str | Path, config: object = None, run_id: str | None = None) -> int:
+    """Open the UI on a store until the user leaves; the exit code. Without a terminal nothing is started (2)."""
+    if not terminal.is_terminal():
+        return NOT_A_TERMINAL
+    terminal.draws_on_stdout()
+    app = TagentApp(db_path, config, run_id)
+    with terminal.guarded(app.leave):
+        goodbye = asyncio.run(_until_left(app))
+    if app.signalled:
+        return 128 + app.signalled
+    if goodbye:
+        print(goodbye)
+    return app.return_code or 0
+
+
+async def _until_left(app: TagentApp) -> str:
+    """The app until it ends, then the store closed; what to say after it."""
+    try:
+        await app.run_async()
+        return await _still_running(app.feed)
+    finally:
+        await app.feed.close()
+
+
+async def _still_running(feed: Feed) -> str:
+    if feed.log is None:
+        return ""
+    try:
+        rows = await feed.log.runs(status="running", limit=200)
+    except StoreError:
+        return ""
+    alive = sum(row.alive() for row in rows)
+    return f"{plural(alive, 'run')} still running; tagent-tui shows {'it' if alive == 1 else 'them'} again." if alive else ""
+
+
+def _bound_classes() -> list[type]:
+    from tagent_tui.screens.launch import LaunchScreen
+    from tagent_tui.screens.run import RunScreen
+    from tagent_tui.widgets.lines import LineView
+
+    return [TagentApp, RunsScreen, RunScreen, LaunchScreen, LineView]
+
+
+def _ui(config: object, name: str, default: T) -> T:
+    found: T = getattr(getattr(config, "ui", None), name, default)
+    return found
+
+
+def _encoding() -> str:
+    stream = sys.__stdout__
+    return (stream.encoding if stream is not None else None) or "ascii"
+
+
+def _wants_light(option: str) -> bool:
+    """Light if asked for, or if the terminal says (`COLORFGBG`, its last number) that its ground is white."""
+    if option in ("light", "dark"):
+        return option == "light"
+    return os.environ.get("COLORFGBG", "").rpartition(";")[2] in ("7", "15")

@@ -1,0 +1,40 @@
+"""Starting and resuming runs from a screen: always in a driver process of their own, never in this one.
+
+Apart from the screens so that the engine is imported when a run is started, not when the list is drawn, and so that user code
+can neither freeze the screen nor print over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class NotStartedError(Exception):
+    """The run did not start; the text is the one sentence that says why."""
+
+
+async def start(db: Path, target: str, params: Mapping[str, object], model: str | None, cwd: Path) -> str:
+    """Record a run of `target` and drive it in a process of its own; its id."""
+    from engine import driver
+    from engine.errors import EngineError
+    from store.errors import StoreError
+
+    try:
+        spawned = await driver.spawn_start(db, target, params=dict(params), model=model, cwd=cwd)
+    except (EngineError, StoreError, OSError) as error:
+        raise NotStartedError(str(error)) from error
+    return str(spawned.run_id)
+
+
+async def resume(db: Path, run_id: str) -> None:
+    """Drive an unfinished run on in a process of its own."""
+    from engine import driver
+    from engine.errors import EngineError
+    from store.errors import StoreError
+    from store.events import RunId
+
+    try:
+        await driver.spawn_resume(db, RunId(run_id))
+    except (EngineError, StoreError, OSError) as error:
+        raise NotStartedError(str(error)) from error

@@ -1,0 +1,401 @@
+"""The first screen: all runs of the store, newest first, with what each is about now; or, with none, how to get one.
+
+It owns the list and the filter, and shows what `watch.py` read. Text that is typed into the filter narrows at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.widgets import Input
+
+from tagent_tui import drive
+from tagent_tui.empty import empty_rows, trouble_rows
+from tagent_tui.numbers import run_cost
+from tagent_tui.peek import HEIGHT, peek_rows
+from tagent_tui.rows import BLANK, Ink, Row, Seg, clip_middle
+from tagent_tui.runlist import LIVE_CELLS, STATUSES, Columns, Entry, Filter, columns, filter_row, header, id_cells, row
+from tagent_tui.screens.base import FedScreen
+from tagent_tui.shapes import chip
+from tagent_tui.text import safe
+from tagent_tui.watch import RunsWatch
+from tagent_tui.widgets.bars import Rows, Rule, Sheet
+from tagent_tui.widgets.lines import LineView
+
+WIDE = 100
+TALL = 34
+LOW = 14
+WEEK = 7 * 86_400.0
+REST = 0.08
+"""Seconds the cursor rests on a run before its peek is read: holding `j` reads none of those it passes."""
+
+
+class RunSource:
+    """The entries of the list as rows, laid out for the width they are asked for."""
+
+    def __init__(self, screen: RunsScreen) -> None:
+        self._screen = screen
+        self._columns: Columns | None = None
+
+    @property
+    def entries(self) -> list[Entry]:
+        """What passes the filter, in order."""
+        return self._screen.known.list.entries
+
+    def count(self) -> int:
+        """How many entries there are."""
+        return len(self.entries)
+
+    def columns(self, width: int) -> Columns:
+        """The columns at this width, kept until the entries or the width change."""
+        if self._columns is None or self._columns.width != width:
+            steps = max((len(f"{entry.run.settled}/{entry.run.steps}") for entry in self.entries), default=0)
+            ids = id_cells(entry.run.id for entry in self.entries)
+            self._columns = columns(width, wide=width >= WIDE - 2, ids=ids, steps=steps)
+        return self._columns
+
+    def forget(self) -> None:
+        """The entries are others now."""
+        self._columns = None
+
+    def row(self, index: int, width: int) -> Row:
+        """The entry's row."""
+        if index >= len(self.entries):
+            return BLANK
+        known, host, entry = self._screen.known, self._screen.host, self.entries[index]
+        pulse = known.rates.series(entry.run.id, host.now(), LIVE_CELLS) if entry.status == "running" else ()
+        return row(entry, self.columns(width), host.now(), host.glyphs, pulse=pulse, top=known.busiest)
+
+
+class Header(Rows):
+    """The columns' names, over the columns of the list below."""
+
+    def __init__(self, source: RunSource) -> None:
+        super().__init__(id="columns")
+        self._source = source
+
+    def layout_rows(self, width: int) -> Sequence[Row]:
+        """One row."""
+        return (header(self._source.columns(width)),)
+
+
+class RunsScreen(FedScreen):
+    """The run list."""
+
+    FOOTER: ClassVar[Sequence[tuple[str, str]]] = (
+        ("list.open", "open"),
+        ("runs.demo", "demo"),
+        ("runs.new", "new"),
+        ("runs.resume", "resume"),
+        ("runs.filter", "filter"),
+        ("runs.status", "status"),
+        ("runs.pipeline", "pipeline"),
+        ("runs.clear", "all runs"),
+        ("app.palette", "commands"),
+        ("app.help", "help"),
+        ("app.quit", "quit"),
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("d", "demo", "the demo on this folder", show=False, id="runs.demo"),
+        Binding("n", "new", "start a run", show=False, id="runs.new"),
+        Binding("R", "resume", "resume the selected run", show=False, id="runs.resume"),
+        Binding("/", "filter", "filter by words in id, pipeline or now", show=False, id="runs.filter"),
+        Binding("s", "status", "narrow to the next status", show=False, id="runs.status"),
+        Binding("p", "pipeline", "narrow to the next pipeline", show=False, id="runs.pipeline"),
+        Binding("escape", "clear", "show all runs again", show=False, id="runs.clear"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known = RunsWatch(lambda: self.host.now())
+        self.source = RunSource(self)
+        self._shown: list[Entry] = []
+        self._chosen: str | None = None
+
+    def compose_body(self) -> ComposeResult:
+        """Filter, columns, list, peek; and the page that stands in for them while there is no run."""
+        yield Sheet(id="empty")
+        with Vertical(id="runs"):
+            yield Rows(id="filter")
+            yield Input(id="words", placeholder="words in id, pipeline or now", compact=True)
+            yield Header(self.source)
+            yield Rule(id="under-columns")
+            yield LineView(self.source, id="list")
+            yield Rule(id="over-peek")
+            yield Sheet(id="peek")
+
+    def on_mount(self) -> None:
+        """The list has the keys."""
+        self.query_one("#words", Input).display = False
+        self.view.focus()
+        self._show_frame()
+
+    @property
+    def view(self) -> LineView:
+        """The list."""
+        return self.query_one("#list", LineView)
+
+    @property
+    def chosen(self) -> Entry | None:
+        """The entry the cursor is on."""
+        entries = self.source.entries
+        return entries[self.view.cursor] if self.view.cursor < len(entries) else None
+
+    @property
+    def filter(self) -> Filter:
+        """What the list is narrowed to."""
+        return self.known.list.filter
+
+    # Reading
+
+    async def look(self) -> None:
+        """Read the newest page, the one on screen, and the selected run; show what changed."""
+        log = self.host.feed.log
+        if log is not None:
+            window = [self.source.entries[index].run.row for index in self.view.window if index < self.source.count()]
+            await self.known.read(log, window)
+            await self._read_peek()
+        self._show_entries()
+
+    def second(self) -> None:
+        """Ages, clocks and who lives."""
+        self.known.list.arrange()
+        self._show_entries(ticked=True)
+
+    async def _read_peek(self) -> None:
+        log, entry = self.host.feed.log, self.chosen
+        if log is not None and entry is not None and self.query_one("#peek").display:
+            await self.known.select(log, entry.run)
+
+    async def _read_more(self) -> None:
+        log = self.host.feed.log
+        if log is not None and await self.known.read_older(log):
+            self.known.list.arrange()
+            self._show_entries()
+
+    # Showing
+
+    def _show_entries(self, *, ticked: bool = False) -> None:
+        entries, before = self.source.entries, self._shown
+        self._shown = list(entries)
+        moved = [entry.run.id for entry in entries] != [entry.run.id for entry in before]
+        if moved or ticked:
+            self.source.forget()
+            self._keep_cursor(moved)
+        else:
+            for index, (new, old) in enumerate(zip(entries, before, strict=True)):
+                if new != old:
+                    self.view.row_changed(index)
+        self._show_frame()
+
+    def _keep_cursor(self, moved: bool) -> None:
+        """The cursor stays on its run when others come or go above it; at the top it stays at the top."""
+        index = self.known.list.find(self._chosen) if moved and self._chosen else None
+        if index is not None and self.view.cursor != index and self.view.cursor > 0:
+            self.view.top = max(0, self.view.top + index - self.view.cursor)
+            self.view.cursor = index
+        self.view.rows_changed()
+        entry = self.chosen
+        self._chosen = entry.run.id if entry is not None else None
+        self.query_one("#columns", Header).refresh()
+
+    def _show_frame(self) -> None:
+        """Everything around the list."""
+        if not self.is_mounted:
+            return
+        known, feed = self.known, self.host.feed
+        nothing = known.loaded and not known.list.runs and not self.filter.on
+        absent = feed.log is None and feed.looks > 0
+        empty = self.query_one("#empty", Sheet)
+        empty.display = nothing or absent
+        self.query_one("#runs").display = not empty.display
+        if empty.display:
+            self._show_empty(empty)
+        self.query_one("#filter", Rows).show(
+            [filter_row(self.filter, len(known.list.entries), more=known.list.more, glyphs=self.host.glyphs)]
+        )
+        self._show_title()
+        self._show_peek()
+        self.refresh_bindings()
+        self.show_keys()
+
+    def _show_empty(self, empty: Sheet) -> None:
+        feed, glyphs = self.host.feed, self.host.glyphs
+        if feed.trouble:
+            trouble = safe(feed.trouble)
+            empty.show_layout(lambda width: trouble_rows(trouble, width, empty.size.height))
+        else:
+            model = getattr(self.host.config, "model", None)
+            empty.show_layout(lambda width: empty_rows(width, empty.size.height, model, glyphs))
+
+    def _show_title(self) -> None:
+        known, glyphs = self.known, self.host.glyphs
+        path = clip_middle(safe(_home(self.host.feed.path)), max(self.size.width // 2 - 8, 8), glyphs.ellipsis)
+        right: list[Seg] = []
+        if known.live:
+            right.append(Seg(f"{self.host.spinner()} {known.live} live", Ink.ACCENT))
+        if known.waiting:
+            waits = "waits" if known.waiting == 1 else "wait"
+            right.append(Seg(f"{glyphs.person} {known.waiting} {waits} for you", Ink.WARNING))
+        spent = known.list.spent_since(self.host.now() - WEEK) if not self.filter.on else None
+        parts = [[seg] for seg in right]
+        if spent:
+            parts.append([Seg("7 days ", Ink.MUTED), Seg(run_cost(spent))])
+        if not known.list.runs and not self.filter.on:
+            parts = [[Seg("no runs yet", Ink.MUTED)]] if not self.host.feed.trouble else []
+        line = [seg for index, part in enumerate(parts) for seg in ([Seg(f" {glyphs.sep} ", Ink.MUTED)] if index else []) + part]
+        self.title_bar.show(chip("runs"), Row([Seg(path, Ink.MUTED)], line))
+        self.spin(known.live > 0)
+
+    def _show_peek(self) -> None:
+        peek, entry = self.query_one("#peek", Sheet), self.chosen
+        if not peek.display:
+            return
+        if entry is None:
+            peek.show_layout(lambda width: ())
+            return
+        shown, glyphs = self.known.peek(entry), self.host.glyphs
+        peek.show_layout(lambda width: peek_rows(shown, width, glyphs)[:HEIGHT])
+
+    def spun(self) -> None:
+        """The spinner turned."""
+        self._show_title()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """The peek needs 34 rows; below 14 the list takes them all."""
+        tall = event.size.height >= TALL
+        for name in ("#over-peek", "#peek"):
+            self.query_one(name).display = tall
+        self.set_class(event.size.height < LOW, "-low")
+        self._show_frame()
+
+    # Keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what works now is a key: nothing to open or resume without runs, the demo only where nothing else is."""
+        del parameters
+        entry = self.chosen if self.is_mounted else None
+        match action:
+            case "open" | "filter" | "status":
+                return bool(self.known.list.runs) or self.filter.on
+            case "demo":
+                return not self.known.list.runs and not self.filter.on and not self.host.feed.trouble
+            case "new":
+                return not self.host.feed.trouble
+            case "resume":
+                return entry is not None and entry.status in ("interrupted", "paused", "pending")
+            case "pipeline":
+                return len(self.known.list.pipelines) > 1 or self.filter.pipeline is not None
+            case "clear":
+                return self.filter.on
+        return True
+
+    @on(LineView.Moved)
+    def _moved(self, message: LineView.Moved) -> None:
+        entry = self.chosen
+        self._chosen = entry.run.id if entry is not None else None
+        self._show_frame()
+        if message.view.window.stop >= self.source.count() - message.view.size.height:
+            self.run_worker(self._read_more(), group="more", exclusive=True)
+        self.run_worker(self._peek_soon(), group="peek", exclusive=True)
+
+    async def _peek_soon(self) -> None:
+        await asyncio.sleep(REST)
+        await self._read_peek()
+        self._show_peek()
+
+    @on(LineView.Opened)
+    async def _opened(self) -> None:
+        entry = self.chosen
+        if entry is not None:
+            await self.host.open_run(entry.run.id)
+
+    def action_status(self) -> None:
+        """The next status, round and round."""
+        place = STATUSES.index(self.filter.status) + 1
+        self._narrow(replace(self.filter, status=STATUSES[place % len(STATUSES)]))
+
+    def action_pipeline(self) -> None:
+        """The next pipeline by name, then any."""
+        names: list[str | None] = [None, *self.known.list.pipelines]
+        place = names.index(self.filter.pipeline) + 1 if self.filter.pipeline in names else 0
+        self._narrow(replace(self.filter, pipeline=names[place % len(names)]))
+
+    def action_filter(self) -> None:
+        """Type words."""
+        words = self.query_one("#words", Input)
+        words.display, self.query_one("#filter").display = True, False
+        words.value = self.filter.words
+        words.focus()
+
+    def action_clear(self) -> None:
+        """All runs again."""
+        self.query_one("#words", Input).value = ""
+        self._narrow(Filter())
+        self._leave_words()
+
+    @on(Input.Changed, "#words")
+    def _typed(self, message: Input.Changed) -> None:
+        if message.value != self.filter.words:
+            self._narrow(replace(self.filter, words=message.value))
+
+    @on(Input.Submitted, "#words")
+    def _leave_words(self) -> None:
+        self.query_one("#words").display, self.query_one("#filter").display = False, True
+        self.view.focus()
+
+    def _narrow(self, wanted: Filter) -> None:
+        self.known.narrow(wanted)
+        self.known.list.arrange()
+        self.view.cursor = self.view.top = 0
+        self._show_entries()
+        self.host.feed.poke()
+
+    def action_new(self) -> None:
+        """The form for a new run."""
+        from tagent_tui.screens.launch import LaunchScreen
+
+        self.app.push_screen(LaunchScreen(Path.cwd()))
+
+    def action_demo(self) -> None:
+        """The demo on this folder, in a driver process of its own."""
+        self.run_worker(self._start_demo(), group="start", exclusive=True)
+
+    async def _start_demo(self) -> None:
+        here = Path.cwd()
+        self.host.say(f"The demo starts on {_home(here)}.")
+        try:
+            run_id = await drive.start(self.host.feed.path, "demo", {"root": str(here)}, None, here)
+        except drive.NotStartedError as error:
+            self.host.say(str(error), wrong=True)
+            return
+        await self.host.open_run(run_id)
+
+    def action_resume(self) -> None:
+        """Drive the selected run on, in a driver process of its own."""
+        entry = self.chosen
+        if entry is not None:
+            self.run_worker(self._resume(entry.run.id), group="start", exclusive=True)
+
+    async def _resume(self, run_id: str) -> None:
+        try:
+            await drive.resume(self.host.feed.path, run_id)
+        except drive.NotStartedError as error:
+            self.host.say(str(error), wrong=True)
+        self.host.feed.poke()
+
+
+def _home(path: Path) -> str:
+    """The path as people write it, with `~` for their home."""
+    try:
+        return f"~/{path.absolute().relative_to(Path.home())}"
+    except (ValueError, RuntimeError):
+        return str(path)

@@ -1,0 +1,101 @@
+"""The terminal around the app: whether there is one, signals that must leave it as it was, and its end.
+
+Apart from the app because these hold when the app does not: a signal while it starts, a terminal that is gone, an event loop
+that hangs. Textual alone restores nothing on SIGTERM and SIGHUP.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import termios
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+GRACE = 4.0
+"""Seconds the app has to leave by itself after a signal; then the terminal is restored from here and the process ends."""
+
+_MODES_OFF = "\x1b[?2004l\x1b[?7h\x1b[?2048l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?1004l"
+LEAVE = _MODES_OFF + "\x1b[<u\x1b[?1049l\x1b[?25h\x1b[0m"
+"""What undoes everything Textual switches on: paste and wrap modes, mouse, keyboard protocol, alternate screen, cursor, focus."""
+
+
+def is_terminal() -> bool:
+    """Whether a person sits at both ends and the terminal can place a cursor."""
+    streams = (sys.__stdin__, sys.__stdout__)
+    if os.environ.get("TERM", "") in ("dumb", "unknown"):
+        return False
+    try:
+        return all(stream is not None and stream.isatty() for stream in streams)
+    except ValueError:
+        return False
+
+
+def draws_on_stdout() -> None:
+    """Textual draws on stderr; where that was sent elsewhere, let it draw where the person looks. What it cannot encode is `?`."""
+    if sys.__stderr__ is None or not sys.__stderr__.isatty():
+        sys.__stderr__ = sys.__stdout__  # type: ignore[misc]
+    if sys.__stderr__ is not None:
+        sys.__stderr__.reconfigure(errors="replace")  # type: ignore[union-attr]
+
+
+def is_gone() -> bool:
+    """Whether the terminal hung up: asking for its settings fails."""
+    try:
+        termios.tcgetattr(0)
+    except (termios.error, OSError, ValueError):
+        return True
+    return False
+
+
+@contextmanager
+def guarded(leave: Callable[[int], None]) -> Iterator[None]:
+    """While inside, SIGTERM and SIGHUP call `leave(signum)` and must end the block within `GRACE` seconds."""
+    kept = _settings()
+
+    def asked(signum: int, frame: FrameType | None) -> None:
+        del frame
+        last_resort(signum, kept)
+        leave(signum)
+
+    before = {one: signal.signal(one, asked) for one in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+        _restore(kept)
+
+
+def last_resort(signum: int, kept: list[Any] | None) -> None:
+    """End the process by ourselves if it is still here after `GRACE` seconds, the terminal restored as far as it can be."""
+
+    def end() -> None:
+        _restore(kept)
+        with suppress(OSError):
+            os.write(2, LEAVE.encode())
+        os._exit(128 + signum)
+
+    timer = threading.Timer(GRACE, end)
+    timer.daemon = True
+    timer.start()
+
+
+def _settings() -> list[Any] | None:
+    try:
+        return termios.tcgetattr(0)
+    except (termios.error, OSError, ValueError):
+        return None
+
+
+def _restore(kept: list[Any] | None) -> None:
+    if kept is None:
+        return
+    try:
+        termios.tcsetattr(0, termios.TCSANOW, kept)
+    except (termios.error, OSError, ValueError):
+        return

@@ -1,0 +1,200 @@
+"""What the runs screen knows: the loaded runs, who is alive, how fast they go, and the selected run's state.
+
+Apart from the screen because it only reads, and can be asked without a terminal how much it read. Every read is a page or a
+tail; nothing counts or skips rows in the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+
+from store import Log, RunRow
+from store.errors import StoreError
+from store.events import Recorded, RunId
+from store.state import RunState
+from tagent_tui.feed import Rates, RunFollower
+from tagent_tui.peek import EVENTS, GRAPH, Peek
+from tagent_tui.runlist import Entry, Filter, RunList
+from tagent_tui.view.outline import NO_OUTLINE, Outline, read_outline
+
+PAGE = 100
+"""Runs read at a time: more than two screens of them."""
+
+MOST = 5_000
+"""Runs loaded at most while a filter looks for matches by itself."""
+
+ALIVE_FOR = 1.0
+"""Seconds for which a driver that was alive is taken to be."""
+
+_ENDED = ("completed", "failed", "cancelled")
+
+
+class Drivers:
+    """Whether a run's driver lives. Asking the system costs 50 µs, so a living one is asked once a second, a dead one never."""
+
+    def __init__(self, clock: Callable[[], float], lives: Callable[[RunRow], bool] = RunRow.alive) -> None:
+        self._clock = clock
+        self._lives = lives
+        self._known: dict[object, tuple[float, bool]] = {}
+
+    def alive(self, run: RunRow) -> bool:
+        """Whether somebody drives the run now."""
+        if run.driver is None:
+            return False
+        key = (run.driver.pid, run.driver.started, run.driver.host)
+        at, lived = self._known.get(key, (float("-inf"), True))
+        now = self._clock()
+        if lived and now - at >= ALIVE_FOR:
+            lived = self._lives(run)
+            self._known[key] = (now, lived)
+        return lived
+
+
+@dataclass
+class Selected:
+    """The run whose peek is shown: what was read of it so far."""
+
+    run: str
+    follower: RunFollower
+    outline: Outline = NO_OUTLINE
+    recent: deque[Recorded] = field(default_factory=lambda: deque(maxlen=EVENTS))
+
+    async def read(self, log: Log, head: int) -> None:
+        """Read on; the first time, the state and the last few events."""
+        if self.follower.state is None:
+            await self.follower.pull()
+            state = self.follower.state
+            head = state.version if state is not None else head
+            self.recent.extend(await log.events(RunId(self.run), after=max(head - EVENTS, 0), upto=head))
+            self.outline = await read_definition(log, state)
+            return
+        while batch := await self.follower.pull():
+            self.recent.extend(batch)
+            await asyncio.sleep(0)
+
+
+async def read_definition(log: Log, state: RunState | None) -> Outline:
+    """Who needs whom, from the run's pinned definition; nothing where it is not to be had."""
+    if state is None or not state.definition:
+        return NO_OUTLINE
+    try:
+        return read_outline(await log.blob(state.definition))
+    except StoreError:
+        return NO_OUTLINE
+
+
+class RunsWatch:
+    """The runs screen's knowledge. `loaded` says whether the store was read at all, `live` how many runs are driven now."""
+
+    def __init__(self, now: Callable[[], float], drivers: Drivers | None = None) -> None:
+        self.now = now
+        self.drivers = drivers or Drivers(now)
+        self.list = RunList(alive=self.drivers.alive)
+        self.rates = Rates()
+        self.costs: dict[str, deque[tuple[int, float]]] = {}
+        self.loaded = False
+        self.live = 0
+        self.waiting = 0
+        self.selected: Selected | None = None
+
+    async def read(self, log: Log, window: Collection[int] = ()) -> None:
+        """Read the newest page, the page of a window further down (`row` numbers on screen), and who lives."""
+        page = await self._page(log, None)
+        self.list.take_newest(page, PAGE)
+        oldest = page[-1].row if page else 0
+        below = [row for row in window if row < oldest]
+        if below:
+            self.list.refresh(await self._page(log, max(below) + 1))
+        await self._fill(log)
+        self._count(await log.runs(status="running", limit=PAGE) if self.list.filter.on else list(self.list.runs.values()))
+        self.loaded = True
+
+    async def read_older(self, log: Log) -> bool:
+        """Load one page more at the old end; whether there was one."""
+        before = self.list.oldest
+        if not self.list.more or before is None:
+            return False
+        self.list.take_older(await self._page(log, before), PAGE)
+        return True
+
+    def narrow(self, wanted: Filter) -> None:
+        """Narrow the list; what the store can narrow is read again."""
+        if (wanted.status, wanted.pipeline) != (self.list.filter.status, self.list.filter.pipeline):
+            self.list.runs, self.list.more = {}, True
+        self.list.filter = wanted
+
+    async def select(self, log: Log, run: RunRow) -> None:
+        """Read the peek of this run; the same one again reads only what is new."""
+        if self.selected is None or self.selected.run != run.id or self.selected.follower.log is not log:
+            self.selected = Selected(run.id, RunFollower(log, run.id))
+        await self.selected.read(log, run.head)
+
+    def peek(self, entry: Entry) -> Peek:
+        """What is known of an entry; its state only if it is the one that was read."""
+        now = self.now()
+        run = entry.run
+        known = self.selected if self.selected is not None and self.selected.run == run.id else None
+        return Peek(
+            entry,
+            known.follower.state if known else None,
+            known.outline if known else NO_OUTLINE,
+            alive=entry.status == "running",
+            now=now,
+            events=tuple(known.recent) if known else (),
+            pulse=self.rates.series(run.id, now, GRAPH),
+            costs=self._cost_series(run.id, now),
+        )
+
+    @property
+    def busiest(self) -> float:
+        """The most events a second of any live run lately: what fills a sparkline's cell, so that rows compare."""
+        now = self.now()
+        return max((max(self.rates.series(run, now, 8)) for run in self.rates.known), default=0) or 1.0
+
+    async def _page(self, log: Log, before: int | None) -> list[RunRow]:
+        shown = self.list.filter
+        status = shown.status if shown.status in _ENDED else None
+        return await log.runs(status=status, pipeline=shown.pipeline, limit=PAGE, before=before)
+
+    async def _fill(self, log: Log) -> None:
+        """Where a filter leaves little of what is loaded, load on until a page is full or the end is reached."""
+        self.list.arrange()
+        while self.list.filter.on and len(self.list.entries) < PAGE and len(self.list.runs) < MOST:
+            if not await self.read_older(log):
+                return
+            self.list.arrange()
+
+    def _count(self, runs: Sequence[RunRow]) -> None:
+        now = self.now()
+        self.live = 0
+        for run in runs:
+            if run.status in _ENDED or not self.drivers.alive(run):
+                continue
+            self.live += 1
+            self.rates.seen(run.id, run.head, now)
+            costs = self.costs.setdefault(run.id, deque(maxlen=GRAPH))
+            if costs and costs[-1][0] == int(now):
+                costs.pop()
+            costs.append((int(now), run.cost))
+        self.waiting = sum(run.status == "waiting" for run in runs)
+        keep = {run.id for run in runs}
+        self.rates.forget(keep)
+        for gone in [run for run in self.costs if run not in keep]:
+            del self.costs[gone]
+
+    def _cost_series(self, run: str, now: float) -> list[float]:
+        """What the run had cost at each of the last seconds that were seen."""
+        known = self.costs.get(run, ())
+        if not known:
+            return []
+        at = dict(known)
+        first = min(at)
+        series: list[float] = []
+        cost = at[first]
+        for second in range(max(first, int(now) - GRAPH + 1), int(now) + 1):
+            cost = at.get(second, cost)
+            series.append(cost)
+        return series
