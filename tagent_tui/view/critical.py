@@ -147,7 +147,7 @@ def weight(scene: Scene, path: Sequence[str]) -> list[Seg]:
         Seg(share),
         Seg(" of the time", Ink.MUTED),
     ]
-    if scene.state.cost > 0:
+    if scene.state.cost > 0 and scene.state.steps[heaviest].cost > 0:
         cost = percent(scene.state.steps[heaviest].cost / scene.state.cost)
         segs += [Seg(" and ", Ink.MUTED), Seg(cost), Seg(" of the cost", Ink.MUTED)]
     return segs

@@ -60,8 +60,10 @@ EFFECT_TYPES = frozenset(
 
 
 def effect_name(kind: str, name: str) -> str:
-    """`model gpt-4.1`, `sleep`: the kind, and the name where it says more."""
-    return kind if not name or name == kind else f"{kind} {name}"
+    """`model gpt-4.1`, `sleep`, `read_page`: the kind, and the name where it says more; a recorded call has its name alone."""
+    if not name or name == kind:
+        return kind
+    return name if kind == "once" else f"{kind} {name}"
 
 
 def effect_lines(events: Iterable[Recorded], upto: int | None = None) -> list[EffectLine]:

@@ -230,4 +230,3 @@ def _track_mark(recorded: Recorded | None, glyphs: Glyphs) -> Seg:
 def _weight(event: Event, glyphs: Glyphs) -> str:
     name = event.type
     return glyphs.large if name.startswith(_LARGE) else glyphs.medium if name.startswith(_MEDIUM) else glyphs.small
-

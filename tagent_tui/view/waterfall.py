@@ -241,7 +241,7 @@ class Columns(NamedTuple):
         """For `width` cells inside the margins: a narrow pane drops the tokens, then the cost, then the time."""
         name = 23 if width >= 96 else 16 if width >= 60 else min(12, width // 3)
         figures = _TOKENS if width >= 96 else _COST if width >= 50 else _TIME if width >= 30 else 0
-        return Columns(name, max(width - name - figures, 0), figures)
+        return Columns(name, max(width - name - figures - 1, 0), figures)
 
 
 _TIME, _COST, _TOKENS = 8, 18, 25

@@ -1,0 +1,189 @@
+"""Fetching what the detail pane shows: the values, messages and events of one step or effect.
+
+Apart from the pane because it waits for the store, and from `view/detail.py` because that does not. Nothing larger than what is
+shown is decoded; `upto` keeps a replay from seeing the future.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from store.errors import BlobMissingError, StoreError
+from store.events import Payload, RunId, StepCompleted, StepFailed, StepReused
+from store.log import Log
+from tagent_tui.rows import BLANK, Ink, Row, Seg
+from tagent_tui.view import detail, messages
+from tagent_tui.view.describe import Around
+from tagent_tui.view.detail import EVENTS_SHOWN, Failed, Subject, Tab
+from tagent_tui.view.document import Content, Part, content_of, json_text
+from tagent_tui.view.effects import EFFECT_TYPES, EffectLine, effect_lines
+from tagent_tui.view.scene import Scene
+
+EFFECTS_SHOWN = 5_000
+INPUTS_SHOWN = 50
+MESSAGES_SHOWN = 400
+
+
+class Details:
+    """The details of one run's steps; one question at a time, each answered from the store."""
+
+    def __init__(self, log: Log, run: RunId) -> None:
+        self.log, self.run = log, run
+        self.fetches = 0
+
+    async def effects(self, step: str, upto: int | None = None) -> list[EffectLine]:
+        """What the step did to the world, in order."""
+        self.fetches += 1
+        found = await self.log.events(self.run, step=step, types=EFFECT_TYPES, upto=upto, limit=EFFECTS_SHOWN)
+        return effect_lines(found, upto)
+
+    async def parts(self, scene: Scene, subject: Subject, tab: Tab, upto: int | None = None) -> list[Part]:
+        """What a tab says of the subject, its heading first."""
+        self.fetches += 1
+        line = None
+        if subject.effect is not None or tab in (Tab.PROMPT, Tab.MESSAGES):
+            lines = await self.effects(subject.step, upto)
+            line = self._line(lines, subject, tab)
+        model = line.name if line is not None and line.kind == "model" else ""
+        shown = line if subject.effect is not None or tab is Tab.MESSAGES else None
+        head = detail.heading(scene, subject, shown if subject.effect is not None else None, model=model)
+        try:
+            body = await self._body(scene, subject, tab, line, upto)
+        except StoreError as error:
+            body = [Row([Seg(str(error), Ink.MUTED)])]
+        return [BLANK, head, BLANK, *(body or [Row([Seg("nothing here", Ink.MUTED)])])]
+
+    def _line(self, lines: Sequence[EffectLine], subject: Subject, tab: Tab) -> EffectLine | None:
+        if subject.effect is not None:
+            return next((line for line in lines if line.version == subject.effect), None)
+        asked = [line for line in lines if line.kind == "model"]
+        if not asked:
+            return None
+        return asked[-1] if tab is Tab.MESSAGES else next(line for line in asked if line.attempt == asked[-1].attempt)
+
+    async def _body(self, scene: Scene, subject: Subject, tab: Tab, line: EffectLine | None, upto: int | None) -> list[Part]:
+        match tab:
+            case Tab.OUTPUT:
+                return await (self._output(scene, subject) if subject.effect is None else self._effect_output(scene, line))
+            case Tab.ERROR:
+                return await self._errors(scene, subject, line, upto)
+            case Tab.INPUT:
+                return await (self._inputs(scene, subject) if subject.effect is None else self._arguments(scene, line))
+            case Tab.PROMPT:
+                return await self._prompt(scene, subject, line)
+            case Tab.MESSAGES:
+                return await self._messages(scene, subject, line)
+            case Tab.EVENTS:
+                return await self._events(scene, subject, upto)
+            case Tab.EVENT:
+                return []
+
+    async def content(self, payload: Payload) -> Content:
+        """A payload as a person reads it."""
+        return content_of(await self.log.text(payload))
+
+    async def output_payload(self, version: int) -> Payload | None:
+        """The payload of the event that brought an output."""
+        found = await self.log.events(self.run, after=version - 1, upto=version)
+        event = found[0].event if found else None
+        return event.output if isinstance(event, StepCompleted | StepReused) else None
+
+    async def _output(self, scene: Scene, subject: Subject) -> list[Part]:
+        step = scene.state.steps.get(subject.step)
+        made = detail.artifacts(scene.state, subject.step, scene)
+        if step is None or step.output is None:
+            live = scene.lives.get(subject.step, "")
+            return [*detail.standing(scene, subject.step, live=live), *([BLANK, *made] if made else [])]
+        payload = await self.output_payload(step.output)
+        if payload is None:
+            return made
+        return [*made, *([BLANK] if made else []), *detail.output(scene, subject, await self.content(payload))]
+
+    async def _effect_output(self, scene: Scene, line: EffectLine | None) -> list[Part]:
+        if line is None:
+            return []
+        if line.value is None:
+            return detail.effect_standing(scene, line)
+        return detail.output(scene, Subject(""), await self.content(line.value))
+
+    async def _arguments(self, scene: Scene, line: EffectLine | None) -> list[Part]:
+        if line is None or not line.arguments.size:
+            return []
+        return detail.output(scene, Subject(""), await self.content(line.arguments))
+
+    async def _errors(self, scene: Scene, subject: Subject, line: EffectLine | None, upto: int | None) -> list[Part]:
+        if line is not None and line.failure is not None:
+            traced = await self.content(line.failure.detail) if line.failure.detail is not None else None
+            return detail.errors(scene, [Failed(line.attempt, line.ended_at or line.requested_at, line.failure, traced)])
+        found = await self.log.events(self.run, step=subject.step, types={"step.failed"}, upto=upto, limit=100)
+        shown = []
+        for recorded in reversed(found):
+            if isinstance(recorded.event, StepFailed):
+                kept = recorded.event.failure.detail
+                shown.append(Failed(recorded.attempt, recorded.at, recorded.event.failure, await self._trace(kept)))
+        return detail.errors(scene, shown)
+
+    async def _trace(self, kept: Payload | None) -> Content | None:
+        if kept is None:
+            return None
+        try:
+            return await self.content(kept)
+        except BlobMissingError:
+            return None
+
+    async def _inputs(self, scene: Scene, subject: Subject) -> list[Part]:
+        found: list[tuple[str, Any, Content | None]] = []
+        needs = scene.outline.step(subject.step).needs
+        for name in needs[:INPUTS_SHOWN]:
+            step = scene.state.steps.get(name)
+            payload = await self.output_payload(step.output) if step is not None and step.output is not None else None
+            found.append((name, step, await self.content(payload) if payload is not None else None))
+        parts = detail.inputs(scene, found)
+        if len(needs) > INPUTS_SHOWN:
+            parts += [BLANK, Row([Seg(f"and {len(needs) - INPUTS_SHOWN:,} more", Ink.MUTED)])]
+        return parts
+
+    async def _prompt(self, scene: Scene, subject: Subject, line: EffectLine | None) -> list[Part]:
+        goal = scene.outline.step(subject.step).goal
+        if line is None:
+            return detail.fields([("goal", goal)], scene)
+        asked = await self.request(line)
+        params = asked.get("params")
+        parts = detail.fields([("goal", goal), ("model", line.name), ("with", json_text(params) if params else "")], scene)
+        sent = await self.conversation(asked)
+        return [*parts, BLANK, *messages.messages(scene, sent, whole=True)]
+
+    async def _messages(self, scene: Scene, subject: Subject, line: EffectLine | None) -> list[Part]:
+        if line is None:
+            return [Row([Seg("no model was asked yet", Ink.MUTED)])]
+        sent = await self.conversation(await self.request(line))
+        text = ""
+        if line.value is not None:
+            value = await self.log.value(line.value)
+            text = str(value.get("text", "")) if isinstance(value, dict) else json_text(value)
+        live = scene.lives.get(subject.step, "")
+        return [*messages.messages(scene, sent), *messages.reply(scene, line, text, live=live)]
+
+    async def request(self, line: EffectLine) -> Mapping[str, Any]:
+        """The arguments of a model call."""
+        found = await self.log.value(line.arguments) if line.arguments.size else {}
+        return found if isinstance(found, dict) else {}
+
+    async def conversation(self, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The messages a call sent, oldest first; of a long conversation the last ones."""
+        chain = asked.get("messages")
+        if isinstance(chain, list):
+            return [message for message in chain if isinstance(message, dict)][-MESSAGES_SHOWN:]
+        head = chain.get("chain") if isinstance(chain, dict) else None
+        if not isinstance(head, str):
+            return []
+        found = await self.log.messages(head)
+        return [message for message in found if isinstance(message, dict)][-MESSAGES_SHOWN:]
+
+    async def _events(self, scene: Scene, subject: Subject, upto: int | None) -> list[Part]:
+        found = await self.log.events(self.run, step=subject.step, upto=upto, limit=EVENTS_SHOWN + 1)
+        shown = found[:EVENTS_SHOWN]
+        known = {recorded.version: recorded for recorded in shown}
+        around = Around(known.get, scene.state.steps.get)
+        return detail.event_list(scene, shown, around, more=len(found) > len(shown))
