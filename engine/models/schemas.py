@@ -6,7 +6,7 @@ Stands apart because four kinds of Python types and plain dictionaries arrive he
 
 from __future__ import annotations
 
-import re
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -76,32 +76,21 @@ def misfit_of_type(value: Any, output_schema: Any) -> Misfit | None:
     return None
 
 
-def _words(schema: Any, place: str = "#", depth: int = 0) -> Iterator[tuple[str, str, str]]:
-    """Every `$ref` and `pattern` in a schema: the place of its schema, the keyword, and what it says."""
+def _references(schema: Any, place: str = "#", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Every `$ref` in a schema with the place of its schema."""
     if depth > MAX_DEPTH:
         raise OutputSchemaError(
             f"The output schema is nested deeper than {MAX_DEPTH} levels or contains itself; use $defs and $ref."
         )
     if isinstance(schema, dict):
+        if isinstance(schema.get("$ref"), str):
+            yield place, schema["$ref"]
         for key, item in schema.items():
-            if key in ("$ref", "pattern") and isinstance(item, str):
-                yield place, key, item
-            elif key == "patternProperties" and isinstance(item, dict):
-                yield from ((f"{place}/{key}", "pattern", pattern) for pattern in item)
             if key not in ("const", "enum", "default", "examples"):
-                yield from _words(item, f"{place}/{key}", depth + 1)
+                yield from _references(item, f"{place}/{key}", depth + 1)
     elif isinstance(schema, list):
         for index, item in enumerate(schema):
-            yield from _words(item, f"{place}/{index}", depth + 1)
-
-
-def _check_pattern(pattern: str, place: str) -> None:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise OutputSchemaError(
-            f"The output schema has a pattern at {place} that Python cannot read ({error}); write it another way."
-        ) from None
+            yield from _references(item, f"{place}/{index}", depth + 1)
 
 
 def _validator(schema: dict[str, Any]) -> Any:
@@ -115,7 +104,7 @@ def _validator(schema: dict[str, Any]) -> Any:
 def _check(schema: dict[str, Any]) -> None:
     from jsonschema.exceptions import SchemaError  # type: ignore[import-untyped, unused-ignore]
 
-    words = list(_words(schema))
+    references = list(_references(schema))
     try:
         _validator(schema).check_schema(schema)
     except SchemaError as error:
@@ -123,11 +112,8 @@ def _check(schema: dict[str, Any]) -> None:
         raise OutputSchemaError(
             f"The output schema is not valid JSON Schema at {place} ({error.message[:TEXT_LIMIT]}); correct it there."
         ) from None
-    for place, keyword, word in words:
-        if keyword == "$ref":
-            resolve(schema, word, place)
-        else:
-            _check_pattern(word, place)
+    for place, target in references:
+        resolve(schema, target, place)
 
 
 def resolve(root: dict[str, Any], target: str, place: str) -> Any:
@@ -152,6 +138,8 @@ def _from_type(output_type: Any) -> dict[str, Any]:
     try:
         if isinstance(output_type, type) and issubclass(output_type, msgspec.Struct):
             return msgspec.json.schema(output_type)
+        if inspect.isroutine(output_type):
+            raise TypeError("a function is no type")
         return pydantic.TypeAdapter(output_type).json_schema()
     except (pydantic.errors.PydanticUserError, TypeError, NameError) as error:
         name = getattr(output_type, "__name__", None) or repr(output_type)[:80]

@@ -272,7 +272,7 @@ class _Walk:
 
     def _key(self, schema: Schema, index: int, place: str, depth: int) -> str:
         patterns = list(schema.get("patternProperties", {}))
-        if patterns and schema.get("additionalProperties") is False:
+        if patterns:
             return scalars.text({"pattern": patterns[index % len(patterns)]}, "", f"{place}/patternProperties", self.dice)
         if "propertyNames" in schema:
             names = {"allOf": [{"type": "string"}, schema["propertyNames"]]}

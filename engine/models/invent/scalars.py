@@ -29,10 +29,16 @@ def text(schema: Schema, name: str, place: str, dice: Dice) -> str:
         return _patterned(schema["pattern"], least, most, place, dice)
     made = _formatted(str(schema.get("format", "")), dice)
     if made is None:
-        made = f"simulated {name or 'text'} {dice.word()}"
-        made += f" {made}" * math.ceil(max(0, least - len(made)) / (len(made) + 1))
-        made = made[: max(least, 80)] if most is None else made[: min(most, max(least, 80))]
+        made = _prose(name, least, most, dice.word())
     return made
+
+
+def _prose(name: str, least: int, most: int | None, word: str) -> str:
+    """The label first, where it has room; where it has not, the part that differs."""
+    made = f"simulated {name or 'text'} {word}"
+    if most is not None and most < len(made):
+        made = f"simulated {word}" if most > len(word) + 9 else word[:most]
+    return (made + f" {made}" * math.ceil(max(0, least - len(made)) / (len(made) + 1)))[: max(least, len(made))]
 
 
 def integer(schema: Schema, place: str, dice: Dice) -> int:
