@@ -50,8 +50,6 @@ class PipelineResult(msgspec.Struct, frozen=True):
     artifacts: dict[str, bytes]
     summary: str
     simulated: bool = False
-    learned_facts: list[str] = []
-    saved_memories: list[str] = []
 
     def output(self, step: str, model: type[M] | None = None) -> Any:
         """A step's output, as `model` (a pydantic or msgspec class, or any annotation) if given.
