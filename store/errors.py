@@ -19,6 +19,12 @@ class RunNotFoundError(StoreError):
     code = "not_found"
 
 
+class RunIdError(StoreError):
+    """The text cannot be a run's id."""
+
+    code = "run_id"
+
+
 class RunConflictError(StoreError):
     """Another live process drives the run."""
 

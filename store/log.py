@@ -1,0 +1,330 @@
+"""The log: one SQLite file (or memory) that holds every event of every run. The seam the rest of the program stands on.
+
+Stands apart as the one place that puts the parts together: the writing thread, the reading connection, leases, lineages, folds. It
+knows rows and versions, not pipelines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from store import births, blobs, folding, opening, queries, signals, values
+from store.blobs import Blobs
+from store.errors import BlobMissingError, RunNotFoundError, StoreReadOnlyError, VersionRangeError
+from store.events import Payload, Recorded, RunCreated, RunForked, RunId
+from store.lease import Lease
+from store.lineage import Lineages, Segment
+from store.locks import Driver, RunLock, take
+from store.projector import project
+from store.pulse import Pulse, data_version
+from store.reader import FileReader, InlineReader, Reader
+from store.runs import RunRow
+from store.signals import Sample, Signal, Telemetry
+from store.state import RunState
+from store.writer import Writer
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from store.history import History
+
+MEMORY = ":memory:"
+TELEMETRY_DELAY = 0.25
+"""Seconds latest lines and samples are gathered before they are written."""
+
+_memories = itertools.count(1)
+
+
+class Log:
+    """A store, open. Make one with `await Log.open(path)`; use it on the loop it was opened on."""
+
+    def __init__(self, path: str, reader: Reader, identity: object, *, readonly: bool) -> None:
+        self.path = path
+        self.memory = path == MEMORY
+        self.readonly = readonly
+        self.closed = False
+        self.reader = reader
+        self.lineages = Lineages(reader)
+        self.pulse = Pulse(None if self.memory else reader)
+        self._identity = identity
+        self._writer: Writer | None = None
+        self._telemetry = Telemetry()
+        self._telemetry_timer: asyncio.TimerHandle | None = None
+        self._seen: int | None = None
+
+    # --- opening and closing
+
+    @classmethod
+    async def open(
+        cls, path: str | Path, *, readonly: bool = False, create: bool = True, patience: float = opening.PATIENCE
+    ) -> Log:
+        """Open a store, making the file (0600) and its folder (0700) if there is none and `create` says so.
+
+        Raises a kind of `StoreUnusableError` for what is not a store of ours, which is left as it is. `patience` is how
+        long, in seconds, another process's lock is waited for.
+        """
+        if str(path) == MEMORY:
+            return cls._open_memory()
+        file = Path(path).absolute()
+        try:
+            if readonly:
+                immutable = await asyncio.to_thread(opening.ready_to_read, file, patience)
+                return cls(str(file), FileReader(file, patience, immutable), None, readonly=True)
+            connection = await asyncio.to_thread(opening.ready_to_write, file, patience, create)
+        except (sqlite3.Error, OSError) as error:
+            raise opening.translate(error, str(file)) from error
+        found = file.stat()
+        log = cls(str(file), FileReader(file, patience), (found.st_dev, found.st_ino), readonly=False)
+        log._writer = Writer(connection, str(file), log.pulse.beat, str(file))
+        return log
+
+    @classmethod
+    def _open_memory(cls) -> Log:
+        connection = opening.memory()
+        log = cls(MEMORY, InlineReader(connection), next(_memories), readonly=False)
+        log._writer = Writer(connection, MEMORY, log.pulse.beat)
+        return log
+
+    async def close(self) -> None:
+        """Write what is queued and let go of the file. Leases are not released: their drivers do that."""
+        if self.closed:
+            return
+        if self._telemetry_timer is not None:
+            self._telemetry_timer.cancel()
+            self._write_telemetry()
+        self.closed = True
+        await self.pulse.close()
+        await self.reader.close()  # before the writer: the last connection folds the write-ahead log back, and only it may
+        if self._writer is not None:
+            await self._writer.close()
+
+    async def __aenter__(self) -> Log:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    @property
+    def writer(self) -> Writer:
+        """The writing thread. Raises `StoreReadOnlyError` in a store opened for reading."""
+        if self._writer is None:
+            raise StoreReadOnlyError(f"{self.path} was opened for reading only; open it for writing to do this.")
+        return self._writer
+
+    # --- writing
+
+    async def create(self, run: RunId, batch: Sequence[Recorded], blobs: Blobs = (), *, driver: Driver) -> Lease:
+        """A new run: `batch[0]` is run.created at version 1. Durable, and led by the caller, when it returns."""
+        births.refuse_bad_id(run)
+        births.refuse_bad_start(batch, 1, RunCreated)
+        state = project(batch)
+        return await self._lead(run, lambda connection: births.create(connection, run, batch, blobs, state, driver))
+
+    async def fork(
+        self, run: RunId, parent: RunId, version: int, batch: Sequence[Recorded], blobs: Blobs = (), *, driver: Driver
+    ) -> Lease:
+        """A new run that shares the parent's past up to `version`: `batch[0]` is run.forked at `version` + 1."""
+        births.refuse_bad_id(run)
+        births.refuse_bad_start(batch, version + 1, RunForked)
+        state = project(batch, await self.state(parent, version))
+        return await self._lead(run, lambda connection: births.fork(connection, run, parent, batch, blobs, state, driver))
+
+    async def acquire(self, run: RunId, *, driver: Driver, force: bool = False) -> Lease:
+        """Take the lease of a run nobody drives. Raises `RunConflictError` when a live process holds it, `RunNotFoundError`.
+
+        `force` takes it from a process that lives but is stuck (stopped, hanging): its later writes are refused.
+        """
+        await self.lineages.of(run)
+        return await self._lead(run, lambda connection: births.attach(connection, run, driver), force=force)
+
+    async def _lead(self, run: RunId, work: Callable[[sqlite3.Connection], births.Held], *, force: bool = False) -> Lease:
+        writer = self.writer
+        writer.refuse_closed()
+        try:
+            lock = take(str(self._identity), self._lock_folder, run, force=force)
+        except OSError as error:
+            raise opening.translate(error, str(self._lock_folder)) from error
+        landing = asyncio.ensure_future(writer.call(work, run))
+        try:
+            held = await asyncio.shield(landing)
+        except asyncio.CancelledError:
+            landing.add_done_callback(lambda done: _let_go(done, lock))
+            raise
+        except BaseException:
+            lock.release()
+            raise
+        return Lease(writer, lock, run, *held)
+
+    @property
+    def _lock_folder(self) -> Path | None:
+        return None if self.memory else Path(f"{self.path}-leases")
+
+    async def send(self, run: RunId, kind: str, body: bytes, *, actor: str, at: float) -> int:
+        """Put a signal into a run's inbox; durable when it returns its id. Raises `RunNotFoundError`."""
+        sent = await self.writer.call(lambda connection: signals.send(connection, run, kind, body, actor, at), run)
+        return int(sent)
+
+    def sample(self, run: RunId, at: float, cpu: float, rss: int) -> None:
+        """Note what the driver's process uses (percent of a core, bytes); written soon, not history."""
+        self._telemetry.sample(run, at, cpu, rss)
+        self._schedule_telemetry()
+
+    def progress(self, run: RunId, step: str, text: str, at: float) -> None:
+        """A step's latest line for watchers; only the newest of a quarter second is written, not history."""
+        self._telemetry.line(run, step, text, at)
+        self._schedule_telemetry()
+
+    def _schedule_telemetry(self) -> None:
+        self.writer.refuse_closed()
+        if self._telemetry_timer is None:
+            self._telemetry_timer = asyncio.get_running_loop().call_later(TELEMETRY_DELAY, self._write_telemetry)
+
+    def _write_telemetry(self) -> None:
+        self._telemetry_timer = None
+        taken, self._telemetry = self._telemetry, Telemetry()
+        for run in taken.runs():
+            self.writer.ride(taken.write, run)
+            taken = Telemetry()
+        self.writer.wake()
+
+    # --- reading
+
+    async def find(self, wanted: str) -> RunRow:
+        """The run with this id, the only one whose id begins so, or the newest for "last". Raises `RunNotFoundError`."""
+        return await queries.find(self.reader, wanted)
+
+    async def runs(
+        self,
+        *,
+        status: str | None = None,
+        pipeline: str | None = None,
+        limit: int = 50,
+        before: int | None = None,
+        parent: RunId | None = None,
+    ) -> list[RunRow]:
+        """The newest runs first; the next page is `before` the last one's `row`. `status` is the folded word."""
+        return await queries.runs(self.reader, status, pipeline, limit, before, parent)
+
+    async def head(self, run: RunId) -> int:
+        """The version of a run's last durable event."""
+        found = await self.reader.all("SELECT head FROM runs WHERE id = ?", (run,))
+        if not found:
+            raise RunNotFoundError(f"There is no run {run} in this store; `runs` lists what there is.")
+        return int(found[0][0])
+
+    async def segments(self, run: RunId) -> list[Segment]:
+        """Where the events of a run's lineage are. Raises `RunNotFoundError`."""
+        return await self.lineages.of(run)
+
+    async def events(
+        self,
+        run: RunId,
+        *,
+        after: int = 0,
+        upto: int | None = None,
+        step: str | None = None,
+        attempt: int | None = None,
+        types: Collection[str] | None = None,
+        limit: int | None = None,
+    ) -> list[Recorded]:
+        """Events of a run's lineage with `after` < version <= `upto`, in order, at most `limit`; a fork's past is its parent's."""
+        wanted = queries.Wanted(step, attempt, types)
+        return await queries.events(self.reader, await self.lineages.of(run), after, upto, wanted, limit)
+
+    async def tail(self, after_seq: int, *, limit: int = 1000) -> list[tuple[RunId, Recorded]]:
+        """The whole log by `seq`, whatever the run."""
+        return await queries.tail(self.reader, after_seq, limit)
+
+    @overload
+    def follow(self, run: RunId, after: int) -> AsyncIterator[list[Recorded]]: ...
+    @overload
+    def follow(self, run: None, after: int) -> AsyncIterator[list[tuple[RunId, Recorded]]]: ...
+    async def follow(self, run: RunId | None, after: int) -> AsyncIterator[list[Any]]:
+        """Batches of what is durable after a version (of a run) or a seq (None: of the whole log), for ever, as it comes."""
+        while not self.closed:
+            stamp = self.pulse.stamp(run)
+            batch: list[Any]
+            if run is None:
+                batch = await self.tail(after)
+                after = batch[-1][1].seq if batch else after
+            else:
+                batch = await self.events(run, after=after, limit=1000)
+                after = batch[-1].version if batch else after
+            if batch:
+                yield batch
+            else:
+                await self.pulse.wait(run, stamp)
+
+    async def changed(self) -> bool:
+        """Whether anything was committed by anybody since this was last asked (True the first time)."""
+        seen = self.pulse.stamp(None) if self.memory else await data_version(self.reader)
+        before, self._seen = self._seen, seen
+        return seen != before
+
+    async def state(self, run: RunId, at: int | None = None) -> RunState:
+        """The state at version `at` (None: now); the caller owns it. Raises `VersionRangeError`, `RunNotFoundError`."""
+        state = await folding.fold(self.reader, await self.lineages.of(run), at)
+        if at is not None and not 0 <= at <= state.version:
+            raise VersionRangeError(f"Run {run} has versions 1 to {await self.head(run)}; {at} is not one of them.")
+        return state
+
+    def history(self, run: RunId) -> History:
+        """A cursor over a run's states, for scrubbing."""
+        from store.history import History
+
+        return History(self.reader, self.lineages, run)
+
+    async def text(self, payload: Payload) -> bytes:
+        """A payload's JSON text, fetched if it is a blob."""
+        if payload.blob is not None:
+            return await self.blob(payload.blob)
+        return bytes(payload.json) or b"null"
+
+    async def value(self, payload: Payload) -> Any:
+        """A payload's value. Raises `BlobMissingError`, and `ValueEncodingError` for what is no value of ours."""
+        return values.decode(await self.text(payload))
+
+    async def blob(self, hash: str) -> bytes:
+        """A content by its hash, verified. Raises `BlobMissingError`, `StoreDamagedError`."""
+        key = blobs.unhex32(hash)
+        found = await self.reader.all(blobs.SELECT, (key,)) if key else []
+        if not found:
+            raise BlobMissingError(f"The content {hash[:12]} is not in the store; it was removed, or the store is damaged.")
+        return blobs.checked(hash, found[0][0])
+
+    async def output(self, run: RunId, version: int) -> Any:
+        """The value of the step.completed or step.reused at that version of the lineage."""
+        found = await self.events(run, after=version - 1, upto=version)
+        payload = getattr(found[0].event, "output", None) if found else None
+        if not isinstance(payload, Payload):
+            raise VersionRangeError(f"Version {version} of run {run} is not an output of a step.")
+        return await self.value(payload)
+
+    async def messages(self, head: str) -> list[dict[str, Any]]:
+        """The messages of a conversation chain (`blobs.chain`), oldest first. Raises `BlobMissingError`."""
+        return await queries.messages(self.reader, head)
+
+    async def inbox(self, run: RunId, after: int) -> list[Signal]:
+        """Signals to a run with an id above `after`, oldest first (at most 1,000)."""
+        found = await self.reader.all(signals.SELECT_INBOX, (run, after))
+        return [Signal(id, run, kind, body, actor, at) for id, kind, body, actor, at in found]
+
+    async def samples(self, run: RunId, after: float = 0.0) -> list[Sample]:
+        """What the driver's process used, oldest first."""
+        return [Sample(*row) for row in await self.reader.all(signals.SELECT_SAMPLES, (run, after))]
+
+    async def lives(self, run: RunId) -> dict[str, str]:
+        """The latest line of each step, while the run goes on."""
+        return dict(await self.reader.all(signals.SELECT_LIVES, (run,)))
+
+
+def _let_go(done: asyncio.Future[Any], lock: RunLock) -> None:
+    """The caller of `create`, `fork` or `acquire` was cancelled: the commit lands all the same, the lock does not stay."""
+    lock.release()
+    if not done.cancelled():
+        done.exception()

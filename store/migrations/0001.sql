@@ -1,0 +1,115 @@
+-- Version 1: the first tables.
+
+CREATE TABLE meta(
+    name TEXT NOT NULL PRIMARY KEY,
+    value ANY
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE runs(
+    run INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    pipeline TEXT NOT NULL DEFAULT '',
+    target TEXT,
+    created REAL NOT NULL,
+    parent INTEGER REFERENCES runs(run),
+    parent_version INTEGER,
+    reuse_upto INTEGER,
+    head INTEGER NOT NULL DEFAULT 0,
+    last_at REAL NOT NULL DEFAULT 0,
+    token INTEGER NOT NULL DEFAULT 1,
+    pid INTEGER,
+    started REAL,
+    host TEXT,
+    status TEXT NOT NULL DEFAULT 'pending',
+    ended REAL,
+    cost REAL NOT NULL DEFAULT 0,
+    unpriced INTEGER NOT NULL DEFAULT 0,
+    tokens INTEGER NOT NULL DEFAULT 0,
+    steps INTEGER NOT NULL DEFAULT 0,
+    settled INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0,
+    running INTEGER NOT NULL DEFAULT 0,
+    simulated INTEGER NOT NULL DEFAULT 0,
+    inbox INTEGER NOT NULL DEFAULT 0,
+    now TEXT NOT NULL DEFAULT ''
+) STRICT;
+
+CREATE INDEX runs_pipeline ON runs(pipeline);
+
+CREATE INDEX runs_parent ON runs(parent) WHERE parent IS NOT NULL;
+
+CREATE TABLE events(
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    run INTEGER NOT NULL REFERENCES runs(run),
+    version INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    schema INTEGER NOT NULL,
+    at REAL NOT NULL,
+    step TEXT,
+    attempt INTEGER NOT NULL,
+    causation INTEGER,
+    actor TEXT,
+    data TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
+    UNIQUE(run, version)
+) STRICT;
+
+CREATE INDEX events_marks ON events(run, version) WHERE type IN
+    ('run.forked', 'run.attached', 'step.failed', 'effect.in_doubt', 'artifact.made', 'checkpoint.made', 'edit.applied');
+
+CREATE TRIGGER events_never_change BEFORE UPDATE ON events
+BEGIN
+    SELECT RAISE(ABORT, 'recorded events never change');
+END;
+
+CREATE TRIGGER events_never_go BEFORE DELETE ON events
+WHEN NOT EXISTS (SELECT 1 FROM meta WHERE name = 'retention')
+BEGIN
+    SELECT RAISE(ABORT, 'recorded events go by retention only');
+END;
+
+CREATE TABLE inbox(
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    run INTEGER NOT NULL REFERENCES runs(run),
+    kind TEXT NOT NULL,
+    body BLOB NOT NULL,
+    actor TEXT NOT NULL,
+    at REAL NOT NULL
+) STRICT;
+
+CREATE INDEX inbox_run ON inbox(run, id);
+
+CREATE TABLE snapshots(
+    run INTEGER NOT NULL REFERENCES runs(run),
+    version INTEGER NOT NULL,
+    fold INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    UNIQUE(run, version, fold)
+) STRICT;
+
+CREATE TABLE blobs(
+    hash BLOB NOT NULL UNIQUE,
+    size INTEGER NOT NULL,
+    data BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE live(
+    run INTEGER NOT NULL REFERENCES runs(run),
+    step TEXT NOT NULL,
+    at REAL NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY(run, step)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE samples(
+    run INTEGER NOT NULL REFERENCES runs(run),
+    at REAL NOT NULL,
+    cpu REAL NOT NULL,
+    rss INTEGER NOT NULL,
+    PRIMARY KEY(run, at)
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW log_view AS
+SELECT e.seq, r.id AS run_id, e.version, e.type, e.at, datetime(e.at, 'unixepoch') AS utc, e.step, e.attempt, e.causation,
+       coalesce(e.actor, 'driver') AS actor, e.data
+FROM events e JOIN runs r ON r.run = e.run;

@@ -1,0 +1,279 @@
+"""The one writing thread: whatever queued goes into one commit.
+
+Stands apart because durability costs a disk flush (about 0.13 ms), so the flush has to be shared, and because a transaction
+must never depend on a caller who may be cancelled: callers only queue and wait; the transaction is one call on this thread.
+Two hops a batch: the queue to the thread, `call_soon_threadsafe` back. In memory the same SQL runs inline, on the loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from store import opening
+from store.errors import StoreError, StoreUnusableError
+
+LINGER = 0.1
+"""Seconds rows wait for company when nobody waits for them."""
+
+Work = Callable[[sqlite3.Connection], Any]
+
+
+class Batch(Protocol):
+    """What a lease puts into a commit; `error` is why it was left out."""
+
+    error: StoreError | None
+
+    @property
+    def run(self) -> str:
+        """The id of the run that changes."""
+
+    def prepare(self) -> None:
+        """Encode; runs on the writing thread before the transaction begins."""
+
+    def apply(self, connection: sqlite3.Connection) -> None:
+        """Write; runs inside the transaction."""
+
+    def landed(self) -> None:
+        """Durable, or `error` is set; runs on the loop."""
+
+
+class Call:
+    """One piece of work of its own inside a commit: creating, leasing, sending. Its failure leaves the others alone."""
+
+    __slots__ = ("error", "result", "run", "work")
+
+    def __init__(self, work: Work, run: str | None) -> None:
+        self.work = work
+        self.run = run
+        self.result: Any = None
+        self.error: Exception | None = None
+
+
+class Commit:
+    """What goes to the disk together: calls, then at most one batch a lease; and who waits for it."""
+
+    __slots__ = ("batches", "calls", "error", "waiters")
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.batches: dict[object, Batch] = {}
+        self.waiters: list[asyncio.Future[None]] = []
+        self.error: StoreError | None = None
+
+
+class Writer:
+    """Collects on the loop, writes on its thread. `on_commit` hears the run ids that changed, on the loop."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        place: str,
+        on_commit: Callable[[set[str]], None],
+        path: str | None = None,
+    ) -> None:
+        self.place = place
+        self._connection = connection
+        self._path = path
+        self._identity = _identity(path) if path else None
+        self._wal_identity: tuple[int, int] | None = None
+        self._on_commit = on_commit
+        self._loop = asyncio.get_running_loop()
+        self._collecting = Commit()
+        self._flying: Commit | None = None
+        self._kick_due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._orders: queue.SimpleQueue[Commit | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        if path is not None:
+            self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
+            self._thread.start()
+
+    @property
+    def inline(self) -> bool:
+        """Whether commits happen on the loop's thread (`:memory:`)."""
+        return self._thread is None
+
+    # --- on the loop
+
+    @property
+    def collecting(self) -> Commit:
+        """The commit that takes what is queued now."""
+        self.refuse_closed()
+        return self._collecting
+
+    def refuse_closed(self) -> None:
+        """Raise when the store was closed."""
+        if self._closed:
+            raise StoreUnusableError(f"{self.place} was closed; open it again.")
+
+    async def call(self, work: Work, run: str | None = None) -> Any:
+        """Do `work` in the next commit and return its result once that is durable."""
+        call = Call(work, run)
+        commit = self.collecting
+        commit.calls.append(call)
+        await self.landing(commit)
+        if call.error is not None:
+            raise call.error
+        return call.result
+
+    def ride(self, work: Work, run: str | None = None) -> None:
+        """Do `work` in the next commit; nobody waits and nothing is woken for it."""
+        self.collecting.calls.append(Call(work, run))
+        self.linger()
+
+    async def landing(self, commit: Commit) -> None:
+        """Wait until `commit` (collecting or in flight) is durable; raises why it is not."""
+        if self.inline:
+            if commit is self._collecting:
+                self._write_inline()
+        else:
+            waiter = self._loop.create_future()
+            commit.waiters.append(waiter)
+            if commit is self._collecting:
+                self.wake()
+            await waiter
+        if commit.error is not None:
+            raise commit.error
+
+    def wake(self) -> None:
+        """Write soon: at the end of this turn of the loop, so that others of the same turn ride along."""
+        if not self._kick_due and self._flying is None:
+            self._kick_due = True
+            self._loop.call_soon(self._kick)
+
+    def linger(self) -> None:
+        """Write within `LINGER` seconds, whoever waits."""
+        if self._timer is None and self._flying is None and not self._kick_due:
+            self._timer = self._loop.call_later(LINGER, self._kick)
+
+    def _kick(self) -> None:
+        self._kick_due = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._flying is not None or not (self._collecting.calls or self._collecting.batches):
+            return
+        if self.inline:
+            self._write_inline()
+            return
+        self._flying, self._collecting = self._collecting, Commit()
+        self._orders.put(self._flying)
+
+    def _write_inline(self) -> None:
+        commit, self._collecting = self._collecting, Commit()
+        self._write(commit)
+        self._tell(commit)
+
+    def _landed(self) -> None:
+        commit, self._flying = self._flying, None
+        if commit is None:
+            return
+        self._tell(commit)
+        for waiter in commit.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        if self._collecting.waiters:
+            self.wake()
+        elif self._collecting.calls or self._collecting.batches:
+            self.linger()
+
+    def _tell(self, commit: Commit) -> None:
+        changed = {call.run for call in commit.calls if call.run is not None and call.error is None}
+        for batch in commit.batches.values():
+            if commit.error is not None:
+                batch.error = batch.error or commit.error
+            batch.landed()
+            if batch.error is None:
+                changed.add(batch.run)
+        if commit.error is None and (changed or commit.calls):
+            self._on_commit(changed)
+
+    async def close(self) -> None:
+        """Write what is queued, then end the thread and the connection."""
+        if self._closed:
+            return
+        while self._flying is not None or self._collecting.calls or self._collecting.batches:
+            commit = self._flying or self._collecting
+            try:
+                await self.landing(commit)
+            except StoreError:
+                break
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._thread is None:
+            self._connection.close()
+            return
+        self._orders.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    # --- on the thread
+
+    def _serve(self) -> None:
+        while (commit := self._orders.get()) is not None:
+            self._write(commit)
+            try:
+                self._loop.call_soon_threadsafe(self._landed)
+            except RuntimeError:  # the loop is gone, and with it everyone who waited
+                break
+        self._connection.close()
+
+    def _write(self, commit: Commit) -> None:
+        for batch in commit.batches.values():
+            batch.prepare()
+        connection = self._connection
+        try:
+            if self._path is not None:
+                self._refuse_moved(self._path)
+            connection.execute("BEGIN IMMEDIATE")
+            for call in commit.calls:
+                self._do(call)
+            for batch in commit.batches.values():
+                if batch.error is None:
+                    batch.apply(connection)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            commit.error = opening.translate(error, self.place)
+        except StoreError as error:
+            commit.error = error
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+    def _do(self, call: Call) -> None:
+        connection = self._connection
+        connection.execute("SAVEPOINT call")
+        try:
+            call.result = call.work(connection)
+        except sqlite3.OperationalError:
+            raise  # the disk, not this call: it concerns the whole commit
+        except Exception as error:  # whatever a caller queued, the thread lives on and that caller hears of it
+            call.error = opening.translate(error, self.place) if isinstance(error, sqlite3.Error) else error
+        if call.error is not None:
+            connection.execute("ROLLBACK TO call")
+        connection.execute("RELEASE call")
+
+    def _refuse_moved(self, path: str) -> None:
+        """Two `stat` (1 us each): rows written into a deleted file would be acknowledged and lost."""
+        if _identity(path) != self._identity:
+            raise opening.moved(self.place)
+        wal = _identity(f"{path}-wal")
+        if self._wal_identity is None:
+            self._wal_identity = wal
+        elif wal != self._wal_identity:
+            raise opening.moved(f"{self.place}-wal")
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - twice a commit; a Path costs as much as the call
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
