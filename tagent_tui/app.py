@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import App, SystemCommand
@@ -32,7 +32,8 @@ from tagent_tui.text import safe
 NOT_A_TERMINAL = 2
 """Exit code when there is no terminal to draw on: the caller prints help."""
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from engine.config import TAgentConfig
 
 
 class TagentApp(App[None]):
@@ -49,19 +50,23 @@ class TagentApp(App[None]):
     ]
 
     def __init__(
-        self, db_path: str | Path, config: object = None, run_id: str | None = None, *, now: Callable[[], float] = time.time
+        self,
+        db_path: str | Path,
+        config: TAgentConfig | None = None,
+        run_id: str | None = None,
+        *,
+        now: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.config = config
         self.feed = Feed(db_path)
-        self.glyphs: Glyphs = choose(_ui(config, "glyphs", "auto"), encoding=_encoding())
+        self.glyphs: Glyphs = choose(config.ui.glyphs if config is not None else "auto", encoding=_encoding())
         self.signalled = 0
-        self.first_frame = 0.0
         self._run_id = run_id
         self._now = now
         for one in theme.THEMES:
             self.register_theme(one)
-        self.theme = theme.LIGHT_NAME if _wants_light(_ui(config, "theme", "auto")) else theme.DARK_NAME
+        self.theme = theme.LIGHT_NAME if _wants_light(config.ui.theme if config is not None else "auto") else theme.DARK_NAME
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our variables, for themes that do not set them."""
@@ -170,7 +175,7 @@ class TagentApp(App[None]):
         yield SystemCommand("light theme", "colours", lambda: setattr(self, "theme", theme.LIGHT_NAME))
 
     def _apply_keymap(self) -> None:
-        keymap: Mapping[str, str] = _ui(self.config, "keys", {})
+        keymap: Mapping[str, str] = self.config.ui.keys if self.config is not None else {}
         if not keymap:
             return
         self.set_keymap(dict(keymap))
@@ -179,7 +184,7 @@ class TagentApp(App[None]):
             self.say(f"ui.keys names no binding: {', '.join(wrong)}; ? shows the ids", wrong=True)
 
 
-def run_app(db_path: str | Path, config: object = None, run_id: str | None = None) -> int:
+def run_app(db_path: str | Path, config: TAgentConfig | None = None, run_id: str | None = None) -> int:
     """Open the UI on a store until the user leaves; the exit code. Without a terminal nothing is started (2)."""
     if not terminal.is_terminal():
         return NOT_A_TERMINAL
@@ -220,11 +225,6 @@ def _bound_classes() -> list[type]:
     from tagent_tui.widgets.lines import LineView
 
     return [TagentApp, RunsScreen, RunScreen, LaunchScreen, LineView]
-
-
-def _ui(config: object, name: str, default: T) -> T:
-    found: T = getattr(getattr(config, "ui", None), name, default)
-    return found
 
 
 def _encoding() -> str:

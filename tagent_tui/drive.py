@@ -8,33 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.config import TAgentConfig
 
 
 class NotStartedError(Exception):
     """The run did not start; the text is the one sentence that says why."""
 
 
-async def start(db: Path, target: str, params: Mapping[str, object], model: str | None, cwd: Path) -> str:
+async def start(
+    db: Path, target: str, params: Mapping[str, object], model: str | None, cwd: Path, config: TAgentConfig | None = None
+) -> str:
     """Record a run of `target` and drive it in a process of its own; its id."""
     from engine import driver
     from engine.errors import EngineError
     from store.errors import StoreError
 
     try:
-        spawned = await driver.spawn_start(db, target, params=dict(params), model=model, cwd=cwd)
+        spawned = await driver.spawn_start(db, target, params=dict(params), model=model, cwd=cwd, config=config)
     except (EngineError, StoreError, OSError) as error:
         raise NotStartedError(str(error)) from error
     return str(spawned.run_id)
 
 
-async def resume(db: Path, run_id: str) -> None:
+async def resume(db: Path, run_id: str, config: TAgentConfig | None = None) -> None:
     """Drive an unfinished run on in a process of its own."""
     from engine import driver
     from engine.errors import EngineError
     from store.errors import StoreError
-    from store.events import RunId
 
     try:
-        await driver.spawn_resume(db, RunId(run_id))
+        await driver.spawn_resume(db, run_id, config=config)
     except (EngineError, StoreError, OSError) as error:
         raise NotStartedError(str(error)) from error

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -33,6 +33,14 @@ RETRY = 1.0
 """Seconds between two tries to open a store that is not there or cannot be used."""
 
 
+Opener = Callable[[Path], Awaitable[Log]]
+
+
+async def open_to_read(path: Path) -> Log:
+    """The store at the path, opened for reading only. Raises `StoreError`."""
+    return await Log.open(path, readonly=True)
+
+
 class Feed:
     """One store, looked at in turns. `log` is None while there is none; `trouble` is the sentence that says why.
 
@@ -40,8 +48,9 @@ class Feed:
     slows its own updates and nothing queues up.
     """
 
-    def __init__(self, path: str | Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: str | Path, *, clock: Callable[[], float] = time.monotonic, opener: Opener | None = None) -> None:
         self.path = Path(path)
+        self._opener = opener or open_to_read
         self.log: Log | None = None
         self.trouble = ""
         self.looks = 0
@@ -130,7 +139,7 @@ class Feed:
     async def _open(self, identity: tuple[int, int]) -> bool:
         before = self.trouble
         try:
-            self.log = await Log.open(self.path, readonly=True)
+            self.log = await self._opener(self.path)
         except StoreError as error:
             self.trouble = str(error)
             return self.trouble != before
@@ -211,7 +220,7 @@ class Rates:
         """The runs that were seen to move."""
         return list(self._counts)
 
-    def forget(self, keep: set[str]) -> None:
+    def forget(self, keep: Collection[str]) -> None:
         """Drop the runs that are not in `keep`."""
         for table in (self._heads, self._counts):
             for run in [run for run in table if run not in keep]:

@@ -39,6 +39,8 @@ STATUS_INK: Mapping[str, Ink] = {
 BRANCH, LAST, PASSING = "+", "`", "|"
 """What a guide is made of; a row draws them with the marks in use."""
 
+ENDED = ("completed", "failed", "cancelled")
+
 STATUSES = ("any", "running", "waiting", "failed", "interrupted", "paused", "completed", "cancelled")
 
 
@@ -50,10 +52,17 @@ class Entry(NamedTuple):
     guide: str = ""
 
 
-def shown_status(run: RunRow, alive: bool) -> str:
-    """The status to show: a run that neither ended nor rests, and that nobody drives, is interrupted."""
-    if run.status in ("completed", "failed", "cancelled", "waiting") or alive:
+def shown_status(run: RunRow, alive: bool, doubtful: bool = False) -> str:
+    """The status to show: a run that neither ended nor rests, and that nobody drives, is interrupted; or it waits for somebody.
+
+    `doubtful` says that an effect of it is in doubt, which only a person can resolve.
+    """
+    if run.status in ENDED:
         return run.status
+    if alive:
+        return run.status
+    if doubtful:
+        return "waiting"
     if run.status == "pending" or (run.status == "paused" and not run.running):
         return run.status
     return "interrupted"
@@ -84,9 +93,10 @@ class Filter:
 
 @dataclass
 class RunList:
-    """The loaded runs. `more` says that older ones may follow; `alive` is asked of runs that did not end."""
+    """The loaded runs. `more` says that older ones may follow; `alive` and `doubtful` are asked of runs that did not end."""
 
     alive: Callable[[RunRow], bool] = RunRow.alive
+    doubtful: Callable[[RunRow], bool] = lambda run: False
     runs: dict[str, RunRow] = field(default_factory=dict)
     more: bool = True
     entries: list[Entry] = field(default_factory=list)
@@ -117,7 +127,7 @@ class RunList:
 
     def arrange(self) -> None:
         """Put the entries in order: newest first, forks below their parent, oldest fork first."""
-        statuses = {run.id: shown_status(run, self._lives(run)) for run in self.runs.values()}
+        statuses = {run.id: self.status(run) for run in self.runs.values()}
         kept = {run.id: run for run in self.runs.values() if self.filter.keeps(run, statuses[run.id])}
         below: dict[str, list[RunRow]] = {}
         roots: list[RunRow] = []
@@ -135,8 +145,9 @@ class RunList:
                 self.entries.append(Entry(run, statuses[run.id], lead + (LAST if final else BRANCH)))
                 hanging = _hang(below.get(run.id, []), lead + (" " if final else PASSING)) + hanging
 
-    def _lives(self, run: RunRow) -> bool:
-        return run.status not in ("completed", "failed", "cancelled") and self.alive(run)
+    def status(self, run: RunRow) -> str:
+        """The status to show of a run."""
+        return run.status if run.status in ENDED else shown_status(run, self.alive(run), self.doubtful(run))
 
     @property
     def pipelines(self) -> list[str]:

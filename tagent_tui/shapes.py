@@ -124,7 +124,7 @@ def tabs(
     if cells(names) + cells(right) + 2 > width:
         right = ()
     line = [
-        Seg(glyphs.hairline * start, Ink.HAIRLINE),
+        Seg(glyphs.hairline * min(start, width), Ink.HAIRLINE),
         Seg(glyphs.active * length, Ink.ACCENT if focused else Ink.MUTED),
         Seg(glyphs.hairline * max(width - start - length, 0), Ink.HAIRLINE),
     ]
@@ -135,7 +135,7 @@ def tabs(
 def key_row(keys: Sequence[Key], width: int, right: Sequence[Seg] = (), *, glyphs: Glyphs = UNICODE) -> list[Seg]:
     """The footer: bold key, muted word. What does not fit goes from the end, but the key for help and the right end stay."""
     tail = fit([*right, Seg(" ")], max(width - 1, 0), glyphs.ellipsis) if right else []
-    room = width - 2 - (cells(tail) + 2 if tail else 0)
+    room = width - 1 - (cells(tail) + 2 if tail else 1)
     keep = next((key for key in keys if key.word == HELP.word), None)
     wanted = [key for key in keys if key is not keep]
     reserved = _key_cells(keep) + 2 if keep is not None else 0

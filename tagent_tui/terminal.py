@@ -40,7 +40,7 @@ def draws_on_stdout() -> None:
     if sys.__stderr__ is None or not sys.__stderr__.isatty():
         sys.__stderr__ = sys.__stdout__  # type: ignore[misc]
     if sys.__stderr__ is not None:
-        sys.__stderr__.reconfigure(errors="replace")  # type: ignore[union-attr]
+        sys.__stderr__.reconfigure(errors="replace")
 
 
 def is_gone() -> bool:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from store import Log, RunRow
 from store.errors import StoreError
 from store.events import Recorded, RunId
-from store.state import RunState
+from store.state import RunState, waits_for_person
 from tagent_tui.feed import Rates, RunFollower
 from tagent_tui.peek import EVENTS, GRAPH, Peek
-from tagent_tui.runlist import Entry, Filter, RunList
+from tagent_tui.runlist import ENDED, Entry, Filter, RunList
 from tagent_tui.view.outline import NO_OUTLINE, Outline, read_outline
 
 PAGE = 100
@@ -28,8 +28,6 @@ MOST = 5_000
 
 ALIVE_FOR = 1.0
 """Seconds for which a driver that was alive is taken to be."""
-
-_ENDED = ("completed", "failed", "cancelled")
 
 
 class Drivers:
@@ -92,13 +90,14 @@ class RunsWatch:
     def __init__(self, now: Callable[[], float], drivers: Drivers | None = None) -> None:
         self.now = now
         self.drivers = drivers or Drivers(now)
-        self.list = RunList(alive=self.drivers.alive)
+        self.list = RunList(alive=self.drivers.alive, doubtful=self._is_doubtful)
         self.rates = Rates()
         self.costs: dict[str, deque[tuple[int, float]]] = {}
         self.loaded = False
         self.live = 0
         self.waiting = 0
         self.selected: Selected | None = None
+        self._doubts: dict[str, tuple[int, bool]] = {}
 
     async def read(self, log: Log, window: Collection[int] = ()) -> None:
         """Read the newest page, the page of a window further down (`row` numbers on screen), and who lives."""
@@ -108,6 +107,7 @@ class RunsWatch:
         below = [row for row in window if row < oldest]
         if below:
             self.list.refresh(await self._page(log, max(below) + 1))
+        await self._look_for_doubts(log)
         await self._fill(log)
         self._count(await log.runs(status="running", limit=PAGE) if self.list.filter.on else list(self.list.runs.values()))
         self.loaded = True
@@ -156,7 +156,7 @@ class RunsWatch:
 
     async def _page(self, log: Log, before: int | None) -> list[RunRow]:
         shown = self.list.filter
-        status = shown.status if shown.status in _ENDED else None
+        status = shown.status if shown.status in ENDED else None
         return await log.runs(status=status, pipeline=shown.pipeline, limit=PAGE, before=before)
 
     async def _fill(self, log: Log) -> None:
@@ -167,11 +167,27 @@ class RunsWatch:
                 return
             self.list.arrange()
 
+    def _is_doubtful(self, run: RunRow) -> bool:
+        return self._doubts.get(run.id, (0, False))[1]
+
+    async def _look_for_doubts(self, log: Log) -> None:
+        """The run list does not say whether a run that nobody drives waits for a person: its last doubt does, asked once a head."""
+        for run in list(self.list.runs.values()):
+            if run.status in ENDED or self._doubts.get(run.id, (-1, False))[0] == run.head or self.drivers.alive(run):
+                continue
+            found = await log.events(run.id, types=("effect.in_doubt",), limit=1)
+            waits = bool(found) and waits_for_person(await log.state(run.id))
+            self._doubts[run.id] = (run.head, waits)
+
     def _count(self, runs: Sequence[RunRow]) -> None:
         now = self.now()
-        self.live = 0
+        self.live = self.waiting = 0
         for run in runs:
-            if run.status in _ENDED or not self.drivers.alive(run):
+            if run.status in ENDED:
+                continue
+            alive = self.drivers.alive(run)
+            self.waiting += self.list.status(run) == "waiting"
+            if not alive:
                 continue
             self.live += 1
             self.rates.seen(run.id, run.head, now)
@@ -179,7 +195,6 @@ class RunsWatch:
             if costs and costs[-1][0] == int(now):
                 costs.pop()
             costs.append((int(now), run.cost))
-        self.waiting = sum(run.status == "waiting" for run in runs)
         keep = {run.id for run in runs}
         self.rates.forget(keep)
         for gone in [run for run in self.costs if run not in keep]:

@@ -6,7 +6,7 @@ Apart from the app so that screens do not import it: they know it as the `Host` 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, ClassVar, Protocol, cast
 
 from textual.app import ComposeResult
 from textual.screen import Screen
@@ -18,6 +18,9 @@ from tagent_tui.keys import footer_keys, spelled
 from tagent_tui.rows import Seg
 from tagent_tui.widgets.bars import Footer, TitleBar
 
+if TYPE_CHECKING:
+    from engine.config import TAgentConfig
+
 SPIN = 0.15
 """Seconds a frame of the spinner stays: it moves without asking for attention, and costs one line of drawing a frame."""
 
@@ -27,7 +30,7 @@ class Host(Protocol):
 
     feed: Feed
     glyphs: Glyphs
-    config: object
+    config: TAgentConfig | None
 
     def now(self) -> float:
         """Unix time in seconds; a test may hold it still."""

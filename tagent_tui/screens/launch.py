@@ -159,7 +159,9 @@ class LaunchScreen(FedScreen):
     async def _start(self) -> None:
         wanted = launch(self.form)
         try:
-            run_id = await drive.start(self.host.feed.path, wanted.target, wanted.params, wanted.model, wanted.folder)
+            run_id = await drive.start(
+                self.host.feed.path, wanted.target, wanted.params, wanted.model, wanted.folder, self.host.config
+            )
         except drive.NotStartedError as error:
             self._refused = str(error)
             return

@@ -233,7 +233,7 @@ class RunsScreen(FedScreen):
             trouble = safe(feed.trouble)
             empty.show_layout(lambda width: trouble_rows(trouble, width, empty.size.height))
         else:
-            model = getattr(self.host.config, "model", None)
+            model = self.host.config.model if self.host.config is not None else None
             empty.show_layout(lambda width: empty_rows(width, empty.size.height, model, glyphs))
 
     def _show_title(self) -> None:
@@ -373,7 +373,7 @@ class RunsScreen(FedScreen):
         here = Path.cwd()
         self.host.say(f"The demo starts on {_home(here)}.")
         try:
-            run_id = await drive.start(self.host.feed.path, "demo", {"root": str(here)}, None, here)
+            run_id = await drive.start(self.host.feed.path, "demo", {"root": str(here)}, None, here, self.host.config)
         except drive.NotStartedError as error:
             self.host.say(str(error), wrong=True)
             return
@@ -387,7 +387,7 @@ class RunsScreen(FedScreen):
 
     async def _resume(self, run_id: str) -> None:
         try:
-            await drive.resume(self.host.feed.path, run_id)
+            await drive.resume(self.host.feed.path, run_id, self.host.config)
         except drive.NotStartedError as error:
             self.host.say(str(error), wrong=True)
         self.host.feed.poke()
