@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 from typing import NamedTuple
 
-from rich.cells import cell_len, chop_cells
+from rich.cells import cell_len, get_character_cell_size
 
 from tagent_tui.glyphs import UNICODE
 
@@ -76,6 +76,20 @@ def cells(segs: Iterable[Seg]) -> int:
     return sum(cell_len(seg.text) for seg in segs)
 
 
+def fitting(text: str, width: int) -> int:
+    """How many leading characters fit into `width` cells; marks stay with the character they stand on."""
+    if width <= 0:
+        return 0
+    if text[: width + 1].isascii():
+        return min(len(text), width)
+    used = 0
+    for index, char in enumerate(text):
+        used += get_character_cell_size(char)
+        if used > width:
+            return index
+    return len(text)
+
+
 def clip(text: str, width: int, ellipsis: str = UNICODE.ellipsis) -> str:
     """The text in at most `width` cells, its end replaced by the ellipsis where it does not fit."""
     if len(text) <= width and (text.isascii() or cell_len(text) <= width):
@@ -87,7 +101,7 @@ def clip(text: str, width: int, ellipsis: str = UNICODE.ellipsis) -> str:
     room = width - cell_len(ellipsis)
     if room < 0:
         return ""
-    return (chop_cells(text, room)[0] if room else "") + ellipsis
+    return text[: fitting(text, room)] + ellipsis
 
 
 def clip_middle(text: str, width: int, ellipsis: str = UNICODE.ellipsis) -> str:
@@ -99,9 +113,7 @@ def clip_middle(text: str, width: int, ellipsis: str = UNICODE.ellipsis) -> str:
         return clip(text, width, ellipsis)
     tail = room - room // 3
     end = text[::-1]
-    head_part = chop_cells(text, room - tail)[0] if room - tail else ""
-    tail_part = chop_cells(end, tail)[0][::-1] if tail else ""
-    return head_part + ellipsis + tail_part
+    return text[: fitting(text, room - tail)] + ellipsis + end[: fitting(end, tail)][::-1]
 
 
 def pad(text: str, width: int) -> str:
@@ -135,12 +147,12 @@ def _cut(kept: list[Seg], seg: Seg, width: int, used: int, ellipsis: str) -> lis
         return []
     room = width - used - mark
     if room > 0:
-        kept.append(seg._replace(text=chop_cells(seg.text, room)[0]))
+        kept.append(seg._replace(text=seg.text[: fitting(seg.text, room)]))
     while room < 0 and kept:
         last = kept.pop()
         size = cell_len(last.text)
         if size + room > 0:
-            kept.append(last._replace(text=chop_cells(last.text, size + room)[0]))
+            kept.append(last._replace(text=last.text[: fitting(last.text, size + room)]))
             room = 0
         else:
             room += size

@@ -11,11 +11,11 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-from rich.cells import cell_len, chop_cells, get_character_cell_size
+from rich.cells import cell_len, get_character_cell_size
 
 from tagent_tui.glyphs import UNICODE, Glyphs
 from tagent_tui.numbers import events
-from tagent_tui.rows import Ink, Seg
+from tagent_tui.rows import Ink, Seg, fitting
 
 TOTAL_CAP = 64 * 1024
 """Characters of one text that are shown; the rest is counted, not drawn."""
@@ -130,7 +130,7 @@ def wrap(line: Line, width: int) -> list[Line]:
     out: list[Line] = []
     start = 0
     while start < len(text):
-        end = start + max(1, len(chop_cells(text[start : start + width * 4], width)[0]))
+        end = start + max(1, fitting(text[start : start + width * 4], width))
         if end < len(text):
             space = text.rfind(" ", start + 1, end + 1)
             if space > start:

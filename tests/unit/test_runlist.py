@@ -21,7 +21,8 @@ def run(place: int, **changes: Any) -> RunRow:
     """A completed run; the id is made from its place."""
     fields: dict[str, Any] = {
         "row": place, "id": RunId(f"{place:04x}aaaa"), "pipeline": "audit", "status": "completed", "head": 9,
-        "created": NOW - 200.0, "ended": NOW - 16.0, "last_at": NOW - 16.0, "parent": None, "parent_version": None, "reuse_upto": None, "cost": 0.41,
+        "created": NOW - 200.0, "ended": NOW - 16.0, "last_at": NOW - 16.0, "parent": None,
+        "parent_version": None, "reuse_upto": None, "cost": 0.41,
         "unpriced": 0, "tokens": 412_000, "steps": 4, "settled": 4, "failed": 0, "running": 0, "simulated": False, "now": "",
         "driver": Driver(1, 1.0, "here"), "inbox": 0, "target": None,
     }  # fmt: skip
