@@ -12,6 +12,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
+
+from engine.templates.repository.listing import File, Listing
+from engine.templates.repository.scan import Scan, Tally, Todos
 
 ODD_NAMES = (
     b"two\nlines.py",
@@ -38,6 +42,24 @@ def write(root: Path, files: dict[str, str | bytes]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
     return root
+
+
+def scanned(*files: File, **parts: Any) -> Scan:
+    """A scan's output as if a tree held these files; any part of it can be given."""
+    empty = Tally(count=0, by=[], examples=[])
+    made = Scan(
+        summary=f"{len(files)} files",
+        name="tree",
+        git=False,
+        source="found by walking the folders (no reason)",
+        files=Listing(list(files)).columns(),
+        todos=Todos(count=0, by=[], by_file=[], kept=[]),
+        remarks=[],
+        skipped=empty,
+        links=empty,
+        left_out=empty,
+    )
+    return cast(Scan, made | parts)
 
 
 def odd_names(root: Path, content: bytes = b"# TODO: rename this\n") -> None:

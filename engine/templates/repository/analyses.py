@@ -15,7 +15,7 @@ from typing import TypedDict
 from engine.templates.repository import git
 from engine.templates.repository.kinds import FOREIGN, Mark, is_code
 from engine.templates.repository.listing import File, Listing
-from engine.templates.repository.names import text_of
+from engine.templates.repository.names import counted, text_of
 from engine.templates.repository.scan import Scan
 
 TOP = 20
@@ -23,6 +23,7 @@ COMMITS = 300
 SWEEPING = 100
 """A commit that touches more files than this moves or reformats; it says nothing about where work happens."""
 _SHOWN_TODOS = 200
+_TODOS_PER_FILE = 10
 _TEXT = 200
 _WEIGHT = {"FIXME": 4, "XXX": 3, "HACK": 3, "TODO": 2}
 _GRAVE = (
@@ -93,7 +94,7 @@ def languages(scan: Scan) -> Languages:
     code = [row for row in rows if row["code"]]
     first = ", ".join(f"{row['name']} {row['lines']:,}" for row in code[:3])
     return Languages(
-        summary=f"{sum(row['lines'] for row in code):,} lines of code ({first})" if code else "no program text",
+        summary=f"{counted(sum(row['lines'] for row in code), 'line')} of code ({first})" if code else "no program text",
         rows=rows,
         foreign_files=len(foreign),
         foreign_lines=_lines(foreign),
@@ -168,12 +169,23 @@ def todos(scan: Scan) -> TodoReport:
     rows.sort(key=lambda row: (-row["weight"], row["path"], row["line"]))
     counts = ", ".join(f"{count:,} {marker}" for marker, count in found["by"])
     return TodoReport(
-        summary=f"{found['count']:,} markers ({counts})" if found["count"] else "nothing is marked as left for later",
+        summary=f"{counted(found['count'], 'marker')} ({counts})" if found["count"] else "nothing is marked as left for later",
         count=found["count"],
         by=found["by"],
         by_file=[(files[at].path, count) for at, count in found["by_file"]],
-        rows=rows[:_SHOWN_TODOS],
+        rows=_spread(rows)[:_SHOWN_TODOS],
     )
+
+
+def _spread(rows: list[TodoRow]) -> list[TodoRow]:
+    """At most so many of one file, so that a file full of them leaves room for others."""
+    taken: Counter[str] = Counter()
+    kept = []
+    for row in rows:
+        taken[row["path"]] += 1
+        if taken[row["path"]] <= _TODOS_PER_FILE:
+            kept.append(row)
+    return kept
 
 
 def weight_of(marker: str, text: str, marks: Mark) -> int:
@@ -222,7 +234,7 @@ def history(root: str, scan: Scan) -> History:
     authors = Counter(commit.author for commit in commits)
     more = "at least " if len(commits) == COMMITS else ""
     return History(
-        summary=f"{more}{len(commits)} commits since {commits[-1].date} by {len(authors)} author{'s' if len(authors) != 1 else ''}",
+        summary=f"{more}{counted(len(commits), 'commit')} since {commits[-1].date} by {counted(len(authors), 'author')}",
         note=note,
         commits=[
             CommitRow(id=commit.short, date=commit.date, author=commit.author[:_TEXT], subject=commit.subject[:_TEXT])
@@ -285,7 +297,11 @@ def tested(scan: Scan) -> Tested:
 def _tested_summary(ratio: float | None, tests: int, code: int) -> str:
     if ratio is None or not math.isfinite(ratio):
         return "no program text to test"
-    return f"{ratio:.2f} lines of test per line of code ({tests:,} test files, {code:,} others)" if tests else "no test files"
+    return (
+        f"{ratio:.2f} lines of test per line of code ({counted(tests, 'test file')}, {counted(code, 'other')})"
+        if tests
+        else "no test files"
+    )
 
 
 def _areas(files: list[File]) -> list[tuple[str, int, int]]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from engine.templates.repository.kinds import FOREIGN, Mark, is_code, language_of
 
 MARKERS = ("TODO", "FIXME", "XXX", "HACK")
-MAX_HITS = 50
+MAX_HITS = 20
 """Markers of one file that are kept with their text; the rest is counted."""
 MAX_TEXT = 160
 LONG_LINE = 2_000
@@ -44,18 +44,18 @@ _COMMENTED_JSON = re.compile(rb"^\s*(?://|/\*)|\{\{|<%|\$\{", re.MULTILINE)
 _PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\\n|\s)+[A-Za-z0-9+/=:, -]{16}")
 # Shapes whose issuers made them recognisable; guessing at `password = "…"` would drown them in false alarms.
 _TOKENS: tuple[tuple[bytes, str, re.Pattern[bytes]], ...] = (
-    (b"AKIA", "AWS access key", re.compile(rb"(?<![A-Za-z0-9])AKIA[A-Z2-7]{16}(?![A-Za-z0-9])")),
-    (b"ghp_", "GitHub token", re.compile(rb"\bghp_[A-Za-z0-9]{36}\b")),
-    (b"gho_", "GitHub token", re.compile(rb"\bgho_[A-Za-z0-9]{36}\b")),
-    (b"github_pat_", "GitHub token", re.compile(rb"\bgithub_pat_\w{60,}")),
-    (b"glpat-", "GitLab token", re.compile(rb"\bglpat-[\w-]{20,}")),
-    (b"xox", "Slack token", re.compile(rb"\bxox[abprs]-\d[0-9A-Za-z-]{20,}")),
-    (b"_live_", "Stripe live key", re.compile(rb"\b[rs]k_live_[0-9A-Za-z]{20,}")),
-    (b"AIza", "Google API key", re.compile(rb"\bAIza[\w-]{35}(?![\w-])")),
-    (b"sk-ant-", "Anthropic key", re.compile(rb"\bsk-ant-[\w-]{24,}")),
-    (b"sk-proj-", "OpenAI key", re.compile(rb"\bsk-proj-[\w-]{24,}")),
-    (b"npm_", "npm token", re.compile(rb"\bnpm_[A-Za-z0-9]{36}\b")),
-    (b"pypi-AgE", "PyPI token", re.compile(rb"\bpypi-AgE[\w-]{40,}")),
+    (b"AKIA", "an AWS access key", re.compile(rb"(?<![A-Za-z0-9])AKIA[A-Z2-7]{16}(?![A-Za-z0-9])")),
+    (b"ghp_", "a GitHub token", re.compile(rb"\bghp_[A-Za-z0-9]{36}\b")),
+    (b"gho_", "a GitHub token", re.compile(rb"\bgho_[A-Za-z0-9]{36}\b")),
+    (b"github_pat_", "a GitHub token", re.compile(rb"\bgithub_pat_\w{60,}")),
+    (b"glpat-", "a GitLab token", re.compile(rb"\bglpat-[\w-]{20,}")),
+    (b"xox", "a Slack token", re.compile(rb"\bxox[abprs]-\d[0-9A-Za-z-]{20,}")),
+    (b"_live_", "a Stripe live key", re.compile(rb"\b[rs]k_live_[0-9A-Za-z]{20,}")),
+    (b"AIza", "a Google API key", re.compile(rb"\bAIza[\w-]{35}(?![\w-])")),
+    (b"sk-ant-", "an Anthropic key", re.compile(rb"\bsk-ant-[\w-]{24,}")),
+    (b"sk-proj-", "an OpenAI key", re.compile(rb"\bsk-proj-[\w-]{24,}")),
+    (b"npm_", "an npm token", re.compile(rb"\bnpm_[A-Za-z0-9]{36}\b")),
+    (b"pypi-AgE", "a PyPI token", re.compile(rb"\bpypi-AgE[\w-]{40,}")),
 )
 
 
@@ -229,6 +229,8 @@ def _long_line(content: bytes) -> int | None:
 
 def _look_for_syntax(name: str, content: bytes, found: Contents) -> None:
     lower = name.lower()
+    if not content.strip():
+        return
     if lower.endswith(".json") and len(content) <= _MAX_JSON:
         broken = _broken_json(content)
     elif (lower.endswith(".toml") or lower == "pipfile") and len(content) <= MAX_TOML:

@@ -12,7 +12,7 @@ from typing import TypedDict
 from engine.templates.repository import manifests
 from engine.templates.repository.kinds import Mark, is_lock
 from engine.templates.repository.listing import File, Listing
-from engine.templates.repository.names import bytes_of
+from engine.templates.repository.names import bytes_of, counted
 from engine.templates.repository.scan import Scan
 from engine.templates.repository.walk import Descent, why
 
@@ -99,4 +99,4 @@ def _summary(read: list[Manifest], total: int) -> str:
     if not read:
         return "no dependencies are declared"
     systems = ", ".join(sorted({manifest["ecosystem"] for manifest in read}))
-    return f"{total:,} dependencies declared in {len(read):,} manifest{'s' if len(read) != 1 else ''} ({systems})"
+    return f"{counted(total, 'dependency')} declared in {counted(len(read), 'manifest')} ({systems})"

@@ -16,6 +16,7 @@ from engine.templates.repository.analyses import History, Largest, Tested, TodoR
 from engine.templates.repository.dependencies import Dependencies, Manifest
 from engine.templates.repository.kinds import Mark
 from engine.templates.repository.listing import File, Listing
+from engine.templates.repository.names import counted
 from engine.templates.repository.scan import OUTSIDE, Scan
 
 MAX_FINDINGS = 40
@@ -65,7 +66,7 @@ def findings(
     extra = max(0, todos["count"] - len(todos["rows"]))
     counts = Counter(dict(not_shown)) + Counter({"marker": extra})
     return Findings(
-        summary=f"{len(kept)} findings shown" + (f", {counts.total():,} more counted" if counts else "")
+        summary=f"{counted(len(kept), 'finding')} shown" + (f", {counts.total():,} more counted" if counts else "")
         if kept
         else "nothing to look at",
         findings=kept,
@@ -105,9 +106,7 @@ def _remarks(scan: Scan, files: list[File]) -> Iterator[Finding]:
             case "private key":
                 yield _finding(file.path, line, kind, 45 if _aside(file) else 95, "holds a private key; take it out and replace it")
             case "token":
-                yield _finding(
-                    file.path, line, kind, 40 if _aside(file) else 90, f"looks like a {detail}; revoke it and take it out"
-                )
+                yield _finding(file.path, line, kind, 40 if _aside(file) else 90, f"looks like {detail}; revoke it and take it out")
             case "conflict":
                 yield _finding(file.path, line, kind, 40 if _aside(file) else 92, detail)
             case "broken":
@@ -203,7 +202,8 @@ def _unbounded(manifest: Manifest) -> Iterator[Finding]:
     names = ", ".join(name for name, _ in loose[:5]) + (f" and {len(loose) - 5} more" if len(loose) > 5 else "")
     locked = "; a lock file holds them for now" if manifest["locked"] else " and no lock file: tomorrow's install may differ"
     score = 22 if manifest["locked"] else min(58, 44 + 2 * len(loose))
-    reason = f"{len(loose)} of {len(manifest['declared'])} dependencies accept any version ({names}){locked}"
+    accept = "accepts" if len(loose) == 1 else "accept"
+    reason = f"{len(loose)} of {counted(len(manifest['declared']), 'dependency')} {accept} any version ({names}){locked}"
     yield _finding(manifest["path"], loose[0][1], "unpinned", score, reason)
 
 

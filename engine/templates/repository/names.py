@@ -57,6 +57,12 @@ def shortened_path(path: str, limit: int) -> str:
     return f"{path[: limit - 1 - tail]}…{path[-tail:]}"
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 file`, `2,000 files`, `3 dependencies`."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
+
+
 def markdown(text: str) -> str:
     """Foreign text as one line of Markdown that shows exactly these characters: no markup, no link, no table cell."""
     return _LINKED.sub("\\\\", _MARKDOWN.sub(r"\\\1", visible(text)))

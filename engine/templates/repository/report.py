@@ -12,7 +12,7 @@ from typing import Any
 from engine.templates.repository.analyses import History, Languages, Largest, Tested, TodoReport
 from engine.templates.repository.dependencies import Dependencies, Manifest
 from engine.templates.repository.findings import Findings
-from engine.templates.repository.names import code, markdown, shortened, shortened_path
+from engine.templates.repository.names import code, counted, markdown, shortened, shortened_path
 from engine.templates.repository.scan import Scan, Tally
 
 SIMULATED = "simulated by the offline model: not a finding"
@@ -92,7 +92,7 @@ def _findings(findings: Findings) -> str:
     text = f"## Findings\n\nThe most worthwhile first; the score goes from 0 to 100.\n\n{table}"
     if not findings["not_shown"]:
         return text
-    more = ", ".join(f"{count:,} {markdown(kind)}" for kind, count in findings["not_shown"])
+    more = ", ".join(f"{markdown(kind)} ({count:,})" for kind, count in findings["not_shown"])
     return f"{text}\n\nNot in this table, so that no kind drowns the others: {more}."
 
 
@@ -202,13 +202,15 @@ def _skipped(scan: Scan, languages: Languages) -> str:
         lines.append(f"- Folders not entered: {groups}.")
     if scan["links"]["count"]:
         counts = dict(scan["links"]["by"])
-        outside = f", {counts['outside']:,} of them lead out of the tree" if counts.get("outside") else ""
-        lines.append(f"- {scan['links']['count']:,} symbolic links, recorded and not followed{outside}.")
+        outside = f" ({counts['outside']:,} out of the tree)" if counts.get("outside") else ""
+        lines.append(f"- {counted(scan['links']['count'], 'symbolic link')}, recorded and not followed{outside}.")
     if languages["binary_files"]:
-        lines.append(f"- {languages['binary_files']:,} binary files ({sized(languages['binary_bytes'])}): listed, not read.")
+        lines.append(
+            f"- {counted(languages['binary_files'], 'binary file')} ({sized(languages['binary_bytes'])}): listed, not read."
+        )
     if languages["foreign_files"]:
-        foreign = f"{languages['foreign_files']:,} files with {languages['foreign_lines']:,} lines"
-        lines.append(f"- {foreign} are vendored, generated or minified: in no table of languages, markers or tests.")
+        foreign = f"{counted(languages['foreign_files'], 'file')} with {counted(languages['foreign_lines'], 'line')}"
+        lines.append(f"- Vendored, generated or minified, so in no table of languages, markers or tests: {foreign}.")
     lines += _reasons(scan["skipped"])
     return "## What was not looked at\n\n" + "\n".join(lines)
 

@@ -17,7 +17,7 @@ from engine.templates.repository import git
 from engine.templates.repository.contents import MARKERS, Hit, Remark, inspect
 from engine.templates.repository.kinds import FOREIGN, Mark, is_code, marks_of
 from engine.templates.repository.listing import Columns, File, Listing
-from engine.templates.repository.names import text_of
+from engine.templates.repository.names import counted, text_of
 from engine.templates.repository.walk import MAX_FILES, Descent, walk, why
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ MAX_TOTAL = 2_000_000_000
 _TOO_LARGE = f"larger than {MAX_READ // 1_000_000} MB: lines not counted"
 _REPORT_FILES = 5_000
 _REPORT_BYTES = 250_000_000
-_KEPT_HITS = 3_000
+_KEPT_HITS = 5_000
 _KEPT_REMARKS = 200
 _KEPT_EXAMPLES = 20
 INSIDE, OUTSIDE = "inside", "outside"
@@ -96,7 +96,7 @@ def scan(root: str, ctx: SyncStepContext) -> Scan:
     with descent:
         found = _Found()
         paths, source, left_out = _listed(Path(top), descent, found)
-        ctx.log(f"{len(paths):,} files to read; {source}", files=len(paths))
+        ctx.log(f"{counted(len(paths), 'file')} to read; {source}", files=len(paths))
         _read_all(descent, paths, found, ctx)
     _mark_tested(found)
     return _written(os.fsencode(top), source, left_out, found)
@@ -119,7 +119,7 @@ def _listed(top: Path, descent: Descent, found: _Found) -> tuple[list[bytes], st
 
 
 def _read_all(descent: Descent, paths: list[bytes], found: _Found, ctx: SyncStepContext) -> None:
-    names = {_stem(path.rpartition(b"/")[2]) for path in paths}
+    names = {_stem(part) for path in paths for part in path.split(b"/")[-2:]}
     reported = 0
     for done, path in enumerate(paths, 1):
         try:
@@ -208,7 +208,7 @@ def _written(top: bytes, source: str, left_out: list[tuple[bytes, str]], found: 
     skipped = f", {len(found.skipped):,} not read" if found.skipped else ""
     kept = sorted(found.hits, key=lambda row: (_URGENCY[row[1].marker], row[0], row[1].line))[:_KEPT_HITS]
     return Scan(
-        summary=f"{len(listing):,} files ({binary:,} binary), {lines:,} lines{skipped}; {source}",
+        summary=f"{counted(len(listing), 'file')} ({binary:,} binary), {counted(lines, 'line')}{skipped}; {source}",
         name=text_of(top.rpartition(b"/")[2]) or "/",
         git=source.startswith("listed by git"),
         source=source,
