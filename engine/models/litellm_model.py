@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from engine.models import replies
 from engine.models.errors import ModelError, ModelErrorKind
 from engine.models.litellm_failures import failure, sentence, words
-from engine.models.litellm_setup import Connections, loaded
+from engine.models.litellm_setup import Connections, is_loaded, loaded, ready
 from engine.models.port import Message, ModelReply, ModelRequest, Usage
 from engine.models.tokens import tokens_in, tokens_in_messages
 
@@ -47,7 +47,7 @@ class LitellmModel:
 
     async def complete(self, request: ModelRequest) -> ModelReply:
         """One attempt at one answer; raises `ModelError`."""
-        await asyncio.to_thread(loaded)  # 2-3 s the first time, during which the loop goes on
+        await ready()
         provider, key = self._route()
         arguments = self._arguments(request, provider, key)
         connections = Connections.here()
@@ -60,7 +60,8 @@ class LitellmModel:
 
     async def aclose(self) -> None:
         """Closes this event loop's connections once no call uses them; a later `complete` opens new ones."""
-        await Connections.here().close()
+        if is_loaded():
+            await Connections.here().close()
 
     def check(self) -> None:
         """Raises the `ModelError` that `complete` would raise without asking anybody: an unknown provider, a missing key."""

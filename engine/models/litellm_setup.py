@@ -17,6 +17,8 @@ from collections.abc import Coroutine, Iterator
 from types import ModuleType
 from typing import Any, ClassVar
 
+from engine.models.errors import ModelError, ModelErrorKind
+
 _ENVIRONMENT = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # otherwise the import fetches a price list
     "LITELLM_MODE": "PRODUCTION",  # otherwise the import reads a .env file into the environment
@@ -26,17 +28,32 @@ _lock = threading.Lock()
 
 
 def loaded() -> ModuleType:
-    """The module. Takes seconds the first time, so call it from a thread where a loop runs."""
+    """The module. Takes seconds the first time, so where a loop runs, `ready` comes before. Raises `ModelError`."""
     with _lock:
         return _load()
+
+
+async def ready() -> None:
+    """Returns when `loaded` takes no time any more; the loop goes on meanwhile."""
+    if not is_loaded():
+        await asyncio.to_thread(loaded)
+
+
+def is_loaded() -> bool:
+    """Whether litellm has been needed in this process."""
+    return _load.cache_info().currsize > 0
 
 
 @functools.cache
 def _load() -> ModuleType:
     os.environ.update(_ENVIRONMENT)
-    import litellm
-    from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
-
+    try:
+        import litellm
+        from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
+    except ImportError as error:
+        raise ModelError(
+            ModelErrorKind.BAD_REQUEST, f"litellm cannot be imported ({error}); install tagent-tui again, or use the model offline."
+        ) from error
     litellm.suppress_debug_info = True
     litellm.telemetry = False
     litellm.redact_messages_in_exceptions = True

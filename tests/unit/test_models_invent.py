@@ -131,6 +131,18 @@ FITTING: list[dict[str, Any]] = [
     {"allOf": [{"type": "integer", "minimum": 2}, {"maximum": 3}, {"type": "number", "multipleOf": 3}]},
     {"allOf": [{"properties": {"a": {"type": "integer"}}}, {"properties": {"a": {"minimum": 7}}, "required": ["a"]}]},
     {"allOf": [{"anyOf": [{"minLength": 4}, {"minLength": 6}]}, {"anyOf": [{"maxLength": 5}, {"maxLength": 1}]}], "type": "string"},
+    {"allOf": [{"type": ["number", "string"]}, {"type": "integer", "multipleOf": 0.5}, {"multipleOf": 2.0}]},
+    {"allOf": [{"not": {"const": 1}}, {"not": {"const": 2}}], "enum": [1, 2, 3]},
+    {"allOf": [{"items": {"type": "integer"}}, {"items": {"minimum": 3}}], "type": "array", "minItems": 1},
+    {"allOf": [{"enum": [1, 2, 3]}, {"enum": [3, 4]}]},
+    {"allOf": [{"const": 4}, {"const": 4}]},
+    {"allOf": [True, {"type": "null"}]},
+    {"type": "number", "multipleOf": 0.25, "minimum": 3.1, "maximum": 3.3},
+    {"type": "integer", "multipleOf": 7, "maximum": -50},
+    {"type": "number", "minimum": 2, "maximum": 2},
+    {"type": "string", "pattern": r"(?P<word>[^a-z0-9\-]{2})\x41\u0042\t?[\w.-]+?\S\D\W{1,}a{,2}b{x}", "minLength": 9},
+    {"type": "array", "items": {"anyOf": [{"type": "array", "items": {"$ref": "#"}}, {"type": ["object", "null", "array"]}]}},
+    {"type": "object", "additionalProperties": {"enum": []}},
     {"oneOf": [{"type": "integer", "multipleOf": 2}, {"type": "integer", "multipleOf": 3}]},
     {"if": {"properties": {"a": {"const": 1}}, "required": ["a"]}, "then": {"required": ["b"]}, "else": {"required": ["c"]}},
     {"type": "array", "prefixItems": [{"type": "string"}, {"const": 2}], "items": False, "minItems": 2},
@@ -169,6 +181,32 @@ def test_json_schemas_are_fitted(schema: dict[str, Any]) -> None:
         assert schemas.misfit(invent(schema, seed), schema) is None
 
 
+FORMATS = {
+    "date": r"2000-01-\d\d",
+    "date-time": r"2000-01-\d\dT\d\d:\d\d:00Z",
+    "time": r"\d\d:\d\d:00Z",
+    "duration": r"PT\d+M",
+    "email": r"simulated-\w+@example\.com",
+    "uri": r"https://example\.com/simulated/\w+",
+    "hostname": r"simulated-\w+\.example\.com",
+    "ipv4": r"192\.0\.2\.\d+",
+    "ipv6": r"2001:db8::\w+",
+    "ipv4network": r"192\.0\.2\.\d+/32",
+    "ipv6network": r"2001:db8::\w+/128",
+    "json-string": r'"simulated \w+"',
+    "base64url": r"[A-Za-z0-9]+",
+    "uuid": r"\w{8}-\w{4}-4\w{3}-8\w{3}-\w{12}",
+    "uuid1": r"\w{8}-\w{4}-1\w{3}-8\w{3}-\w{12}",
+    "phone": r"simulated text \w+",
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_formats_are_kept_with_reserved_names(name: str) -> None:
+    """A format is kept with addresses nobody owns (RFC 2606, 5737, 3849); an unknown one is a labelled text."""
+    assert re.fullmatch(FORMATS[name], invent({"type": "string", "format": name}, "seed"))
+
+
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     (
         {"type": "object", "properties": {"a": {"type": "integer", "minimum": 5, "maximum": 4}}, "required": ["a"]},
@@ -182,6 +220,12 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"type": "object", "properties": {"me": {"$ref": "#"}}, "required": ["me"]}, "#/properties/me", "levels"),
     ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}, "#", "refers to itself"),
     ({"allOf": [{"type": "string"}, {"type": "integer"}]}, "#", "at once"),
+    ({"type": "number", "exclusiveMinimum": 1, "maximum": 1}, "#", "between 1 and 1"),
+    ({"type": "array", "minItems": 2, "maxItems": 1}, "#", "at most 1"),
+    ({"type": "string", "pattern": "^a$", "minLength": 2}, "#", "length bounds"),
+    ({"type": "object", "properties": {"a": {"$ref": "#/$defs/b"}}, "required": ["a"]}, "#/properties/a", "not in it"),
+    ({"type": "object", "additionalProperties": False, "minProperties": 1}, "#/additionalProperties", "nothing is allowed"),
+    ({"anyOf": []}, "#", "no branch"),
     ({"allOf": [{"const": 1}, {"const": 2}]}, "#", "const"),
     ({"allOf": [{"enum": [1]}, {"enum": [2]}]}, "#", "enum"),
     ({"enum": []}, "#", "nothing is allowed"),
@@ -239,7 +283,7 @@ def test_patterns_are_matched(parts: list[str], anchored: bool, seed: int) -> No
     assert re.search(pattern, text)
 
 
-@pytest.mark.parametrize("pattern", [r"(a)\1", r"\p", "(?i)a", "a{100000}"])
+@pytest.mark.parametrize("pattern", [r"(a)\1", r"\p", "(?i)a", "a{100000}", "(a", "a)", "[a", "a\\", "[^\\s\\S]"])
 def test_unreadable_patterns_are_said_to_be(pattern: str) -> None:
     """What the reader of expressions does not know is refused, not guessed."""
     with pytest.raises(UnreadablePatternError):

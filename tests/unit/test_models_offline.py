@@ -91,13 +91,31 @@ def test_a_schema_in_words_joins_the_system_message() -> None:
 
 
 def test_importing_the_models_imports_no_provider() -> None:
-    """`import engine.models` and an offline answer bring in neither litellm nor an HTTP client."""
+    """`import engine.models`, an offline answer and closing an unused model bring in neither litellm nor an HTTP client."""
     script = (
         "import asyncio, sys\n"
         "from engine.models import ModelRequest, OfflineModel\n"
+        "from engine.models.litellm_model import LitellmModel\n"
         "asyncio.run(OfflineModel().complete(ModelRequest('offline', [], {'type': 'integer'})))\n"
-        "print([name for name in ('litellm', 'openai', 'httpx', 'aiohttp', 'textual', 'random') if name in sys.modules])\n"
+        "asyncio.run(LitellmModel('openai/gpt-4o-mini').aclose())\n"
+        "print([name for name in ('litellm', 'openai', 'httpx', 'aiohttp', 'textual') if name in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.strip() in ("[]", "['random']")
-    assert done.stderr == ""
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_a_broken_installation_is_one_sentence() -> None:
+    """Where litellm cannot be imported, the call says so and what to do."""
+    script = (
+        "import asyncio, sys\n"
+        "sys.modules['litellm'] = None\n"
+        "from engine.models.litellm_model import LitellmModel\n"
+        "from engine.models import ModelError, ModelRequest\n"
+        "try:\n"
+        "    asyncio.run(LitellmModel('openai/gpt-4o-mini').complete(ModelRequest('m', [])))\n"
+        "except ModelError as error:\n"
+        "    print(error.code, error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith("model.bad_request litellm cannot be imported")
+    assert done.stdout.strip().endswith("install tagent-tui again, or use the model offline.")

@@ -33,7 +33,7 @@ class UnreadablePatternError(ValueError):
 
 def matching(pattern: str, least: int, most: int | None, dice: Dice) -> str | None:
     """A text of `least` to `most` characters in which `pattern` is found, or None. Raises `UnreadablePatternError`."""
-    write = _Reader(pattern).alternatives()
+    write = _Reader(pattern).whole()
     expression = re.compile(pattern)
     for extra in [1, 0, *range(2, 24), *range(max(24, least - 8), least + 1)]:
         for _ in range(3):
@@ -51,12 +51,16 @@ class _Reader:
         self.pattern = pattern
         self.at = 0
 
-    def alternatives(self) -> Writer:
+    def whole(self) -> Writer:
+        write = self._alternatives()
+        if self.at < len(self.pattern):
+            raise UnreadablePatternError(self.pattern)
+        return write
+
+    def _alternatives(self) -> Writer:
         branches = [self._sequence()]
         while self._next("|"):
             branches.append(self._sequence())
-        if self.at < len(self.pattern) and self.pattern[self.at] != ")":
-            raise UnreadablePatternError(self.pattern)
         return lambda dice, extra: dice.pick(branches)(dice, extra)
 
     def _sequence(self) -> Writer:
@@ -106,7 +110,7 @@ class _Reader:
                 read_over = True
             elif not (self._next(":") or self._next(">")):
                 raise UnreadablePatternError(self.pattern)
-        inside = self.alternatives()
+        inside = self._alternatives()
         if not self._next(")"):
             raise UnreadablePatternError(self.pattern)
         return (lambda dice, extra: "") if read_over else inside
