@@ -3,7 +3,8 @@
 The rules about state live here and in the store's `state.py` and `projector.py`, and nowhere else. A `Schedule` is an index over
 plan and state (who is ready, which timers run, who must be skipped), rebuilt from any state and advanced by each event: what an
 event makes ready is found from that event's dependants, so 10,000 steps cost 10,000 times one. It answers one question, `decide`:
-the next decision that follows, or none. The runtime records it, folds it, and asks again until nothing follows.
+the next decision that follows, or none. The runtime records it, folds it, and asks again until nothing follows. What waits to be decided
+is kept by place in the definition, so that a rebuilt schedule decides in the order and for the causes it was decided before.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ Decision = tuple[Event, str | None, int]
 
 
 BLOCKING = (StepStatus.SKIPPED, StepStatus.CANCELLED)
+FAILURES = (StepStatus.FAILED, StepStatus.TIMED_OUT)
 DONE = (StepStatus.COMPLETED, *BLOCKING)
 """Settled for good; a failed step is not, until its retries are decided."""
 
@@ -92,8 +94,8 @@ class Schedule:
         self.ready_serial: list[int] = []
         self.chain: str | None = None
         self.timers: list[tuple[float, int]] = []
-        self.failed: deque[str] = deque()
-        self.skips: deque[tuple[str, str]] = deque()
+        self.failed: list[int] = []
+        self.skips: list[int] = []
         self.stale = False
         for name, step in state.steps.items():
             if name in self.plan.place and all(need in state.steps for need in self.plan.needs[name]):
@@ -104,11 +106,12 @@ class Schedule:
         if status is StepStatus.PENDING:
             steps = state.steps
             self.missing[name] = sum(steps[need].status not in DONE for need in self.plan.needs[name])
-            self.skips.extend((name, need) for need in self.plan.needs[name] if steps[need].status in BLOCKING)
+            if any(steps[need].status in BLOCKING for need in self.plan.needs[name]):
+                heapq.heappush(self.skips, self.plan.place[name])
             if not self.missing[name]:
                 self._push(name)
-        elif status in (StepStatus.FAILED, StepStatus.TIMED_OUT):
-            self.failed.append(name)
+        elif status in FAILURES:
+            heapq.heappush(self.failed, self.plan.place[name])
         elif name in self.plan.serial and not status.settled:
             self.chain = name
         if status is StepStatus.WAITING and step.due is not None:
@@ -138,7 +141,7 @@ class Schedule:
         elif kind is StepCompleted or kind is StepReused:
             self._settle(name)
         elif kind is StepFailed:
-            self.failed.append(name)
+            heapq.heappush(self.failed, self.plan.place[name])
         elif kind is StepRetryScheduled:
             heapq.heappush(self.timers, (recorded.event.due, self.plan.place[name]))
             if name in self.plan.serial:
@@ -164,7 +167,7 @@ class Schedule:
     def _skip_dependants(self, state: RunState, name: str) -> None:
         for dependant in self.plan.dependants[name]:
             if state.steps[dependant].status is StepStatus.PENDING:
-                self.skips.append((dependant, name))
+                heapq.heappush(self.skips, self.plan.place[dependant])
 
     # -- deciding
 
@@ -187,12 +190,10 @@ class Schedule:
         if not state.pausing and state.status is RunStatus.PAUSED:
             return RunUnpaused(), None, 0
         while self.failed:
-            if decision := self._after_failure(state, self.failed.popleft(), now):
+            if decision := self._after_failure(state, self.plan.names[heapq.heappop(self.failed)], now):
                 return decision
-        while self.skips:
-            name, cause = self.skips.popleft()
-            if state.steps[name].status is StepStatus.PENDING:
-                return StepSkipped(f"needs {cause}, which {_settled_how(state.steps[cause])}", cause), name, 0
+        if self.skips and (skip := self._skip(state)):
+            return skip
         if state.status is RunStatus.RUNNING and self.may_start:
             started = self._start(state, now)
             if started:
@@ -216,9 +217,18 @@ class Schedule:
                 return StepCancelled("the run was cancelled"), name, state.steps[name].attempt
         return RunCancelled("cancelled by a command"), None, 0
 
+    def _skip(self, state: RunState) -> Decision | None:
+        steps = state.steps
+        while self.skips:
+            name = self.plan.names[heapq.heappop(self.skips)]
+            if steps[name].status is StepStatus.PENDING:
+                cause = next(need for need in self.plan.needs[name] if steps[need].status in (*BLOCKING, *FAILURES))
+                return StepSkipped(f"needs {cause}, which {_settled_how(steps[cause])}", cause), name, 0
+        return None
+
     def _after_failure(self, state: RunState, name: str, now: float) -> Decision | None:
         step = state.steps[name]
-        if step.status not in (StepStatus.FAILED, StepStatus.TIMED_OUT):
+        if step.status not in FAILURES:
             return None
         verdict = decide_retry(
             self.plan.steps[name].retry,
@@ -260,14 +270,16 @@ class Schedule:
             return None
         if not (counts[StepStatus.FAILED] or counts[StepStatus.TIMED_OUT]):
             return RunCompleted(), None, 0
-        failed = [name for name, step in state.steps.items() if step.status in (StepStatus.FAILED, StepStatus.TIMED_OUT)]
+        failed = [name for name, step in state.steps.items() if step.status in FAILURES]
         first = state.steps[failed[0]]
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         return RunFailed(f"{failed[0]}: {first.reason or 'failed'}{more}", failed), None, 0
 
     def next_timer(self, state: RunState) -> float | None:
-        """When the next waiting attempt is due, in unix seconds; None when none waits or nothing may start."""
-        if state.status is not RunStatus.RUNNING:
+        """When the next waiting attempt is due, in unix seconds; None when none waits or nothing may start: paused, or at the limit,
+        where an end, not the clock, lets it start.
+        """
+        if state.status is not RunStatus.RUNNING or state.counts[StepStatus.RUNNING] >= self.plan.limit:
             return None
         names = self.plan.names
         while self.timers:

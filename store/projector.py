@@ -254,12 +254,7 @@ def _effect_in_doubt(state: RunState, version: int, at: float, path: str, attemp
 
 
 def _effect_resolved(state: RunState, version: int, at: float, path: str, attempt: int, event: EffectResolved) -> None:
-    if event.outcome == "again":
-        effect = state.open.get(event.request)
-        if effect is not None:
-            effect.in_doubt = False
-    else:
-        state.open.pop(event.request, None)
+    state.open.pop(event.request, None)  # also of one to be issued again: that is a new request
     step = _step(state, path)
     if not any(effect.in_doubt and effect.step == path for effect in state.open.values()):
         _move(state, step, RUNNING)
