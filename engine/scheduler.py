@@ -3,8 +3,8 @@
 The rules about state live here and in the store's `state.py` and `projector.py`, and nowhere else. A `Schedule` is an index over
 plan and state (who is ready, which timers run, who must be skipped), rebuilt from any state and advanced by each event: what an
 event makes ready is found from that event's dependants, so 10,000 steps cost 10,000 times one. It answers one question, `decide`:
-the next decision that follows, or none. The runtime records it, folds it, and asks again until nothing follows. What waits to be decided
-is kept by place in the definition, so that a rebuilt schedule decides in the order and for the causes it was decided before.
+the next decision that follows, or none. The runtime records it, folds it, and asks again until nothing follows. What waits
+to be decided is kept by place in the definition, so that a rebuilt schedule decides in the order and for the causes it did before.
 """
 
 from __future__ import annotations
@@ -276,8 +276,9 @@ class Schedule:
         return RunFailed(f"{failed[0]}: {first.reason or 'failed'}{more}", failed), None, 0
 
     def next_timer(self, state: RunState) -> float | None:
-        """When the next waiting attempt is due, in unix seconds; None when none waits or nothing may start: paused, or at the limit,
-        where an end, not the clock, lets it start.
+        """When the next waiting attempt is due, in unix seconds; None when none waits or nothing may start.
+
+        Nothing may while paused, nor at the limit, where the next end and not the clock lets it.
         """
         if state.status is not RunStatus.RUNNING or state.counts[StepStatus.RUNNING] >= self.plan.limit:
             return None

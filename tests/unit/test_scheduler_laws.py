@@ -21,7 +21,9 @@ def plans(draw: st.DrawFn) -> Plan:
     for number in range(count):
         needs = draw(st.lists(st.integers(0, number - 1), max_size=3, unique=True)) if number else []
         retry = RetryPolicy(max_retries=draw(st.integers(0, 2)), backoff="fixed", delay=draw(st.sampled_from([0.0, 5.0])))
-        steps.append(step(f"s{number}", *(f"s{n}" for n in needs), mode=draw(st.sampled_from(["serial", "concurrent"])), retry=retry))
+        steps.append(
+            step(f"s{number}", *(f"s{n}" for n in needs), mode=draw(st.sampled_from(["serial", "concurrent"])), retry=retry)
+        )
     return plan_of(*draw(st.permutations(steps)), limit=draw(st.integers(1, 4)))
 
 
