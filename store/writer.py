@@ -129,11 +129,11 @@ class Writer:
         self.linger()
 
     async def landing(self, commit: Commit) -> None:
-        """Wait until `commit` (collecting or in flight) is durable; raises why it is not."""
+        """Wait until `commit` (collecting, in flight, or landed before) is durable; raises why it is not."""
         if self.inline:
             if commit is self._collecting:
                 self._write_inline()
-        else:
+        elif commit is self._collecting or commit is self._flying:
             waiter = self._loop.create_future()
             commit.waiters.append(waiter)
             if commit is self._collecting:
