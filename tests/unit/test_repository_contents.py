@@ -59,6 +59,8 @@ def test_utf16_is_text() -> None:
         (b"call() # see TODO: mend this", "mend this"),
         (b"# TODO: caf\xe9", "caf\ufffd"),
         (b"#TODO", ""),
+        (b'x = "a"  # TODO: mend this', "mend this"),
+        (b"x = 'a'  # don't TODO: mend this", "mend this"),
     ],
 )
 def test_markers_in_comments_are_found(line: bytes, text: str) -> None:
@@ -80,6 +82,8 @@ def test_markers_in_comments_are_found(line: bytes, text: str) -> None:
         b"mktemp /tmp/XXX.foo",
         b"show('`TODO`')",
         b"todo: lower case",
+        b'write("a.py", b"# TODO: x")',
+        b"write('a.py', '# TODO: x')",
     ],
 )
 def test_words_that_only_name_a_marker_do_not_count(line: bytes) -> None:
