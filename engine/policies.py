@@ -51,12 +51,20 @@ def decide_retry(
         return GiveUp("no retries left")
     delay = policy.delay
     if policy.backoff == "exponential":
-        delay = policy.delay * min(policy.factor ** min(tried - 1, 64), 1e9)
+        delay = policy.delay * _power(policy.factor, tried - 1)
     elif policy.backoff == "linear":
         delay = policy.delay * tried
     delay = min(delay, policy.max_delay)
     delay *= 1.0 + policy.jitter * (2.0 * fraction(seed, path, attempt) - 1.0)
     return Retry(max(delay, retry_after or 0.0, 0.0))
+
+
+def _power(factor: float, exponent: int) -> float:
+    """`factor` to the `exponent`, at most 1e9: beyond lies `max_delay` for any delay that matters, and then the float's end."""
+    try:
+        return min(factor**exponent, 1e9)
+    except OverflowError:
+        return 1e9
 
 
 def fraction(seed: int, path: str, attempt: int) -> float:
@@ -68,14 +76,18 @@ def fraction(seed: int, path: str, attempt: int) -> float:
 def problems_of(policy: RetryPolicy) -> list[str]:
     """What is wrong with a policy's numbers, a sentence each."""
     found = []
-    if policy.max_retries < 0 or policy.max_retries > 1_000:
-        found.append(f"max_retries is {policy.max_retries}; give 0 to 1000")
+    if type(policy.max_retries) is not int or not 0 <= policy.max_retries <= 1_000:
+        found.append(f"max_retries is {policy.max_retries!r}; give 0 to 1000")
     if policy.backoff not in BACKOFFS:
         found.append(f"backoff is {policy.backoff!r}; give one of {', '.join(BACKOFFS)}")
     for name in ("delay", "factor", "max_delay"):
         value = getattr(policy, name)
-        if not 0 <= value < 1e9:
-            found.append(f"{name} is {value}; give a number from 0 up")
-    if not 0 <= policy.jitter <= 1:
-        found.append(f"jitter is {policy.jitter}; give a share from 0 to 1")
+        if not _within(value, 1e9) or value == 1e9:
+            found.append(f"{name} is {value!r}; give a number from 0 up")
+    if not _within(policy.jitter, 1.0):
+        found.append(f"jitter is {policy.jitter!r}; give a share from 0 to 1")
     return found
+
+
+def _within(value: object, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most

@@ -24,7 +24,8 @@ class PipelineStep:
     """A step of a pipeline: a goal for a model, or a Python function (`run`), and its options.
 
     `timeout` is in seconds for one attempt; `max_retries` N means N + 1 attempts; `output_schema` is a pydantic model (or
-    anything with fields) or a JSON Schema. `irreversible=True` marks a body that must never run twice unasked.
+    anything with fields) or a JSON Schema. `irreversible=True` marks a body that must never run twice unasked: without `retry` or
+    `max_retries` it is not tried again.
     """
 
     def __init__(
@@ -58,8 +59,8 @@ class PipelineStep:
         return [dep if isinstance(dep, Dep) else Dep(str(dep)) for dep in self.depends_on]
 
     def policy(self) -> RetryPolicy:
-        """The retry policy: `retry`, with `max_retries` over it if given."""
-        policy = self.retry or RetryPolicy()
+        """The retry policy: `retry`, with `max_retries` over it if given; irreversible bodies have none unless said."""
+        policy = self.retry or RetryPolicy(max_retries=0 if self.irreversible else RetryPolicy().max_retries)
         return policy if self.max_retries is None else msgspec.structs.replace(policy, max_retries=self.max_retries)
 
     def define(self) -> StepDefinition:
