@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from engine.errors import CommandRefusedError
 from store import values
 from store.events import EffectResolved, Event, Payload, SignalReceived
@@ -54,6 +56,15 @@ def accept(state: RunState, kind: str, body: dict[str, Any], payload: Payload, i
             event = EffectResolved(request, body["outcome"], packed, str(body.get("note", "")))
             facts.append((event, effect.step, effect.attempt))
     return facts
+
+
+def body_of(stored: bytes) -> dict[str, Any]:
+    """The body of a signal as it stands in the inbox; whatever is no object there says nothing."""
+    try:
+        body = values.decode(stored) if stored else {}
+    except (msgspec.DecodeError, ValueError, TypeError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def facts_of(
