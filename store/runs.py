@@ -12,7 +12,7 @@ import msgspec
 
 from store.events import RunId
 from store.locks import Driver
-from store.state import RunState, StepStatus
+from store.state import RunState, RunStatus, StepStatus, waits_for_person
 
 
 class RunSummary(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class RunSummary(msgspec.Struct, frozen=True):
         """The summary of a state; `now` defaults to the reason it ended for."""
         counts = state.counts
         return cls(
-            state.status.word,
+            (RunStatus.WAITING if waits_for_person(state) else state.status).word,
             state.ended_at,
             state.cost,
             state.unpriced,
@@ -84,6 +84,15 @@ class RunRow(msgspec.Struct):
     def alive(self) -> bool:
         """Whether the recorded driver lives on this host (same pid and start time)."""
         return self.driver is not None and self.driver.alive()
+
+    def shown(self, alive: bool | None = None) -> str:
+        """The status to show: a run that neither ended nor rests nor waits for somebody, and that nobody drives, is interrupted.
+
+        `alive` spares the look at the process where the caller knows.
+        """
+        if self.status not in ("running", "paused") or (self.alive() if alive is None else alive):
+            return self.status
+        return "paused" if self.status == "paused" and not self.running else "interrupted"
 
 
 COLUMNS = (

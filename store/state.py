@@ -206,20 +206,15 @@ class RunState(msgspec.Struct, array_like=True):
 
 def shown_status(state: RunState, alive: bool) -> RunStatus:
     """The status to show, given whether a driver holds the run's lease now."""
-    if state.status.ended:
+    if waits_for_person(state):
+        return RunStatus.WAITING
+    resting = state.status is RunStatus.PAUSED and not state.counts[StepStatus.RUNNING]
+    if alive or resting or state.status.ended or state.status is RunStatus.PENDING:
         return state.status
-    if not alive:
-        if state.status is RunStatus.PAUSED and not state.counts[StepStatus.RUNNING]:
-            return RunStatus.PAUSED
-        if waits_for_person(state):
-            return RunStatus.WAITING
-        if state.status is RunStatus.PENDING:
-            return RunStatus.PENDING
-        return RunStatus.INTERRUPTED
-    return state.status
+    return RunStatus.INTERRUPTED
 
 
 def waits_for_person(state: RunState) -> bool:
     """Whether nothing more can happen until somebody resolves an effect in doubt."""
     counts = state.counts
-    return bool(counts[StepStatus.IN_DOUBT]) and not (counts[StepStatus.RUNNING] or counts[StepStatus.WAITING])
+    return not state.status.ended and bool(counts[StepStatus.IN_DOUBT]) and not (counts[StepStatus.RUNNING] or counts[StepStatus.WAITING])
