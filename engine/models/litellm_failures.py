@@ -14,7 +14,7 @@ from types import ModuleType
 
 from engine.models.errors import ModelError, ModelErrorKind
 
-_OWN_PREFIX = re.compile(r"^(?:litellm\.)?[A-Za-z]+(?:Error|Exception|Timeout)?(?::| -) ")
+_OWN_PREFIX = re.compile(r"^(?:litellm\.)?[A-Za-z_]+(?:Error|Exception|Timeout)?(?::| -) ")
 _KEY_LIKE = re.compile(r"\b(?:(?:sk|pk|gsk|xai|hf)[-_][A-Za-z0-9*_-]{6,}|AIza[A-Za-z0-9*_-]{6,})")
 _WORDS_LIMIT = 240
 

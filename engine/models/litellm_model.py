@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from engine.models import replies
 from engine.models.errors import ModelError, ModelErrorKind
-from engine.models.litellm_failures import failure, sentence, words
+from engine.models.litellm_failures import failure, sentence
 from engine.models.litellm_setup import Connections, is_loaded, loaded, ready
 from engine.models.port import Message, ModelReply, ModelRequest, Usage
 from engine.models.tokens import tokens_in, tokens_in_messages
@@ -30,6 +30,15 @@ NO_KEY = "not-needed"
 """Sent where a client insists on a key and the server does not."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _KEY_ENDINGS = ("_API_KEY", "_API_TOKEN")
+_OLLAMA = {
+    "litellm_provider": "ollama_chat",
+    "mode": "chat",
+    "input_cost_per_token": 0.0,
+    "output_cost_per_token": 0.0,
+    "supports_function_calling": True,
+    "supports_response_schema": True,
+}
+"""Put on litellm's list for Ollama's models; for those that are not on it, it asks the server, and waits, four times a call."""
 
 
 class LitellmModel:
@@ -83,14 +92,16 @@ class LitellmModel:
         litellm = loaded()
         try:
             _, provider, _, _ = litellm.get_llm_provider(self._full_name())
-        except Exception as error:
+        except Exception:
             raise ModelError(
                 ModelErrorKind.UNKNOWN_MODEL,
-                f"No provider is known for the model {self.name} ({words(error)[:80]}); write it as provider/name, for example "
+                f"No provider is known for the model {self.name}; write it as provider/name, for example "
                 f"openai/gpt-4o-mini or ollama/llama3.2, or use offline.",
             ) from None
         if self._api_key:
             return provider, self._api_key
+        if provider == "ollama_chat":
+            litellm.model_cost.setdefault(self._full_name(), _OLLAMA)
         if provider in KEYLESS:
             return provider, None
         if provider == "openai" and self._api_base and (self._is_local() or not os.environ.get("OPENAI_API_KEY")):
@@ -110,8 +121,11 @@ class LitellmModel:
             )
 
     def _full_name(self) -> str:
-        litellm = loaded()
-        if self._api_base and self.name.split("/", 1)[0] not in litellm.provider_list:
+        """litellm's name for it: `ollama/` is its older route, which flattens the messages into one prompt and takes no tools."""
+        provider, _, rest = self.name.partition("/")
+        if provider == "ollama" and rest:
+            return f"ollama_chat/{rest}"
+        if self._api_base and provider not in loaded().provider_list:
             return f"openai/{self.name}"
         return self.name
 

@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that speaks the OpenAI protocol, with a script of good and bad behaviour.
+"""A real HTTP server on loopback that speaks the OpenAI protocol (and Ollama's, for a plain chat), with a script of behaviours.
 
 Stands apart from the tests because several of them need it, and because those that kill a driver need it as a process of its own:
 `python tests/integration/openai_server.py --port-file F --count-file F`.
@@ -113,6 +113,11 @@ class OpenAIServer:
         return f"http://127.0.0.1:{self.port}/v1"
 
     @property
+    def root_url(self) -> str:
+        """What `api_base` has to be for Ollama."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
     def count(self) -> int:
         return len(self.requests)
 
@@ -163,7 +168,8 @@ class _Connection(BaseHTTPRequestHandler):
     def _behave(self, behaviour: Behaviour, request: Request) -> None:
         match behaviour:
             case Text():
-                self._send(200, _completion(request.body, behaviour))
+                answer = _ollama_chat if request.path == "/api/chat" else _completion
+                self._send(200, answer(request.body, behaviour))
             case ToolCall(name, arguments):
                 self._send(200, _tool_call(request.body, name, arguments))
             case Status():
@@ -213,6 +219,16 @@ def _completion(body: dict[str, Any], answer: Text) -> bytes:
         last = body["messages"][-1].get("content")
         content = json.dumps(_example(wanted)) if wanted else f"You said: {last}"
     return _reply(body, {"role": "assistant", "content": content}, answer.finish_reason, answer.usage)
+
+
+def _ollama_chat(body: dict[str, Any], answer: Text) -> bytes:
+    """The same in Ollama's own protocol, which asks for a schema by `format`."""
+    content = answer.content or (json.dumps(_example(body["format"])) if "format" in body else "You said something")
+    message = {"role": "assistant", "content": content}
+    counts = {"prompt_eval_count": 11, "eval_count": 7}
+    return json.dumps(
+        {"model": body["model"], "created_at": "", "message": message, "done": True, "done_reason": "stop", **counts}
+    ).encode()
 
 
 def _tool_call(body: dict[str, Any], name: str, arguments: dict[str, Any]) -> bytes:

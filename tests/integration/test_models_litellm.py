@@ -261,6 +261,18 @@ async def test_servers_of_ones_own_need_no_key(server: OpenAIServer, monkeypatch
     assert server.requests[-1].body["model"] == "meta-llama/Llama-3"
 
 
+async def test_ollama_is_asked_once_in_its_own_words(server: OpenAIServer) -> None:
+    """A model of Ollama's gets chat messages and the schema natively, costs nothing, and its server sees one request."""
+    before = server.count
+    model = LitellmModel("ollama/llama3.2", api_base=server.root_url)
+    reply = await model.complete(request(output_schema=SCHEMA))
+    await model.aclose()
+    assert reply.value == {"count": 1}
+    assert (reply.usage.model, reply.usage.cost, reply.usage.prompt_tokens) == ("ollama/llama3.2", 0.0, 11)
+    assert [sent.path for sent in server.requests[before:]] == ["/api/chat"]
+    assert server.requests[-1].body["format"] == SCHEMA
+
+
 @pytest.mark.parametrize("name", ["nosuch", "nosuch/model"])
 async def test_an_unknown_model_is_refused_with_examples(name: str) -> None:
     """A name no provider answers to is refused with how to write one."""
