@@ -217,4 +217,8 @@ def shown_status(state: RunState, alive: bool) -> RunStatus:
 def waits_for_person(state: RunState) -> bool:
     """Whether nothing more can happen until somebody resolves an effect in doubt."""
     counts = state.counts
-    return not state.status.ended and bool(counts[StepStatus.IN_DOUBT]) and not (counts[StepStatus.RUNNING] or counts[StepStatus.WAITING])
+    return (
+        not state.status.ended
+        and bool(counts[StepStatus.IN_DOUBT])
+        and not (counts[StepStatus.RUNNING] or counts[StepStatus.WAITING])
+    )
