@@ -1,0 +1,70 @@
+"""What is printed when a run is no longer driven here: its result on stdout, how it went and what to try next on stderr."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from engine.result import result_of
+from store import Log
+from store.state import RunStatus
+from tagent_tui.cli import markdown
+from tagent_tui.cli.doubts import tell_doubts
+from tagent_tui.cli.driving import Ended
+from tagent_tui.cli.session import Session
+from tagent_tui.numbers import duration, plural, run_cost
+from tagent_tui.rows import Ink, Seg
+from tagent_tui.text import one_line
+from tagent_tui.view.scene import run_mark
+
+SIMULATED = "simulated: an offline model made up (part of) this"
+REPORT_TYPE = "text/markdown"
+
+
+async def conclude(session: Session, log: Log, ended: Ended) -> int:
+    """Print the result and the last words; 0, or the exit code that says why there is no result."""
+    if ended.status is RunStatus.COMPLETED:
+        await print_result(session, log, ended)
+    await _last_words(session, log, ended)
+    return ended.exit
+
+
+async def print_result(session: Session, log: Log, ended: Ended) -> None:
+    """Print the last Markdown report the run made if there is one, else its final output."""
+    reports = [ref for ref in ended.state.artifacts if ref.media_type == REPORT_TYPE]
+    if reports:
+        text = (await log.blob(reports[-1].blob)).decode("utf-8", "replace")
+        markdown.write(session.output, text)
+        return
+    result = await result_of(log, ended.row.id)
+    print_value(session, result.final_output, simulated=ended.state.simulated)
+
+
+def print_value(session: Session, value: Any, *, simulated: bool) -> None:
+    """A value on stdout: text as it is, everything else as JSON; that it is simulated is said whatever else is quiet."""
+    output = session.output
+    if simulated:
+        (output.out if output.out.terminal else output.err).write(f"({SIMULATED})\n")
+    if value is None:
+        return
+    output.text(value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, default=repr))
+
+
+async def _last_words(session: Session, log: Log, ended: Ended) -> None:
+    output, state, run = session.output, ended.state, ended.row.id
+    mark = run_mark(ended.status, output.err.glyphs)
+    spent = duration((state.ended_at or state.last_at) - state.created_at)
+    done = f"{state.settled} of {plural(len(state.steps), 'step')}"
+    cost = [] if not state.calls else [run_cost(None if state.unpriced else state.cost)]
+    simulated = ["simulated"] if state.simulated else []
+    facts = f" {output.err.glyphs.sep} ".join([mark.word, done, spent, *cost, *simulated])
+    name = one_line(state.pipeline).text
+    output.note_segs([Seg(f"{mark.glyph} ", mark.ink), Seg(name, Ink.STRONG), Seg(f"  {run}  "), Seg(facts, Ink.MUTED)])
+    if state.reason and ended.status is not RunStatus.COMPLETED:
+        output.note_segs([Seg("  "), Seg(one_line(state.reason).text, Ink.ERROR)])
+    if ended.status is RunStatus.WAITING:
+        await tell_doubts(session, log, ended.row, state)
+    elif not state.status.ended:
+        output.note(f"  tagent-tui resume {run} goes on")
+    else:
+        output.note(f"  next: tagent-tui show {run}, tagent-tui replay {run}")

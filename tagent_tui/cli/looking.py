@@ -1,0 +1,269 @@
+"""`runs`, `show`, `result` and `replay`: what is in the store, now or as it was at an event."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import click
+
+from engine.errors import StepExecutionError
+from engine.result import result_of
+from store import Log, RunRow, RunState
+from store.state import RunStatus, shown_status
+from tagent_tui import terminal
+from tagent_tui.cli.doubts import tell_doubts
+from tagent_tui.cli.driving import look
+from tagent_tui.cli.ending import print_result, print_value
+from tagent_tui.cli.exits import Exit, RefusedError
+from tagent_tui.cli.forms import doubtful, run_form, stored
+from tagent_tui.cli.happened import events
+from tagent_tui.cli.session import Session
+from tagent_tui.cli.verbs import RUN, verb
+from tagent_tui.numbers import age, duration, plural, run_cost, tokens
+from tagent_tui.rows import Ink, Row, Seg, clip, pad, rpad
+from tagent_tui.text import first_line, one_line
+from tagent_tui.view.clock import exact_time
+from tagent_tui.view.outline import read_outline
+from tagent_tui.view.scene import Scene, look_back, run_mark
+from tagent_tui.view.scene import look as look_at
+from tagent_tui.view.steps import step_row
+
+PAGE = 200
+MEASURE = 100
+"""Cells across which a step's name and its figures still read as one line."""
+STATUSES = [status.word for status in RunStatus]
+
+
+@verb("runs")
+@click.option("--status", type=click.Choice(STATUSES), help="Only runs of this status.")
+@click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="At most so many.")
+def runs(session: Session, status: str | None, pipeline: str | None, limit: int) -> int:
+    """List runs, newest first."""
+    return session.run(_runs(session, status, pipeline, limit))
+
+
+@verb("show")
+@RUN
+@click.option("--at", type=click.IntRange(0), metavar="N", help="The run as it stood after event N.")
+def show(session: Session, run: str, at: int | None) -> int:
+    """A run and its steps, now or at an event."""
+    return session.run(_show(session, run, at))
+
+
+@verb("result")
+@RUN
+@click.argument("step", required=False)
+def result(session: Session, run: str, step: str | None) -> int:
+    """The output of a run, or of one of its steps."""
+    return session.run(_result(session, run, step))
+
+
+@verb("replay")
+@RUN
+@click.option("--at", type=click.IntRange(0), metavar="N", help="Begin at event N (default: the last).")
+def replay(session: Session, run: str, at: int | None) -> int:
+    """Step through a run's past in the terminal; elsewhere, its state at an event. Nothing is executed."""
+    if session.json or not terminal.is_terminal():
+        return session.run(_show(session, run, at))
+
+    async def find() -> str:
+        async with await session.reading() as log:
+            row = await log.find(run)
+            if at is not None:
+                await log.state(row.id, at)
+            return row.id
+
+    from tagent_tui.app import run_app
+
+    return run_app(session.db, session.config, session.run(find()))
+
+
+COMMANDS = {"runs": runs, "show": show, "events": events, "result": result, "replay": replay}
+
+
+async def _runs(session: Session, status: str | None, pipeline: str | None, limit: int) -> int:
+    if not os.path.lexists(session.stored()):
+        found: list[tuple[RunRow, RunStatus]] = []
+    else:
+        async with await session.reading() as log:
+            found = await _listed(log, status, pipeline, limit)
+            if session.json:
+                forms = [await run_form(log, row, await log.state(row.id), alive=row.alive(), outputs=False) for row, _ in found]
+                session.output.document(forms)
+                return Exit.OK
+    if session.json:
+        session.output.document([])
+    elif not found:
+        what = "such runs" if status or pipeline else "runs yet; tagent-tui demo makes one"
+        session.output.note(f"no {what}")
+    else:
+        _list(session, found)
+    return Exit.OK
+
+
+async def _listed(log: Log, status: str | None, pipeline: str | None, limit: int) -> list[tuple[RunRow, RunStatus]]:
+    """The newest runs with the status that is shown, which depends on who is alive, so pages are looked through."""
+    found: list[tuple[RunRow, RunStatus]] = []
+    before = None
+    while len(found) < limit:
+        page = await log.runs(pipeline=pipeline, limit=PAGE, before=before)
+        for row in page:
+            shown = await _status(log, row)
+            if status in (None, shown.word) and len(found) < limit:
+                found.append((row, shown))
+        if len(page) < PAGE:
+            break
+        before = page[-1].row
+    return found
+
+
+async def _status(log: Log, row: RunRow) -> RunStatus:
+    """The status to show; only a run that did not end and that nobody drives has to be folded for it."""
+    folded = RunStatus[row.status.upper()]
+    if folded.ended or row.alive():
+        return folded
+    return shown_status(await log.state(row.id), alive=False)
+
+
+def _list(session: Session, found: list[tuple[RunRow, RunStatus]]) -> None:
+    out, now = session.output.out, time.time()
+    size = max(len(row.id) for row, _ in found)
+    names = [one_line(row.pipeline).text for row, _ in found]
+    width = min(32, max(len(name) for name in names))
+    head = f"  {pad('run', size)}  {pad('pipeline', width)}  {pad('status', 11)}  {rpad('steps', 11)}  {rpad('age', 4)}"
+    head += f"  {rpad('time', 8)}  {rpad('tokens', 7)}  {rpad('cost', 7)}  now"
+    out.row(Row([Seg(head, Ink.MUTED)]), margin=0)
+    for (row, status), name in zip(found, names, strict=True):
+        mark = run_mark(status, out.glyphs)
+        spent = duration((row.ended or (now if row.alive() else row.last_at)) - row.created)
+        figures = f"  {rpad(f'{row.settled}/{row.steps}', 11)}  {rpad(age(now - row.created), 4)}  {rpad(spent, 8)}"
+        figures += f"  {rpad(tokens(row.tokens) if row.tokens else '', 7)}  {rpad(_cost(row), 7)}  "
+        said = "simulated " if row.simulated else ""
+        out.row(
+            Row(
+                [
+                    Seg(f"{mark.glyph} ", mark.ink),
+                    Seg(f"{pad(row.id, size)}  {pad(clip(name, width, out.glyphs.ellipsis), width)}  "),
+                    Seg(pad(mark.word, 11), mark.ink if status is not RunStatus.COMPLETED else Ink.TEXT),
+                    Seg(figures),
+                    Seg(said + _now(row, status), Ink.MUTED),
+                ]
+            ),
+            margin=0,
+        )
+
+
+def _cost(row: RunRow) -> str:
+    return "" if not row.tokens else run_cost(None if row.unpriced else row.cost)
+
+
+def _now(row: RunRow, status: RunStatus) -> str:
+    if status in (RunStatus.INTERRUPTED, RunStatus.PAUSED, RunStatus.WAITING):
+        return f"tagent-tui resume {row.id}"
+    return first_line(row.now).text
+
+
+async def _show(session: Session, wanted: str, at: int | None) -> int:
+    async with await session.reading() as log:
+        row = await log.find(wanted)
+        state = await log.state(row.id, at)
+        if session.json:
+            session.output.document(await run_form(log, row, state, alive=at is None and row.alive()))
+            return Exit.OK
+        outline = read_outline(await log.blob(state.definition)) if state.definition else read_outline(b"")
+        out = session.output.out
+        if at is None:
+            lives = await log.lives(row.id)
+            scene = look_at(state, outline, alive=row.alive(), now=time.time(), lives=lives, glyphs=out.glyphs)
+        else:
+            scene = look_back(state, outline, glyphs=out.glyphs)
+        _describe(session, row, scene, at)
+        if at is None and doubtful(state):
+            await tell_doubts(session, log, row, state)
+    return Exit.OK
+
+
+def _describe(session: Session, row: RunRow, scene: Scene, at: int | None) -> None:
+    out, state, sep = session.output.out, scene.state, scene.glyphs.sep
+    mark = run_mark(scene.status, scene.glyphs)
+    name = one_line(state.pipeline or row.pipeline, glyphs=scene.glyphs).text
+    when = "" if at is None else f"  as of event {at:,} of {row.head:,}"
+    out.segs([Seg(name, Ink.STRONG), Seg(f"  {row.id}  "), Seg(f"{mark.glyph} {mark.word}", mark.ink), Seg(when, Ink.REPLAY)])
+    if state.description:
+        out.segs([Seg(first_line(state.description, glyphs=scene.glyphs).text, Ink.MUTED)])
+    spent = duration((state.ended_at or scene.now) - state.created_at)
+    facts = [f"{state.settled} of {plural(len(state.steps), 'step')}", spent, plural(state.version, "event")]
+    if state.calls:
+        facts += [f"{tokens(state.tokens)} tok", run_cost(None if state.unpriced else state.cost)]
+    facts += ["simulated"] if state.simulated else []
+    out.segs([Seg(f"{_when(state)}  {f' {sep} '.join(facts)}", Ink.MUTED)])
+    if state.parent is not None:
+        out.segs([Seg(f"{scene.glyphs.fork} of {state.parent} at event {state.parent_version}", Ink.MUTED)])
+    if state.reason and scene.status is not RunStatus.COMPLETED:
+        out.segs([Seg(first_line(state.reason, glyphs=scene.glyphs).text, Ink.ERROR)])
+    for step in state.steps:
+        drawn = step_row(scene, step, max(44, min(out.width, MEASURE) - 2))
+        out.row(drawn._replace(left=drawn.left[1:]), widest=MEASURE)  # the fold mark is for a tree that opens
+    for ref in state.artifacts:
+        out.segs(
+            [Seg(f"made {one_line(ref.name, glyphs=scene.glyphs).text} ({one_line(ref.media_type).text}, {ref.size:,} bytes)")]
+        )
+    if scene.status in (RunStatus.INTERRUPTED, RunStatus.PAUSED):
+        session.output.note(f"tagent-tui resume {row.id} goes on")
+
+
+def _when(state: RunState) -> str:
+    if not state.created_at:
+        return "before its first event"
+    try:
+        day = time.strftime("%Y-%m-%d", time.localtime(state.created_at))
+    except (OverflowError, ValueError, OSError):
+        day = ""
+    return f"{day} {exact_time(state.created_at)}".strip()
+
+
+async def _result(session: Session, wanted: str, step: str | None) -> int:
+    async with await session.reading() as log:
+        ended = await look(log, (await log.find(wanted)).id)
+        if step is not None:
+            return await _step_result(session, log, ended.row, step)
+        if session.json:
+            held = await result_of(log, ended.row.id, alive=ended.row.alive())
+            form = await run_form(log, ended.row, ended.state, alive=ended.row.alive(), outputs=False)
+            about = {key: form[key] for key in ("run_id", "status", "simulated")}
+            session.output.document({**about, "step": None, "output": stored(held.final_output)})
+        elif ended.status is RunStatus.COMPLETED:
+            await print_result(session, log, ended)
+        if ended.status is RunStatus.COMPLETED:
+            return Exit.OK
+        if not ended.status.ended:
+            raise RefusedError(
+                f"run {ended.row.id} is {ended.status.word} and has no result yet; tagent-tui show {ended.row.id} says where it is",
+                exit=Exit.NOT_FOUND,
+                code="not_found",
+            )
+        why = f": {ended.state.reason}" if ended.state.reason else ""
+        raise RefusedError(f"run {ended.row.id} {_PAST[ended.status]}{why}", exit=Exit.FAILED, code="run_failed")
+
+
+_PAST = {RunStatus.FAILED: "failed", RunStatus.CANCELLED: "was cancelled"}
+
+
+async def _step_result(session: Session, log: Log, row: RunRow, step: str) -> int:
+    held = await result_of(log, row.id, alive=row.alive())
+    if step not in held.step_metadata:
+        known = ", ".join(list(held.step_metadata)[:20])
+        raise RefusedError(f"run {row.id} has no step {step!r}; it has {known}", exit=Exit.NOT_FOUND, code="not_found")
+    try:
+        value = held.output(step)
+    except StepExecutionError as error:
+        raise RefusedError(str(error), exit=Exit.FAILED, code=error.code) from None
+    simulated = bool(held.step_metadata[step]["simulated"])
+    if session.json:
+        about = {"run_id": row.id, "status": held.step_metadata[step]["status"], "simulated": simulated, "step": step}
+        session.output.document({**about, "output": stored(value)})
+    else:
+        print_value(session, value, simulated=simulated)
+    return Exit.OK

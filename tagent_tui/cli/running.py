@@ -1,0 +1,188 @@
+"""`run` and `demo`: starting runs, here or in a process of their own, and printing what they came to."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from engine import targets
+from engine.definition import Definition
+from engine.engine import Engine
+from engine.errors import PipelineFileError, PipelineValidationError
+from engine.steps import free_parameters, suggestion
+from engine.targets import Loaded
+from tagent_tui import terminal
+from tagent_tui.cli.driving import Ended, drive
+from tagent_tui.cli.ending import conclude
+from tagent_tui.cli.exits import Exit, RefusedError
+from tagent_tui.cli.params import params_of
+from tagent_tui.cli.session import Session
+from tagent_tui.cli.verbs import verb
+
+OFFLINE = "offline"
+
+
+@verb("run")
+@click.argument("target")
+@click.option(
+    "-p", "--param", "words", multiple=True, metavar="NAME=VALUE", help="A parameter; JSON, or text where it does not parse."
+)
+@click.option("--params", "path", metavar="FILE", help="Parameters from a JSON or YAML file.")
+@click.option("--model", metavar="NAME", help="The model of goal steps.")
+@click.option("--offline", is_flag=True, help="Use the offline model: no network, answers labelled simulated.")
+@click.option("--dry-run", is_flag=True, help="Check and show what would run; nothing is recorded.")
+@click.option("--ui/--no-ui", default=False, help="Open the run's screen; it runs in a process of its own.")
+@click.option("--detach", is_flag=True, help="Run in a process of its own and print the run's id.")
+def run(
+    session: Session,
+    target: str,
+    words: tuple[str, ...],
+    path: str | None,
+    model: str | None,
+    offline: bool,
+    dry_run: bool,
+    ui: bool,
+    detach: bool,
+) -> int:
+    """Run a pipeline to its end.
+
+    TARGET is a pipeline file (.yaml, .json), module:name, or demo.
+    """
+    if model and offline:
+        raise RefusedError("--model and --offline are both given; keep one")
+    session.settings["model"] = OFFLINE if offline else model
+    params = params_of(words, path)
+    loaded = _checked(session, target, params)
+    if dry_run:
+        return _plan(session, loaded, params)
+    if ui or detach:
+        return spawn(session, loaded, params, session.config.model, ui=ui, detach=detach)
+    ended, code = session.run(_drive(session, loaded, params, session.config.model))
+    return code or ended.exit
+
+
+@verb("demo")
+@click.argument("folder", metavar="[DIR]", default=".")
+@click.option("--model", metavar="NAME", help="A real model for the judging step (default: the offline one).")
+@click.option("--no-judge", is_flag=True, help="Leave the judging step out; no model is asked at all.")
+@click.option("--ui/--no-ui", default=False, help="Open the run's screen; it runs in a process of its own.")
+def demo(session: Session, folder: str, model: str | None, no_judge: bool, ui: bool) -> int:
+    """Report on the files of a folder (default: this one): languages, size, markers, history, dependencies, tests.
+
+    With the offline model nothing leaves this machine; its judgement is labelled as simulated.
+    """
+    root = _folder(folder)
+    if model and no_judge:
+        raise RefusedError("--model and --no-judge are both given; keep one")
+    session.settings["model"] = model or OFFLINE
+    params: dict[str, Any] = {"root": str(root), **({"judge": False} if no_judge else {})}
+    loaded = _checked(session, "demo", params)
+    if ui:
+        return spawn(session, loaded, params, session.config.model, ui=True, detach=False)
+    ended, code = session.run(_drive(session, loaded, params, session.config.model))
+    return code or ended.exit
+
+
+COMMANDS = {"run": run, "demo": demo}
+
+
+def _folder(folder: str) -> Path:
+    root = Path(folder).absolute()
+    if not root.exists():
+        raise RefusedError(f"there is no folder {folder}; check the path", exit=Exit.NOT_FOUND, code="not_found")
+    if not root.is_dir():
+        raise RefusedError(f"{folder} is not a folder; name the folder to report on")
+    if not os.access(root, os.R_OK | os.X_OK):
+        raise RefusedError(f"{folder} may not be read; change its permissions or name another folder")
+    return root
+
+
+def _checked(session: Session, target: str, params: dict[str, Any]) -> Loaded:
+    """The pipeline, with every problem of it told before anything is recorded."""
+    loaded = targets.load(target, cwd=Path.cwd(), params=params)
+    found = loaded.problems(list(params), model=session.config.model)
+    if found and loaded.file is not None:
+        raise PipelineFileError(loaded.file.file, found)
+    if found:
+        raise PipelineValidationError(loaded.pipeline.name, found)
+    _warn_of_misspelt(session, loaded, params)
+    return loaded
+
+
+def _warn_of_misspelt(session: Session, loaded: Loaded, params: dict[str, Any]) -> None:
+    """A parameter nothing asks for by name may still be read through `ctx.params`, so it is only said."""
+    known = list(loaded.pipeline.params)
+    for step in loaded.pipeline.steps:
+        known += [parameter.name for parameter in free_parameters(step.run)] if step.run is not None else []
+    for name in params:
+        if name not in known and loaded.target not in targets.TEMPLATES and (near := suggestion(name, known)):
+            session.output.note(f"the pipeline has no parameter {name!r}{near}")
+
+
+async def _drive(session: Session, loaded: Loaded, params: dict[str, Any], model: str | None) -> tuple[Ended, int]:
+    async with Engine(session.db, session.config, tee=False) as engine:
+        ended = await drive(
+            session,
+            engine,
+            lambda: engine.start(loaded.pipeline, params, model=model, target=loaded.target, cwd=loaded.cwd),
+        )
+        if session.json:
+            return ended, 0
+        return ended, await conclude(session, engine.log, ended)
+
+
+def spawn(session: Session, loaded: Loaded, params: dict[str, Any], model: str | None, *, ui: bool, detach: bool) -> int:
+    """Start a driver process; open the run's screen, or print its id."""
+    from engine.driver import spawn_start
+
+    if ui and detach:
+        raise RefusedError("--ui and --detach are both given; keep one")
+    if ui and (session.json or not terminal.is_terminal()):
+        raise RefusedError("--ui needs a terminal and no --json; leave it out, or use --detach")
+    db = session.stored()
+    Path(db).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    started = session.run(spawn_start(db, loaded.target, params=params, model=model, cwd=Path(loaded.cwd), config=session.config))
+    return follow_up(session, started.run_id, started.pid, ui=ui)
+
+
+def follow_up(session: Session, run: str, pid: int, *, ui: bool) -> int:
+    """After a driver process took a run: its screen, or its id."""
+    if ui:
+        from tagent_tui.app import run_app
+
+        return run_app(session.db, session.config, run)
+    if session.json:
+        session.output.document({"run_id": run, "pid": pid})
+        return Exit.OK
+    session.output.line(run)
+    session.output.note(f"driven by process {pid}; tagent-tui events {run} --follow watches it")
+    return Exit.OK
+
+
+def _plan(session: Session, loaded: Loaded, params: dict[str, Any]) -> int:
+    definition = loaded.pipeline.define(list(params), model=session.config.model)
+    given = {**definition.params, **params}
+    if session.json:
+        tree = msgspec.to_builtins(definition)
+        session.output.document({"pipeline": tree, "params": given, "model": session.config.model, "target": loaded.target})
+        return Exit.OK
+    output = session.output
+    output.text(f"{definition.name}: {definition.description}" if definition.description else definition.name)
+    for name, value in given.items():
+        output.text(f"  {name} = {json.dumps(value, ensure_ascii=False, default=str)}")
+    _steps(session, definition)
+    return Exit.OK
+
+
+def _steps(session: Session, definition: Definition) -> None:
+    for step in definition.steps:
+        what = f"runs {step.run}" if step.run is not None else f"asks {step.model or session.config.model}"
+        needs = ", ".join(dep.step for dep in step.depends_on)
+        mode = "" if step.execution_mode.value == "serial" else f", {step.execution_mode.value}"
+        session.output.text(f"  {step.name}: {what}{mode}{f', after {needs}' if needs else ''}")
+    session.output.note(f"{len(definition.steps)} steps; nothing was recorded")

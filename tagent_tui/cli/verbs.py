@@ -1,0 +1,88 @@
+"""Commands that all take the global flags, before or after the verb, and get the session they add up to.
+
+Stands apart because click knows options of one command only: here each command has the global ones as well, told apart in its help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from tagent_tui.cli.session import Session
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+PREFIX = "global_"
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def _flag(*names: str, help: str) -> click.Option:
+    return click.Option([*names], is_flag=True, help=help)
+
+
+GLOBALS: Sequence[click.Option] = (
+    click.Option(["--db", "global_db"], metavar="PATH", help="The store (TAGENT_DB; default: the user's own)."),
+    click.Option(["--config", "global_config"], metavar="FILE", help="Settings in place of ./tagent.toml."),
+    _flag("--json", "global_json", help="Results as JSON, errors as JSON on stderr."),
+    _flag("-q", "--quiet", "global_quiet", help="No progress, no notes."),
+    _flag("-v", "--verbose", "global_verbose", help="More about what happens."),
+    _flag("--debug", "global_debug", help="Tracebacks with errors."),
+    click.Option(["--color", "global_color"], type=click.Choice(["auto", "always", "never"]), help="Colours (default: auto)."),
+    _flag("--no-input", "global_no_input", help="Never ask."),
+    _flag("--yes", "global_yes", help="Answer every question with yes."),
+)
+
+
+def take_globals(ctx: click.Context) -> None:
+    """Move the global flags from the command's parameters to the session."""
+    session = ctx.ensure_object(Session)
+    given = {key: ctx.params.pop(key) for key in list(ctx.params) if key.startswith(PREFIX)}
+    session.take({key.removeprefix(PREFIX): value for key, value in given.items()})
+
+
+class _WithGlobals(click.Command):
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The command's own parameters and the global flags."""
+        return [*super().get_params(ctx), *GLOBALS]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command once the session knows the flags."""
+        take_globals(ctx)
+        return super().invoke(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The command's options, then the global ones under a title of their own."""
+        own = [param.get_help_record(ctx) for param in self.get_params(ctx) if param not in GLOBALS]
+        for title, records in (("Options", own), ("Global flags", [option.get_help_record(ctx) for option in GLOBALS])):
+            rows = [record for record in records if record is not None]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+        if isinstance(self, click.Group):
+            self.format_commands(ctx, formatter)
+
+
+class Verb(_WithGlobals):
+    """A command."""
+
+
+class VerbGroup(_WithGlobals, click.Group):
+    """A command with commands below it (`config show`)."""
+
+    command_class = Verb
+
+
+def verb(name: str, **options: Any) -> Callable[[Callable[..., Any]], Verb]:
+    """Make a command of a function whose first argument is the session."""
+
+    def make(function: Callable[..., Any]) -> Verb:
+        return click.command(name, cls=Verb, context_settings=CONTEXT, **options)(click.pass_obj(function))
+
+    return make
+
+
+RUN = click.argument("run", metavar="RUN")
+"""A run by its id, a unique prefix of it, or `last`."""
