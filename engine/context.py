@@ -21,7 +21,7 @@ from engine.effects import Answer, Effects
 from engine.errors import OutputInvalidError
 from engine.models import replies
 from engine.models.port import ModelRequest
-from engine.models.schemas import schema_of
+from engine.models.schemas import misfit_of_type, schema_of
 from store import values
 from store.blobs import chain
 from store.events import Payload, Safety
@@ -140,11 +140,11 @@ class StepContext:
         answer = await self._ask(request)
         if wanted is None:
             return answer["text"]
-        value = replies.read(answer["text"], wanted)
+        value = _read(answer["text"], wanted, schema)
         if isinstance(value, replies.ReplyProblem):
             repaired = replies.repair_messages(messages, answer["text"], value)
             answer = await self._ask(msgspec.structs.replace(request, messages=repaired))
-            value = replies.read(answer["text"], wanted)
+            value = _read(answer["text"], wanted, schema)
         if isinstance(value, replies.ReplyProblem):
             raise OutputInvalidError(f"{name} gave no valid answer, also after one repair: {value}")
         return value
@@ -167,6 +167,15 @@ class StepContext:
             return await self._around.ask_model(request)
 
         return await self._effects.perform("model", request.model, None, Safety.READ, ask, packed=packed, paid=True)
+
+
+def _read(text: str, wanted: dict[str, Any], schema: Any) -> Any | replies.ReplyProblem:
+    """The value in a model's text, or why it does not fit; a type's own validators are not in its JSON Schema and are asked too."""
+    value = replies.read(text, wanted)
+    if isinstance(value, replies.ReplyProblem) or isinstance(schema, dict):
+        return value
+    problem = misfit_of_type(value, schema)
+    return value if problem is None else replies.ReplyProblem(f"At {problem.place}: {problem.text}")
 
 
 class SyncStepContext:

@@ -12,7 +12,6 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
@@ -138,8 +137,9 @@ class Engine:
         model: str | None, limit: int, migrated: Migration | None = None,
     ) -> Runtime:  # fmt: skip
         bodies: dict[str, Callable[..., Any]] = {step.name: step.run for step in pipeline.steps if step.run is not None}
+        schemas = {step.name: step.output_schema for step in pipeline.steps if step.output_schema is not None}
         return Runtime(
-            self.log, lease, state, definition, bodies,
+            self.log, lease, state, definition, bodies, schemas,
             params=params, model=model, models=self._model, limit=limit, driver=self._driver, migrated=migrated,
         )  # fmt: skip
 
@@ -309,6 +309,8 @@ def new_id() -> str:
 @functools.cache
 def version() -> str:
     """Our version, as installed."""
+    from importlib import metadata  # 13 ms, and only a run's first event needs it
+
     try:
         return metadata.version("tagent-tui")
     except metadata.PackageNotFoundError:

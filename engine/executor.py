@@ -90,17 +90,18 @@ def _shape(body: Callable[..., Any]) -> tuple[tuple[str, ...], bool, bool]:
 
 
 class Executor:
-    """Runs attempts of one run's steps. `bodies` maps step names to functions; goal steps have none."""
+    """Runs attempts of one run's steps. `bodies` maps step names to functions (goal steps have none), `schemas` to output types."""
 
     def __init__(
         self,
         definition: Definition,
         bodies: Mapping[str, Callable[..., Any]],
+        schemas: Mapping[str, Any],
         recorder: Recorder,
         surroundings: Surroundings,
         threads: Threads,
     ) -> None:
-        self._definition, self._bodies = definition, bodies
+        self._definition, self._bodies, self._schemas = definition, bodies, schemas
         self._recorder, self._around, self._threads = recorder, surroundings, threads
         self._shared = MappingProxyType(definition.shared)
 
@@ -146,7 +147,8 @@ class Executor:
         step, inputs = task.step, Inputs(task.inputs)
         body = self._bodies.get(step.name)
         if body is None:
-            return await run_goal(self._context(task, inputs, effects), step, self._definition)
+            schema = self._schemas.get(step.name, step.output_schema)
+            return await run_goal(self._context(task, inputs, effects), step, self._definition, schema)
         names, wants_context, is_async = _shape(body)
         arguments: dict[str, Any] = {}
         for name in names:

@@ -17,9 +17,9 @@ INPUT_LIMIT = 24_000
 """Characters of one dependency's output that are put into the prompt (about 6,000 tokens); what is cut is said in the log."""
 
 
-async def run_goal(ctx: StepContext, step: StepDefinition, pipeline: Definition) -> Any:
-    """Ask the model for the step's goal and return its answer."""
-    return await ctx.model(_question(ctx, step), schema=step.output_schema, system=_rules(step, pipeline))
+async def run_goal(ctx: StepContext, step: StepDefinition, pipeline: Definition, schema: Any) -> Any:
+    """Ask the model for the step's goal and return its answer; `schema` is the user's own type where there is one."""
+    return await ctx.model(_question(ctx, step), schema=schema, system=_rules(step, pipeline))
 
 
 def _rules(step: StepDefinition, pipeline: Definition) -> str:

@@ -67,6 +67,7 @@ class Runtime:
         state: RunState,
         definition: Definition,
         bodies: Mapping[str, Callable[..., Any]],
+        schemas: Mapping[str, Any],
         *,
         params: Mapping[str, Any],
         model: str | None,
@@ -80,7 +81,7 @@ class Runtime:
         self.parked: str | None = None
         self._models, self._driver, self._migrated = models, driver, migrated
         self._threads = Threads()
-        self._executor = Executor(definition, bodies, self, self, self._threads)
+        self._executor = Executor(definition, bodies, schemas, self, self, self._threads)
         self._record = Record(lease, state, Plan(definition, limit), clock)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._outcomes: deque[tuple[str, int, Outcome]] = deque()

@@ -237,11 +237,15 @@ class EffectSucceeded(Event, frozen=True, omit_defaults=True):
 
 
 class EffectFailed(Event, frozen=True, omit_defaults=True):
-    """The effect requested at version `request` failed; the body may ask again, which is a new request."""
+    """The effect requested at version `request` failed; the body may ask again, which is a new request.
+
+    `usage` is set where it was paid for all the same (a model's answer that was cut off).
+    """
 
     type = "effect.failed"
     request: int
     failure: Failure
+    usage: Usage | None = None
     source: tuple[str, int] | None = None
 
 

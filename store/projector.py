@@ -39,6 +39,7 @@ from store.events import (
     StepSkipped,
     StepStarted,
     UnknownEvent,
+    Usage,
 )
 from store.state import ArtifactRef, OpenEffect, RunState, RunStatus, StepState, StepStatus, Try
 
@@ -220,28 +221,28 @@ def _effect_requested(state: RunState, version: int, at: float, path: str, attem
 
 def _effect_succeeded(state: RunState, version: int, at: float, path: str, attempt: int, event: EffectSucceeded) -> None:
     state.open.pop(event.request, None)
-    usage = event.usage
     if event.simulated:
         state.simulated = _step(state, path).simulated = True
-    if usage is None or event.source is not None:
-        return
-    step = _step(state, path)
-    state.calls += 1
-    step.calls += 1
-    state.prompt_tokens += usage.prompt_tokens
-    step.prompt_tokens += usage.prompt_tokens
-    state.completion_tokens += usage.completion_tokens
-    step.completion_tokens += usage.completion_tokens
-    if usage.cost is None:
-        state.unpriced += 1
-        step.unpriced += 1
-    else:
-        state.cost += usage.cost
-        step.cost += usage.cost
+    if event.usage is not None and event.source is None:
+        _spend(state, _step(state, path), event.usage)
 
 
 def _effect_failed(state: RunState, version: int, at: float, path: str, attempt: int, event: EffectFailed) -> None:
     state.open.pop(event.request, None)
+    if event.usage is not None and event.source is None:
+        _spend(state, _step(state, path), event.usage)
+
+
+def _spend(state: RunState, step: StepState, usage: Usage) -> None:
+    """Add what a model call used to the run and the step."""
+    for spender in (state, step):
+        spender.calls += 1
+        spender.prompt_tokens += usage.prompt_tokens
+        spender.completion_tokens += usage.completion_tokens
+        if usage.cost is None:
+            spender.unpriced += 1
+        else:
+            spender.cost += usage.cost
 
 
 def _effect_in_doubt(state: RunState, version: int, at: float, path: str, attempt: int, event: EffectInDoubt) -> None:
