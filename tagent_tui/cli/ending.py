@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 from engine.result import result_of
-from store import Log
-from store.state import RunStatus
+from store import Log, RunState
+from store.state import RunStatus, StepStatus
 from tagent_tui.cli import markdown
 from tagent_tui.cli.doubts import tell_doubts
 from tagent_tui.cli.driving import Ended
 from tagent_tui.cli.session import Session
-from tagent_tui.numbers import duration, plural, run_cost
+from tagent_tui.numbers import duration, events, plural, run_cost
 from tagent_tui.rows import Ink, Seg
 from tagent_tui.text import one_line
 from tagent_tui.view.scene import run_mark
@@ -50,11 +50,23 @@ def print_value(session: Session, value: Any, *, simulated: bool) -> None:
     output.text(value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, default=repr))
 
 
+def counted(state: RunState) -> str:
+    """`4 steps`, or how many there are of each status: `2 completed, 1 failed, 1 skipped`."""
+    if state.counts[StepStatus.COMPLETED] == len(state.steps):
+        return plural(len(state.steps), "step")
+    return ", ".join(f"{events(count)} {status.word.replace('_', ' ')}" for status, count in _counts(state))
+
+
+def _counts(state: RunState) -> list[tuple[StepStatus, int]]:
+    order = sorted(StepStatus, key=lambda status: (not status.settled, status))
+    return [(status, state.counts[status]) for status in order if state.counts[status]]
+
+
 async def _last_words(session: Session, log: Log, ended: Ended) -> None:
     output, state, run = session.output, ended.state, ended.row.id
     mark = run_mark(ended.status, output.err.glyphs)
     spent = duration((state.ended_at or state.last_at) - state.created_at)
-    done = f"{state.settled} of {plural(len(state.steps), 'step')}"
+    done = counted(state)
     cost = [] if not state.calls else [run_cost(None if state.unpriced else state.cost)]
     simulated = ["simulated"] if state.simulated else []
     facts = f" {output.err.glyphs.sep} ".join([mark.word, done, spent, *cost, *simulated])

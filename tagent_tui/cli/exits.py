@@ -98,10 +98,18 @@ def _known(error: BaseException) -> Fault | None:
 
 
 def _fault(exit: int, code: str, message: str) -> Fault:
-    """Our sentences say what to do after their last semicolon."""
-    first = message.split("\n", 1)[0]
-    hint = first.rpartition("; ")[2].rstrip(".") if "; " in first else None
-    return Fault(exit, code, message, hint)
+    return Fault(exit, code, message, hint_of(message))
+
+
+def hint_of(message: str) -> str | None:
+    """What to do: the last of several sentences, or what follows the last semicolon of one; None for a list of problems."""
+    if "\n" in message:
+        return None
+    for mark in (". ", "; "):
+        before, _, after = message.rstrip(".").rpartition(mark)
+        if before:
+            return after
+    return None
 
 
 def _usage(error: click.UsageError) -> Fault:

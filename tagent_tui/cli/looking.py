@@ -14,7 +14,7 @@ from store.state import RunStatus, shown_status
 from tagent_tui import terminal
 from tagent_tui.cli.doubts import tell_doubts
 from tagent_tui.cli.driving import look
-from tagent_tui.cli.ending import print_result, print_value
+from tagent_tui.cli.ending import counted, print_result, print_value
 from tagent_tui.cli.exits import Exit, RefusedError
 from tagent_tui.cli.forms import doubtful, run_form, stored
 from tagent_tui.cli.happened import events
@@ -194,7 +194,7 @@ def _describe(session: Session, row: RunRow, scene: Scene, at: int | None) -> No
     if state.description:
         out.segs([Seg(first_line(state.description, glyphs=scene.glyphs).text, Ink.MUTED)])
     spent = duration((state.ended_at or scene.now) - state.created_at)
-    facts = [f"{state.settled} of {plural(len(state.steps), 'step')}", spent, plural(state.version, "event")]
+    facts = [counted(state), spent, plural(state.version, "event")]
     if state.calls:
         facts += [f"{tokens(state.tokens)} tok", run_cost(None if state.unpriced else state.cost)]
     facts += ["simulated"] if state.simulated else []

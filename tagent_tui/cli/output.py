@@ -6,6 +6,7 @@ somebody looks, a closed pipe ends the writing and not the work.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from typing import Any, TextIO
 
 import msgspec
 
-from tagent_tui.cli.exits import Fault
+from tagent_tui.cli.exits import Fault, RefusedError
 from tagent_tui.glyphs import Glyphs, choose
 from tagent_tui.rows import Ink, Row, Seg, beside
 from tagent_tui.text import one_line
@@ -39,20 +40,23 @@ _SGR = {
 }
 
 
+_IN_ASCII = str.maketrans({"–": "-", "·": "-", "…": "~", "→": ">"})
+"""Marks of ours inside texts, for a stream that has ASCII only; foreign letters are escaped when they are written."""
+
+
 class Stream:
     """One of the two streams: whether a person looks at it, and writing that survives a reader who left."""
 
-    def __init__(self, stream: TextIO, color: str) -> None:
-        self._stream = stream
-        self.open = True
-        self.terminal = _is_terminal(stream)
+    def __init__(self, stream: TextIO | None, color: str) -> None:
+        self._stream = stream if stream is not None else io.StringIO()
+        self.open = stream is not None
+        self.terminal = _is_terminal(self._stream)
         plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM", "") in ("dumb", "unknown", "")
         self.colored = color == "always" or (color == "auto" and self.terminal and not plain)
         self.width = shutil.get_terminal_size((WIDE, 24)).columns if self.terminal else WIDE
         self.movable = self.terminal and os.environ.get("TERM", "") not in ("dumb", "unknown", "")
-        encoding = getattr(stream, "encoding", None) or "ascii"
-        self.glyphs: Glyphs = choose(encoding=encoding)
-        if hasattr(stream, "reconfigure"):
+        self.glyphs: Glyphs = choose(encoding=getattr(stream, "encoding", None) or "ascii")
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
     def write(self, text: str) -> None:
@@ -64,9 +68,9 @@ class Stream:
             self._stream.flush()
         except BrokenPipeError:
             self._leave()
-        except OSError:  # the terminal hung up, or the disk behind a redirection is full
+        except OSError as error:  # the terminal hung up, or the disk behind a redirection is full
             self._leave()
-            raise
+            raise _unwritable(error) from None
 
     def write_bytes(self, content: bytes) -> None:
         """Write content as it is: JSON is UTF-8 whatever the locale says."""
@@ -82,6 +86,9 @@ class Stream:
             buffer.flush()
         except BrokenPipeError:
             self._leave()
+        except OSError as error:
+            self._leave()
+            raise _unwritable(error) from None
 
     def _leave(self) -> None:
         """Let the interpreter's last flush go nowhere."""
@@ -99,7 +106,8 @@ class Stream:
 
     def paint(self, segs: Iterable[Seg]) -> str:
         """Pieces of a row as text, coloured where this stream is."""
-        return "".join(_sgr(seg) if self.colored else seg.text for seg in segs).rstrip(" ")
+        painted = "".join(_sgr(seg) if self.colored else seg.text for seg in segs).rstrip(" ")
+        return painted.translate(_IN_ASCII) if self.glyphs.ascii else painted
 
     def row(self, row: Row, *, margin: int = 1, widest: int = WIDE) -> None:
         """Write a row as wide as the terminal, but at most `widest` cells."""
@@ -189,6 +197,10 @@ def _sgr(seg: Seg) -> str:
         if code
     ]
     return f"\x1b[{';'.join(codes)}m{seg.text}\x1b[0m" if codes and seg.text.strip() else seg.text
+
+
+def _unwritable(error: OSError) -> RefusedError:
+    return RefusedError(f"the output cannot be written ({error.strerror or error}); send it elsewhere", code="output")
 
 
 def _is_terminal(stream: TextIO) -> bool:

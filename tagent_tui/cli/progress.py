@@ -67,17 +67,15 @@ class Progress:
 
     def take(self, batch: Sequence[Recorded]) -> None:
         """Fold events and write their lines."""
-        failed: dict[str, Recorded] = {}
-        for recorded in batch:
+        after = _followers(batch)
+        for index, recorded in enumerate(batch):
             evolve(self.state, recorded)
             self._measure()
-            if isinstance(recorded.event, StepFailed) and recorded.step:
-                failed[recorded.step] = recorded
-                continue
-            cause = failed.pop(recorded.step or "", None) if isinstance(recorded.event, StepRetryScheduled) else None
-            self._write(self._lines(recorded, cause))
-        for recorded in failed.values():
-            self._write([self._settled(recorded, _reason(recorded))])
+            follower = after.get(index)
+            if isinstance(recorded.event, StepFailed) and follower is not None:
+                self._write([self._retry(recorded, follower)])
+            else:
+                self._write(self._lines(recorded))
 
     async def move(self, lives: Mapping[str, str]) -> None:
         """Draw the moving line for ever, where there is a terminal; `lives` holds the steps' latest words."""
@@ -104,14 +102,14 @@ class Progress:
             self.clear()
             self.output.note_segs(line)
 
-    def _lines(self, recorded: Recorded, cause: Recorded | None) -> Iterator[Line]:
+    def _lines(self, recorded: Recorded) -> Iterator[Line]:
         event, name = recorded.event, recorded.step or ""
         verbose = self.output.verbose
         match event:
             case StepCompleted() | StepReused():
                 yield from self._completed(recorded)
-            case StepRetryScheduled():
-                yield self._retry(recorded, event, cause)
+            case StepFailed():
+                yield self._settled(recorded, [Seg(_line(event.failure.message or event.failure.kind), Ink.ERROR)])
             case StepSkipped() | StepCancelled():
                 word = "skipped" if isinstance(event, StepSkipped) else "cancelled"
                 yield self._settled(recorded, [Seg(f"{word}: {_line(event.reason)}" if event.reason else word, Ink.MUTED)])
@@ -123,10 +121,11 @@ class Progress:
                 yield self._said(name, _line(event.text), _LEVELS.get(event.level, Ink.TEXT))
             case RunPaused():
                 yield [Seg(f"{self.glyphs.paused} ", Ink.MUTED), Seg("paused: nothing new starts")]
-            case RunUnpaused():
-                yield [Seg(f"{self.glyphs.running} ", Ink.ACCENT), Seg("goes on")]
+            case RunUnpaused() if verbose:
+                yield [Seg(f"{self.glyphs.running} ", Ink.ACCENT), Seg("goes on after the pause")]
             case RunAttached() if self.state.attaches > 1:
-                yield [Seg(f"{self.glyphs.running} ", Ink.ACCENT), Seg(f"goes on in process {event.pid}", Ink.MUTED)]
+                done = f"{events(self.state.settled)} of {plural(len(self.state.steps), 'step')} done before"
+                yield [Seg(f"{self.glyphs.running} ", Ink.ACCENT), Seg("goes on  "), Seg(done, Ink.MUTED)]
             case RunMigrated():
                 yield [Seg("  the pipeline changed: what changed runs again", Ink.MUTED)]
             case StepStarted() if verbose:
@@ -157,13 +156,10 @@ class Progress:
             words = [Seg(f"after {made} tries  ", Ink.MUTED), *words]
         return [Seg(f"{mark.glyph} ", mark.ink), Seg(self._name(name)), Seg(f"  {spent:>7}", Ink.MUTED), Seg("  "), *words]
 
-    def _retry(self, recorded: Recorded, event: StepRetryScheduled, cause: Recorded | None) -> Line:
-        name = recorded.step or ""
-        words = _line(cause.event.failure.message) if cause is not None else "failed"
-        tried = cause.attempt if cause is not None else recorded.attempt
-        when = span(event.due - recorded.at)
+    def _retry(self, recorded: Recorded, due: float) -> Line:
+        words = f"try {recorded.attempt} failed: {_line(recorded.event.failure.message)}; again in {duration(due - recorded.at)}"
         mark = Seg(f"{self.glyphs.waiting} ", Ink.MUTED)
-        return [mark, Seg(self._name(name)), Seg("           "), Seg(f"try {tried} failed: {words}; again in {when}", Ink.MUTED)]
+        return [mark, Seg(self._name(recorded.step or "")), Seg("           "), Seg(words, Ink.MUTED)]
 
     def _said(self, name: str, words: str, ink: Ink = Ink.MUTED) -> Line:
         return [Seg(f"  {self._name(name)}  ", Ink.MUTED), Seg(words, ink)]
@@ -189,9 +185,16 @@ class Progress:
 _LEVELS = {"warning": Ink.WARNING, "error": Ink.ERROR, "critical": Ink.ERROR}
 
 
-def _reason(recorded: Recorded) -> Line:
-    failure = recorded.event.failure
-    return [Seg(_line(failure.message or failure.kind), Ink.ERROR)]
+def _followers(batch: Sequence[Recorded]) -> dict[int, float]:
+    """For each failure in a batch that is tried again, when: the decision stands in the same commit, so in the same batch."""
+    due: dict[int, float] = {}
+    failed: dict[str | None, int] = {}
+    for index, recorded in enumerate(batch):
+        if isinstance(recorded.event, StepFailed):
+            failed[recorded.step] = index
+        elif isinstance(recorded.event, StepRetryScheduled) and recorded.step in failed:
+            due[failed.pop(recorded.step)] = recorded.event.due
+    return due
 
 
 def _line(text: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from tagent_tui.cli.exits import Exit, fault_of
+from tagent_tui.cli.exits import Exit, RefusedError, fault_of
 from tagent_tui.cli.session import Session
 from tagent_tui.cli.verbs import CONTEXT, VerbGroup, take_globals
 
@@ -126,6 +127,7 @@ def _open_ui(ctx: click.Context) -> int:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line on `words` (default: the process's own); the exit code."""
+    _fill_descriptors()
     given = list(sys.argv[1:] if words is None else words)
     session = Session()
     session.take({"json": "--json" in given[: given.index("--")] if "--" in given else "--json" in given})
@@ -137,6 +139,15 @@ def main(words: Sequence[str] | None = None) -> int:
     return int(code or 0)
 
 
+def _fill_descriptors() -> None:
+    """A closed standard stream leaves its number free; the store's file would get it, and what prints would write into the store."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
 def _told(session: Session, error: BaseException) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else Exit.OK
@@ -145,6 +156,6 @@ def _told(session: Session, error: BaseException) -> int:
         if session.debug and not isinstance(error, click.ClickException):
             sys.stderr.write("".join(traceback.format_exception(error)))
         session.output.fault(fault)
-    except OSError:
+    except (OSError, RefusedError):  # there is nowhere left to say it
         return fault.exit
     return fault.exit
