@@ -140,7 +140,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _fill_descriptors() -> None:
-    """A closed standard stream leaves its number free; the store's file would get it, and what prints would write into the store."""
+    """A closed standard stream leaves its number free; the store's file would get it, and what prints would be written there."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
