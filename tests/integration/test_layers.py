@@ -1,0 +1,29 @@
+"""The direction of the house, seen from outside: what importing a package drags in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+def modules_after(statement: str) -> set[str]:
+    """The top-level modules loaded by a fresh interpreter that runs `statement`."""
+    code = f"{statement}\nimport sys\nprint('\\n'.join(sorted({{name.split('.')[0] for name in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import store", {"engine", "tagent_tui", "litellm", "textual", "pydantic"}),
+        ("import engine", {"tagent_tui", "litellm", "textual", "psutil", "ruamel"}),
+        ("import tagent_tui.cli", {"litellm", "textual"}),
+        ("import tagent_tui.app", {"litellm"}),
+    ],
+)
+def test_importing_a_package_loads_nothing_above_it_and_nothing_heavy(statement: str, absent: set[str]) -> None:
+    """Lower layers load no higher one, and the heavy libraries come only with the first use."""
+    assert modules_after(statement) & absent == set()
