@@ -17,6 +17,10 @@ from typing import Any, Protocol
 import msgspec
 
 from engine.errors import AttemptClosedError, DivergenceError, EffectFailedError
+from engine.failures import failure_of
+from engine.models.errors import ModelError
+from engine.quiet import quiet
+from engine.tape import Identity, Tape
 from store import values
 from store.errors import ValueEncodingError
 from store.events import (
@@ -32,14 +36,11 @@ from store.events import (
     Usage,
 )
 
-STALL_SECONDS = 5.0
-"""How long a re-driven body may wait for something outside its effects before its missing request is called a divergence."""
+GRACE_SECONDS = 5.0
+"""How long a request that was not recorded waits for the recorded ones that were not made yet, before it goes live."""
 
-MAX_HOPS = 16
-"""Turns of the loop after which a body counts as waiting even if the loop is busy with other attempts."""
-
-Identity = tuple[str, str, str, str | None, int]
-"""(kind, name, hash of the canonical arguments, key, occurrence among equal ones)"""
+STALL_SECONDS = 30.0
+"""How long a body driven again may wait for something outside its effects before its missing request is called a divergence."""
 
 Blob = tuple[str, bytes]
 
@@ -78,13 +79,14 @@ at once."""
 
 
 class _Call:
-    """One request of this life of the attempt, and who waits for it."""
+    """One request of this life of the attempt, and who waits for it. `wake`: its outcome is paid for and is flushed at once."""
 
-    __slots__ = ("future", "outcome", "request", "wake")
+    __slots__ = ("future", "outcome", "request", "usage", "wake")
 
     def __init__(self, request: int, future: asyncio.Future[Any], wake: bool) -> None:
         self.request, self.future, self.wake = request, future, wake
         self.outcome: Answer | Failure | None = None
+        self.usage: Usage | None = None
 
 
 class Effects:
@@ -92,29 +94,17 @@ class Effects:
 
     def __init__(self, recorder: Recorder, step: str, attempt: int, tape: Sequence[Recorded] = ()) -> None:
         self._recorder, self._step, self._attempt = recorder, step, attempt
-        self._loop = asyncio.get_running_loop()
-        self._ready: deque[Any] | None = getattr(self._loop, "_ready", None)
+        self._loop, self._quiet = asyncio.get_running_loop(), quiet()
+        self._tape = Tape(tape)
+        self._replayed: dict[int, _Call] = {}
         self._occurrences: dict[tuple[str, str, str, str | None], int] = {}
+        self._unknown: deque[asyncio.Future[None]] = deque()
         self._outbox: deque[_Call] = deque()
-        self._running: set[asyncio.Task[None]] = set()
-        self._pumping = self._handing = False
-        self._hops = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._risky: dict[int, str] = {}
+        self._waiting = self._handing = False
         self._stall: asyncio.TimerHandle | None = None
         self.closed = False
-        self.live = not tape
-        self._load_tape(tape)
-
-    def _load_tape(self, tape: Sequence[Recorded]) -> None:
-        self._tape = deque(item for item in tape if not _leaves_open(item.event))
-        self._known: dict[Identity, Recorded] = {}
-        self._settled: set[int] = set()
-        for item in self._tape:
-            event = item.event
-            if isinstance(event, EffectRequested):
-                self._known[_identity(event)] = item
-            else:
-                self._settled.add(event.request)
-        self._made: dict[int, _Call] = {}
 
     # -- asking
 
@@ -135,27 +125,29 @@ class Effects:
         `packed` stands in for `arguments` where their stored form is special (conversations). Raises `EffectFailedError` when the
         effect failed, now or then.
         """
-        if self.closed:
-            raise AttemptClosedError(f"step {self._step!r}: the attempt is closed; its effects are refused")
+        self._refuse_closed()
         payload, blobs = packed if packed is not None else _packed(arguments)
         identity = self._identify(kind, name, _hash(payload), key)
-        item = self._known.pop(identity, None)
-        if item is not None and not self._usable(item, safety):
-            item = None
-        if item is None:
-            if not self.live:
-                self._go_live()
+        item = self._tape.make(identity, safety)
+        if item is not None and not self._tape.again(item.version):
+            call = self._replayed[item.version] = _Call(item.version, self._loop.create_future(), paid)
+            if not self._tape.settled(item.version):
+                self._begin(call, issue, item.at)
+        else:
+            if item is None and self._tape and not self._tape.live:
+                await self._after_the_tape()
             call = self._request(identity, safety, payload, blobs, paid)
             if safety is Safety.IRREVERSIBLE:
                 await self._recorder.flush()
+                self._refuse_closed()
+                self._risky[call.request] = name
             self._begin(call, issue, self._recorder.now())
-        else:
-            call = _Call(item.version, self._loop.create_future(), paid)
-            self._made[item.version] = call
-            if item.version not in self._settled:
-                self._begin(call, issue, item.at)
         self._wake()
         return await call.future
+
+    def _refuse_closed(self) -> None:
+        if self.closed:
+            raise AttemptClosedError(f"step {self._step!r}: the attempt is closed; its effects are refused")
 
     def _identify(self, kind: str, name: str, digest: str, key: str | None) -> Identity:
         base = (kind, name, digest, key)
@@ -163,14 +155,14 @@ class Effects:
         self._occurrences[base] = occurrence + 1
         return kind, name, digest, key, occurrence
 
-    def _usable(self, item: Recorded, safety: Safety) -> bool:
-        """After an unknown request was made live, only recorded outcomes that touched nothing are taken."""
-        return not self.live or safety is Safety.PURE or item.version not in self._settled
-
-    def _go_live(self) -> None:
-        """An unknown request ends ordered delivery: what was asked for and recorded is delivered, the rest of the tape is not."""
-        self.live = True
-        self._tape = deque(item for item in self._tape if getattr(item.event, "request", None) in self._made)
+    async def _after_the_tape(self) -> None:
+        """A request that was never recorded waits until what was recorded is lived through, or cannot be."""
+        turn: asyncio.Future[None] = self._loop.create_future()
+        self._unknown.append(turn)
+        self._unwatch()
+        self._wake()
+        await turn
+        self._refuse_closed()
 
     def _request(self, identity: Identity, safety: Safety, payload: Payload, blobs: Sequence[Blob], paid: bool) -> _Call:
         kind, name, digest, key, occurrence = identity
@@ -185,66 +177,52 @@ class Effects:
             self._outbox.append(call)
             return
         task = self._loop.create_task(self._run(call, answer))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._keep(task)
         call.future.add_done_callback(lambda future: task.cancel() if future.cancelled() else None)
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _run(self, call: _Call, answer: Awaitable[Answer]) -> None:
         try:
             call.outcome = await answer
-        except asyncio.CancelledError:
-            call.future.cancel()
-            return
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                call.future.cancel()
+                return
+            call.outcome = failure_of(error)  # nobody cancelled: the function itself raised it
         except BaseException as error:  # the world may raise anything, SystemExit too; it becomes a recorded failure
             call.outcome = failure_of(error)
+            call.usage = error.usage if isinstance(error, ModelError) else None
         self._outbox.append(call)
         self._wake()
 
     # -- delivering
 
     def _wake(self) -> None:
-        if not self._pumping and (self._tape or self._outbox):
-            self._pumping, self._hops = True, 0
-            self._loop.call_soon(self._pump)
+        if not self._waiting and (self._tape or self._outbox or self._unknown):
+            self._waiting = True
+            self._quiet.call(self._deliver_one)
 
-    def _pump(self) -> None:
-        """Deliver one outcome once the body waits; come back for the next."""
-        self._hops += 1
-        if self._hops < MAX_HOPS and (self._ready is None or self._ready):
-            self._loop.call_soon(self._pump)
-            return
-        self._pumping = False
+    def _deliver_one(self) -> None:
+        """The body waits: give it the next recorded outcome, let the next unknown request be made, or deliver a live outcome."""
+        self._waiting = False
         if self.closed or self._handing:
             return
-        if self._tape and not self._replay_next():
+        outcome = self._tape.advance()
+        if outcome is not None:
+            self._unwatch()
+            self._hand_over(self._replayed[outcome.event.request], outcome.event)
+        elif self._tape:
             self._watch()
             return
-        if not self._tape and self._outbox:
-            call = self._outbox.popleft()
-            try:
-                self._deliver(call)
-            except Exception as error:  # the attempt was closed or the store failed meanwhile: the body is told
-                if not call.future.done():
-                    call.future.set_exception(error)
+        elif self._unknown:
+            _let(self._unknown.popleft())
+        elif self._outbox:
+            self._deliver(self._outbox.popleft())
         self._wake()
-
-    def _replay_next(self) -> bool:
-        """Move along the tape up to and including the next outcome; False when it waits for a request not yet made."""
-        while self._tape:
-            item = self._tape[0]
-            if isinstance(item.event, EffectRequested):
-                if item.version not in self._made:
-                    return False
-                self._tape.popleft()
-                continue
-            call = self._made.get(item.event.request)
-            if call is None:
-                return False
-            self._tape.popleft()
-            self._unwatch()
-            self._hand_over(call, item.event)
-            return True
-        return True
 
     def _hand_over(self, call: _Call, event: EffectSucceeded | EffectFailed | EffectResolved) -> None:
         if isinstance(event, EffectFailed):
@@ -256,9 +234,7 @@ class Effects:
                 call.future.set_result(values.decode(event.value.json) if event.value.size else None)
         else:
             self._handing = True
-            task = self._loop.create_task(self._hand_over_blob(call, event.value))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._keep(self._loop.create_task(self._hand_over_blob(call, event.value)))
 
     async def _hand_over_blob(self, call: _Call, payload: Payload) -> None:
         try:
@@ -272,75 +248,94 @@ class Effects:
         self._wake()
 
     def _deliver(self, call: _Call) -> None:
-        """Record a live outcome and hand it over."""
-        outcome = call.outcome
-        if call.future.done():
+        """Record a live outcome and hand it over; also one that the body no longer waits for, because it is known."""
+        try:
+            value, failure = self._settle(call)
+        except Exception as error:  # the attempt was closed or the store failed meanwhile: the body is told
+            if not call.future.done():
+                call.future.set_exception(error)
             return
+        self._risky.pop(call.request, None)
+        if failure is not None:
+            _fail(call.future, failure)
+        elif not call.future.done():
+            call.future.set_result(value)
+
+    def _settle(self, call: _Call) -> tuple[Any, Failure | None]:
+        """Record the outcome; returns the value as it will be read back, or the failure."""
+        outcome = call.outcome
         if isinstance(outcome, Answer):
             try:
                 payload, blob = values.pack(outcome.value)
-            except ValueEncodingError as error:
+            except (ValueEncodingError, RecursionError) as error:
                 outcome = Failure("output", f"What came back cannot be recorded: {error}", retryable=False)
             else:
-                event: Event = EffectSucceeded(call.request, payload, outcome.usage, outcome.simulated)
+                event = EffectSucceeded(call.request, payload, outcome.usage, outcome.simulated)
                 blobs = [(payload.blob, blob)] if payload.blob is not None and blob is not None else []
                 self._recorder.record(event, self._step, self._attempt, blobs, wake=call.wake)
-                call.future.set_result(values.decode(payload.json if blob is None else blob))
-                return
-        if isinstance(outcome, Failure):
-            self._recorder.record(EffectFailed(call.request, outcome), self._step, self._attempt, wake=call.wake)
-            _fail(call.future, outcome)
+                return values.decode(payload.json if blob is None else blob), None
+        assert isinstance(outcome, Failure)  # noqa: S101 - what is in the outbox has an outcome
+        self._recorder.record(EffectFailed(call.request, outcome, call.usage), self._step, self._attempt, wake=call.wake)
+        return None, outcome
 
     # -- noticing a body that does not ask again
 
     def _watch(self) -> None:
-        if self._stall is None and self._made:
-            self._stall = self._loop.call_later(STALL_SECONDS, self._diverged)
+        if self._stall is None:
+            self._stall = self._loop.call_later(GRACE_SECONDS if self._unknown else STALL_SECONDS, self._stalled)
 
     def _unwatch(self) -> None:
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None
 
-    def _diverged(self) -> None:
+    def _stalled(self) -> None:
+        """A recorded request is still missing: unknown ones go live; with none, whoever waits is told."""
         self._stall = None
-        if self.closed or not self._tape or self._tape[0].version in self._made:
+        missing = self._tape.missing
+        if self.closed or missing is None:
             return
-        if self._running:
+        if self._unknown:
+            self._tape.go_live()
+            self._wake()
+            return
+        if self._tasks:
             self._watch()
             return
-        event = self._tape[0].event
-        what = f"{event.kind} {event.name!r}" if isinstance(event, EffectRequested) else "an effect"
         error = DivergenceError(
-            f"step {self._step!r}, attempt {self._attempt}: driven again it did not ask for {what}, as it did at event "
-            f"{self._tape[0].version}; its code or something outside its effects changed"
+            f"step {self._step!r}, attempt {self._attempt}: driven again it did not ask for {missing.event.kind} "
+            f"{missing.event.name!r}, as it did at event {missing.version}; its code or something outside its effects changed"
         )
-        for call in self._made.values():
+        for call in self._replayed.values():
             if not call.future.done():
                 call.future.set_exception(error)
+
+    # -- ending
 
     def close(self) -> None:
         """End the attempt: whatever still waits is cancelled, whatever still asks is refused."""
         self.closed = True
         self._unwatch()
-        for task in self._running:
+        for task in self._tasks:
             task.cancel()
-        for call in [*self._made.values(), *self._outbox]:
-            if not call.future.done():
-                call.future.cancel()
+        for future in [*self._unknown, *(call.future for call in [*self._replayed.values(), *self._outbox])]:
+            if not future.done():
+                future.cancel()
 
     @property
-    def unmade(self) -> list[Recorded]:
+    def unmade(self) -> list[EffectRequested]:
         """Recorded requests this life of the attempt has not made: divergences, if the body has ended."""
-        return [item for item in self._tape if isinstance(item.event, EffectRequested) and item.version not in self._made]
+        return self._tape.unmade
+
+    @property
+    def unsettled(self) -> list[str]:
+        """Names of irreversible effects that were issued in this life and have no outcome: they must not be asked again unasked."""
+        return list(self._risky.values())
 
 
-def _leaves_open(event: Event) -> bool:
-    return isinstance(event, EffectResolved) and event.outcome == "again"
-
-
-def _identity(event: EffectRequested) -> Identity:
-    return event.kind, event.name, event.arguments_hash, event.key, event.occurrence
+def _let(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _packed(arguments: Any) -> tuple[Payload, Sequence[Blob]]:
@@ -359,22 +354,3 @@ def _fail(future: asyncio.Future[Any], failure: Failure) -> None:
     if not future.done():
         error = EffectFailedError(failure.message, kind=failure.kind, retryable=failure.retryable, retry_after=failure.retry_after)
         future.set_exception(error)
-
-
-def failure_of(error: BaseException) -> Failure:
-    """A failure from what was raised: a kind, one sentence, and whether asking again may help."""
-    kind = getattr(error, "kind", None)
-    return Failure(
-        kind=kind if isinstance(kind, str) else "error",
-        message=_sentence(error),
-        retryable=bool(getattr(error, "retryable", True)),
-        retry_after=getattr(error, "retry_after", None),
-    )
-
-
-def _sentence(error: BaseException) -> str:
-    text = str(error).strip() or "no message"
-    text = text.encode("utf-8", "backslashreplace").decode()
-    name = type(error).__name__
-    first = text if isinstance(error, EffectFailedError | DivergenceError) else f"{name}: {text}"
-    return first if len(first) <= 2000 else first[:1999] + "…"

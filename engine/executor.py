@@ -19,8 +19,9 @@ import msgspec
 from engine import capture
 from engine.context import StepContext, Surroundings, SyncStepContext
 from engine.definition import Definition, StepDefinition
-from engine.effects import Answer, Effects, Recorder, failure_of
+from engine.effects import Answer, Effects, Recorder
 from engine.errors import AttemptClosedError, DivergenceError, EffectFailedError, OutputInvalidError
+from engine.failures import failure_of
 from engine.goals import run_goal
 from engine.models.schemas import misfit
 from engine.threads import Threads

@@ -1,0 +1,122 @@
+"""What an attempt recorded before, to be lived through again in the same order. Pure.
+
+Stands apart from `effects.py` because it is a value and rules: which recorded request a new one is, and which outcome comes next.
+An outcome comes only after all requests recorded before it were made, so that concurrent branches meet as they met then.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from store.events import EffectRequested, EffectResolved, Recorded, Safety
+
+Identity = tuple[str, str, str, str | None, int]
+"""(kind, name, hash of the canonical arguments, key, occurrence among equal ones)"""
+
+
+class Tape:
+    """The effect events of one attempt, oldest first. It is true while there is something left to live through.
+
+    `live` is set once a request was made that is not on it: from then on recorded outcomes are taken only for pure requests.
+    """
+
+    def __init__(self, recorded: Sequence[Recorded] = ()) -> None:
+        self._again: set[int] = set()
+        self._items = deque(self._kept(recorded)) if recorded else deque()
+        self._requests: dict[Identity, Recorded] = {}
+        self._outcomes: dict[int, Recorded] = {}
+        self._made: set[int] = set()
+        self.live = False
+        for item in self._items:
+            if isinstance(item.event, EffectRequested):
+                self._requests[_identity(item.event)] = item
+            else:
+                self._outcomes[item.event.request] = item
+
+    def _kept(self, recorded: Sequence[Recorded]) -> list[Recorded]:
+        """Without requests that were said to be issued again and were, and without the insides of a body that is settled."""
+        again = {item.event.request for item in recorded if _issue_again(item)}
+        latest = {_identity(item.event): item.version for item in recorded if isinstance(item.event, EffectRequested)}
+        dropped = {
+            item.version
+            for item in recorded
+            if item.version in again and isinstance(item.event, EffectRequested) and latest[_identity(item.event)] != item.version
+        }
+        self._again = again - dropped
+        settled = {item.event.request for item in recorded if not isinstance(item.event, EffectRequested)} - again
+        bodies = {
+            item.version
+            for item in recorded
+            if isinstance(item.event, EffectRequested) and item.event.kind == "body" and item.version in settled
+        }
+        return [
+            item
+            for item in recorded
+            if not _issue_again(item) and _request(item) not in dropped and (not bodies or _request(item) in bodies)
+        ]
+
+    def __bool__(self) -> bool:
+        return bool(self._items)
+
+    def make(self, identity: Identity, safety: Safety) -> Recorded | None:
+        """The recorded request that is made again now; None for an unknown one, and for one whose outcome is not taken any more."""
+        item = self._requests.get(identity)
+        if item is None:
+            return None
+        outcome = self._outcomes.get(item.version)
+        if self.live and outcome is not None:
+            if safety is not Safety.PURE:
+                return None
+            self._items.append(outcome)
+        del self._requests[identity]
+        self._made.add(item.version)
+        return item
+
+    def again(self, version: int) -> bool:
+        """Whether somebody said that the request of that version shall be issued again: that is a new request."""
+        return version in self._again
+
+    def settled(self, version: int) -> bool:
+        """Whether the request of that version has a recorded outcome."""
+        return version in self._outcomes
+
+    def advance(self) -> Recorded | None:
+        """The next outcome to deliver; None when a request has to be made first (`missing`) or the tape is at its end."""
+        while self._items and _request(self._items[0]) in self._made:
+            item = self._items.popleft()
+            if not isinstance(item.event, EffectRequested):
+                return item
+        return None
+
+    def go_live(self) -> None:
+        """Give up the recorded order: outcomes of what was made are still delivered, the rest of the tape is not."""
+        self.live = True
+        self._items = deque(
+            item for item in self._items if not isinstance(item.event, EffectRequested) and item.event.request in self._made
+        )
+
+    @property
+    def missing(self) -> Recorded | None:
+        """The recorded request that everything waits for, if any."""
+        return next(self._unmade(), None)
+
+    @property
+    def unmade(self) -> list[EffectRequested]:
+        """Recorded requests that were not made, in order; divergences if the body has ended."""
+        return [item.event for item in self._unmade()]
+
+    def _unmade(self) -> Iterator[Recorded]:
+        return (item for item in self._items if isinstance(item.event, EffectRequested) and item.version not in self._made)
+
+
+def _request(item: Recorded) -> int:
+    return item.version if isinstance(item.event, EffectRequested) else int(item.event.request)
+
+
+def _issue_again(item: Recorded) -> bool:
+    return isinstance(item.event, EffectResolved) and item.event.outcome == "again"
+
+
+def _identity(event: EffectRequested) -> Identity:
+    return event.kind, event.name, event.arguments_hash, event.key, event.occurrence
