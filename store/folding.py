@@ -55,12 +55,11 @@ async def pages(
 
 async def page(reader: Reader, segments: Sequence[Segment], after: int, upto: int | None, size: int) -> Page:
     """The first rows after `after`, at most `size`; fewer where one run's rows end and another's begin, none at the end."""
-    found: Page = []
     rest = pages(reader, segments, after, upto, size)
-    async for found in rest:
-        break
-    await rest.aclose()
-    return found
+    try:
+        return await anext(rest, [])
+    finally:
+        await rest.aclose()
 
 
 async def nearest(reader: Reader, segments: Sequence[Segment], upto: int | None) -> RunState:

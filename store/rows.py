@@ -10,8 +10,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from zlib import crc32
 
+from msgspec.structs import astuple
+
 from store import codec
 from store.events import Recorded
+
+MARKED = frozenset(
+    {"run.forked", "run.attached", "step.failed", "effect.in_doubt", "artifact.made", "checkpoint.made", "edit.applied"}
+)
+"""Types a timeline marks: kept in a table of their own besides."""
+
+INSERT_MARK = "INSERT INTO marks(run, version, type, at, step) VALUES (?, ?, ?, ?, ?)"
 
 DRIVER = "driver"
 """The usual actor; stored as NULL (7 bytes an event)."""
@@ -39,21 +48,24 @@ def checksum(
     actor: str | None, text: str,
 ) -> int:  # fmt: skip
     """CRC-32 over every column, signed (4 bytes a row). It finds every changed byte, which a cut hash only probably does."""
-    words = f"{kind}\0{step}\0{actor}\0{text}".encode("utf-8", "surrogatepass")
-    return crc32(words, crc32(_numbers(version, schema, at, attempt, causation or 0), start)) - 0x80000000
+    numbers = crc32(_numbers(version, schema, at, attempt, causation or 0), start)
+    return crc32(f"{kind}\0{step}\0{actor}\0{text}".encode(), numbers) - 0x80000000
 
 
 def encoded(run: int, start: int, batch: Sequence[Recorded]) -> list[Row]:
     """The rows of a batch, in the order of `INSERT`."""
-    rows = []
+    rows: list[Row] = []
+    keep, encode, numbers = rows.append, codec.encode, _numbers
     for recorded in batch:
-        kind, schema, text = codec.encode(recorded.event)
-        actor = None if recorded.actor == DRIVER else recorded.actor
-        version, at, step, attempt, causation = (
-            recorded.version, recorded.at, recorded.step, recorded.attempt, recorded.causation,
-        )  # fmt: skip
-        check = checksum(start, version, kind, schema, at, step, attempt, causation, actor, text)
-        rows.append((run, version, kind, schema, at, step, attempt, causation, actor, text, check))
+        version, at, event, step, attempt, causation, actor, _ = astuple(recorded)
+        kind, schema, text = encode(event)
+        if actor == DRIVER:
+            actor = None
+        # `checksum`, written out: called, it cost 0.2 of the 1.0 us of a row.
+        check = crc32(
+            f"{kind}\0{step}\0{actor}\0{text}".encode(), crc32(numbers(version, schema, at, attempt, causation or 0), start)
+        )
+        keep((run, version, kind, schema, at, step, attempt, causation, actor, text, check - 0x80000000))
     return rows
 
 

@@ -12,6 +12,7 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -20,6 +21,9 @@ from store.errors import StoreError, StoreUnusableError
 
 LINGER = 0.1
 """Seconds rows wait for company when nobody waits for them."""
+
+LOOK = 0.5
+"""Seconds between looks whether the file is still the one that was opened."""
 
 Work = Callable[[sqlite3.Connection], Any]
 
@@ -82,11 +86,13 @@ class Writer:
         self._path = path
         self._identity = _identity(path) if path else None
         self._wal_identity: tuple[int, int] | None = None
+        self._look_due = 0.0
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
         self._collecting = Commit()
         self._flying: Commit | None = None
         self._kick_due = False
+        self._lonely = False
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._orders: queue.SimpleQueue[Commit | None] = queue.SimpleQueue()
@@ -129,18 +135,30 @@ class Writer:
         self.linger()
 
     async def landing(self, commit: Commit) -> None:
-        """Wait until `commit` (collecting, in flight, or landed before) is durable; raises why it is not."""
-        if self.inline:
-            if commit is self._collecting:
-                self._write_inline()
-        elif commit is self._collecting or commit is self._flying:
-            waiter = self._loop.create_future()
-            commit.waiters.append(waiter)
-            if commit is self._collecting:
-                self.wake()
+        """Wait until `commit` (collecting or in flight) is durable; raises why it is not."""
+        waiter = self.waiter(commit)
+        if waiter is not None:
             await waiter
         if commit.error is not None:
             raise commit.error
+
+    def waiter(self, commit: Commit) -> asyncio.Future[None] | None:
+        """A future that is done when `commit` landed, well or not; None when it has already (in memory at once)."""
+        if commit is self._collecting:
+            if self._thread is None:
+                self._write_inline()
+                return None
+            if self._lonely and self._flying is None:
+                waiter = self._loop.create_future()
+                commit.waiters.append(waiter)
+                self._kick()
+                return waiter
+            self.wake()
+        elif commit is not self._flying:
+            return None
+        waiter = self._loop.create_future()
+        commit.waiters.append(waiter)
+        return waiter
 
     def wake(self) -> None:
         """Write soon: at the end of this turn of the loop, so that others of the same turn ride along."""
@@ -175,6 +193,7 @@ class Writer:
         commit, self._flying = self._flying, None
         if commit is None:
             return
+        self._lonely = len(commit.waiters) <= 1
         self._tell(commit)
         for waiter in commit.waiters:
             if not waiter.done():
@@ -230,7 +249,7 @@ class Writer:
             batch.prepare()
         connection = self._connection
         try:
-            if self._path is not None:
+            if self._path is not None and time.monotonic() >= self._look_due:
                 self._refuse_moved(self._path)
             connection.execute("BEGIN IMMEDIATE")
             for call in commit.calls:
@@ -261,7 +280,11 @@ class Writer:
         connection.execute("RELEASE call")
 
     def _refuse_moved(self, path: str) -> None:
-        """Two `stat` (1 us each): rows written into a deleted file would be acknowledged and lost."""
+        """Rows written into a deleted file would be acknowledged and lost.
+
+        Not at every commit: a stat makes the next write stamp a finer time, which cost 40 us of a 200 us commit (Linux 6.13 on).
+        """
+        self._look_due = time.monotonic() + LOOK
         if _identity(path) != self._identity:
             raise opening.moved(self.place)
         wal = _identity(f"{path}-wal")
