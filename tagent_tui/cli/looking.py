@@ -170,7 +170,7 @@ async def _show(session: Session, wanted: str, at: int | None) -> int:
         row = await log.find(wanted)
         state = await log.state(row.id, at)
         if session.json:
-            session.output.document(await run_form(log, row, state, alive=at is None and row.alive()))
+            session.output.document(await run_form(log, row, state, alive=at is not None or row.alive()))
             return Exit.OK
         outline = read_outline(await log.blob(state.definition)) if state.definition else read_outline(b"")
         out = session.output.out
