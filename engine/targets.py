@@ -25,7 +25,7 @@ from engine.pipeline import Pipeline
 from engine.steps import suggestion
 
 TEMPLATES: Mapping[str, str] = {"demo": "engine.templates.repository.pipeline:build"}
-"""Targets that come with the product, and the function that makes each."""
+"""Targets that come with the product, and the function that makes each; `root` is the folder they were asked from if not given."""
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ def load(target: str, *, cwd: Path | str, params: Mapping[str, Any] | None = Non
     folder = Path(cwd).absolute()
     given = dict(params or {})
     if target in TEMPLATES:
-        return Loaded(_made(TEMPLATES[target], given, folder), target, str(folder))
+        return Loaded(_made(TEMPLATES[target], {"root": str(folder), **given}, folder), target, str(folder))
     if _is_file(target, folder):
         return _load_file(target, folder)
     if not REFERENCE.fullmatch(target):

@@ -100,6 +100,8 @@ def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> No
     cls=Root,
     context_settings=CONTEXT,
     invoke_without_command=True,
+    options_metavar="[FLAGS]",
+    subcommand_metavar="VERB ...",
     epilog=f"Alone, {PROGRAM} opens the terminal UI. RUN is an id, a unique prefix of one, or `last`.",
 )
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_show_version, help="Print the version.")

@@ -10,12 +10,14 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
+from tagent_tui.cli.exits import RefusedError
 from tagent_tui.cli.session import Session
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 PREFIX = "global_"
+COMPLETED_RUNS = 20
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -84,5 +86,24 @@ def verb(name: str, **options: Any) -> Callable[[Callable[..., Any]], Verb]:
     return make
 
 
-RUN = click.argument("run", metavar="RUN")
+def _complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Ids of the newest runs for the shell's completion; none where there is no store to ask."""
+    from engine.errors import EngineError
+    from store.errors import StoreError
+
+    session = Session()
+    session.take({"db": ctx.find_root().params.get("global_db") or ctx.params.get("global_db")})
+
+    async def newest() -> list[str]:
+        async with await session.reading() as log:
+            return [row.id for row in await log.runs(limit=COMPLETED_RUNS)]
+
+    try:
+        found = ["last", *session.run(newest())]
+    except (EngineError, StoreError, RefusedError, OSError):
+        found = []
+    return [run for run in found if run.startswith(incomplete)]
+
+
+RUN = click.argument("run", metavar="RUN", shell_complete=_complete_run)
 """A run by its id, a unique prefix of it, or `last`."""

@@ -330,3 +330,6 @@ def test_completion_completes_verbs_and_options(stocked: Shell) -> None:
     assert stocked.tui(**asked).out.split() == ["plain,resume", "plain,result", "plain,replay"]
     asked |= {"COMP_CWORD": "2", "COMP_WORDS": "tagent-tui run --dry"}
     assert "plain,--dry-run" in stocked.tui(**asked).out
+    asked |= {"COMP_CWORD": "2", "COMP_WORDS": "tagent-tui show "}
+    assert stocked.tui(**asked).out.split()[0] == "plain,last"
+    assert len(stocked.tui(**asked).out.split()) == 3
