@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from engine.effects import Answer, Effects
-from engine.errors import OutputInvalidError
+from engine.errors import AttemptClosedError, OutputInvalidError
 from engine.models import replies
 from engine.models.port import ModelRequest
 from engine.models.schemas import misfit_of_type, schema_of
@@ -187,11 +187,17 @@ class SyncStepContext:
         self.inputs, self.params, self.shared = context.inputs, context.params, context.shared
 
     def _wait(self, effect: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(effect, self._loop).result()
+        try:
+            asked = asyncio.run_coroutine_threadsafe(effect, self._loop)
+        except RuntimeError as error:  # the loop is closed: a thread that was left behind goes on
+            effect.close()
+            raise AttemptClosedError(f"step {self.step!r}: its driver has ended; its effects are refused") from error
+        return asked.result()
 
     def log(self, text: str, *, level: str = "info", **fields: Any) -> None:
         """See `StepContext.log`."""
-        self._loop.call_soon_threadsafe(functools.partial(self._context.log, text, level=level, **fields))
+        kept = values.decode(values.encode(fields)) if fields else {}  # here, where the body hears what cannot be kept
+        self._loop.call_soon_threadsafe(functools.partial(self._context.log, str(text), level=level, **kept))
 
     def simulated(self, step: str) -> bool:
         """See `StepContext.simulated`."""

@@ -10,8 +10,7 @@ import asyncio
 import functools
 import inspect
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -32,15 +31,18 @@ from store.events import Failure, Payload, Recorded, Safety
 DETAIL_LIMIT = 16_384
 """Characters of a traceback that are kept, from its end."""
 
+LEAVE_SECONDS = 1.0
+"""How long a body that was cancelled may take to clean up; one that goes on is left behind, its effects refused."""
+
 
 class StepTask(msgspec.Struct):
-    """One attempt to run: what, with which inputs (JSON text by dependency), and what it did before if it is driven again."""
+    """One attempt to run: what, with which inputs and params (JSON text by name), and what it did before if it is driven again."""
 
     run_id: str
     step: StepDefinition
     attempt: int
     inputs: Mapping[str, bytes]
-    params: Mapping[str, Any]
+    params: Mapping[str, bytes]
     seed: int
     tape: Sequence[Recorded] = ()
 
@@ -62,8 +64,8 @@ class Failed(msgspec.Struct):
 Outcome = Completed | Failed
 
 
-class Inputs(Mapping[str, Any]):
-    """The outputs of a step's dependencies, each decoded when it is first looked at: a copy nobody else holds."""
+class Copies(Mapping[str, Any]):
+    """Recorded values by name, each decoded when it is first looked at: copies that nobody else holds."""
 
     def __init__(self, texts: Mapping[str, bytes]) -> None:
         self._texts = texts
@@ -80,10 +82,24 @@ class Inputs(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._texts)
 
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
-@functools.lru_cache(maxsize=4096)
+
+class _TimedOutError(Exception):
+    """The step's own timeout, told apart from any `TimeoutError` its body may raise."""
+
+
 def _shape(body: Callable[..., Any]) -> tuple[tuple[str, ...], bool, bool]:
     """(parameter names, whether one is `ctx`, whether the body is async)."""
+    try:
+        return _shape_of(body)
+    except TypeError:  # a callable object that cannot be hashed
+        return _shape_of.__wrapped__(body)
+
+
+@functools.lru_cache(maxsize=4096)
+def _shape_of(body: Callable[..., Any]) -> tuple[tuple[str, ...], bool, bool]:
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     names = tuple(p.name for p in inspect.signature(body).parameters.values() if p.kind in kinds)
     is_async = inspect.iscoroutinefunction(body) or inspect.iscoroutinefunction(getattr(body, "__call__", None))  # noqa: B004
@@ -104,7 +120,7 @@ class Executor:
     ) -> None:
         self._definition, self._bodies, self._schemas = definition, bodies, schemas
         self._recorder, self._around, self._threads = recorder, surroundings, threads
-        self._shared = MappingProxyType(definition.shared)
+        self._shared = {name: values.encode(value) for name, value in definition.shared.items()}
 
     async def run(self, task: StepTask) -> Outcome:
         """Run one attempt to its end; raises only `CancelledError`."""
@@ -116,23 +132,26 @@ class Executor:
             if step.timeout is None:
                 value = await self._body(task, effects)
             else:
-                async with asyncio.timeout(step.timeout):
-                    value = await self._body(task, effects)
+                value = await _within(step.timeout, self._body(task, effects))
+            self._tell_unmade(step.name, task.attempt, effects)
             return _completed(step, value)
         except asyncio.CancelledError:
             if _cancelling():
                 raise
-            return Failed(Failure("error", "CancelledError: the body cancelled itself"))
-        except TimeoutError as error:
-            if effects.closed or step.timeout is None or not _ours(error):
-                return _failed(error)
-            return Failed(Failure("timeout", f"timed out after {step.timeout:g} s"))
+            return _safe(Failed(Failure("error", "CancelledError: the body cancelled itself")), effects)
+        except _TimedOutError:
+            return _safe(Failed(Failure("timeout", f"timed out after {step.timeout:g} s")), effects)
         except BaseException as error:  # user code may raise anything, SystemExit included
-            return _failed(error)
+            return _safe(_failed(error), effects)
         finally:
             effects.close()
             capture.finish(writer)
             capture.writing.reset(token)
+
+    def _tell_unmade(self, step: str, attempt: int, effects: Effects) -> None:
+        for event in effects.unmade:
+            text = f"driven again this attempt did not ask for {event.kind} {event.name!r}; its code or what it looks at changed"
+            self._around.write_log(step, attempt, text, "warning", "log", {})
 
     async def _body(self, task: StepTask, effects: Effects) -> Any:
         step = task.step
@@ -145,35 +164,35 @@ class Executor:
         return await effects.perform("body", step.name, None, Safety.IRREVERSIBLE, issue)
 
     async def _call(self, task: StepTask, effects: Effects) -> Any:
-        step, inputs = task.step, Inputs(task.inputs)
+        step, inputs, params = task.step, Copies(task.inputs), Copies(task.params)
         body = self._bodies.get(step.name)
         if body is None:
             schema = self._schemas.get(step.name, step.output_schema)
-            return await run_goal(self._context(task, inputs, effects), step, self._definition, schema)
+            return await run_goal(self._context(task, inputs, params, effects), step, self._definition, schema)
         names, wants_context, is_async = _shape(body)
         arguments: dict[str, Any] = {}
         for name in names:
             if name in task.inputs:
                 arguments[name] = inputs[name]
             elif name in task.params:
-                arguments[name] = task.params[name]
+                arguments[name] = params[name]
         if wants_context:
-            context = self._context(task, inputs, effects)
+            context = self._context(task, inputs, params, effects)
             arguments["ctx"] = context if is_async else SyncStepContext(context, asyncio.get_running_loop())
         if is_async:
             return await body(**arguments)
         value = await self._threads.run(functools.partial(body, **arguments))
         return await value if inspect.isawaitable(value) else value
 
-    def _context(self, task: StepTask, inputs: Inputs, effects: Effects) -> StepContext:
+    def _context(self, task: StepTask, inputs: Copies, params: Copies, effects: Effects) -> StepContext:
         return StepContext(
             run_id=task.run_id,
             step=task.step.name,
             attempt=task.attempt,
             seed=task.seed,
             inputs=inputs,
-            params=MappingProxyType(dict(task.params)),
-            shared=self._shared,
+            params=params,
+            shared=Copies(self._shared),
             effects=effects,
             surroundings=self._around,
         )
@@ -196,9 +215,38 @@ def _cancelling() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _ours(error: TimeoutError) -> bool:
-    """`asyncio.timeout` raises from the CancelledError it made; a body's own TimeoutError does not come that way."""
-    return isinstance(error.__cause__, asyncio.CancelledError)
+async def _within(seconds: float, work: Awaitable[Any]) -> Any:
+    """What `work` returns or raises within `seconds`; raises `_TimedOutError` even if it swallows its cancellation and goes on."""
+    inner = asyncio.ensure_future(_caught(work))
+    try:
+        done, _ = await asyncio.wait({inner}, timeout=seconds)
+        if not done:
+            raise _TimedOutError
+    except BaseException:
+        inner.cancel()
+        await asyncio.wait({inner}, timeout=LEAVE_SECONDS)
+        raise
+    value, error = inner.result()
+    if error is not None:
+        raise error
+    return value
+
+
+async def _caught(work: Awaitable[Any]) -> tuple[Any, BaseException | None]:
+    """A task that raised SystemExit would take the loop with it."""
+    try:
+        return await work, None
+    except BaseException as error:  # carried over to the attempt
+        return None, error
+
+
+def _safe(failed: Failed, effects: Effects) -> Failed:
+    """An attempt that leaves an irreversible effect without an outcome is not tried again: that could do it twice."""
+    unsettled = effects.unsettled
+    if not unsettled:
+        return failed
+    message = f"{failed.failure.message}; {', '.join(map(repr, unsettled))} has no known outcome, so it is not tried again"
+    return Failed(msgspec.structs.replace(failed.failure, message=message, retryable=False), failed.blob)
 
 
 def _completed(step: StepDefinition, value: Any) -> Outcome:

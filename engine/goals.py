@@ -12,6 +12,7 @@ import msgspec
 
 from engine.context import StepContext
 from engine.definition import Definition, StepDefinition
+from store import values
 
 INPUT_LIMIT = 24_000
 """Characters of one dependency's output that are put into the prompt (about 6,000 tokens); what is cut is said in the log."""
@@ -46,7 +47,7 @@ def _question(ctx: StepContext, step: StepDefinition) -> str:
 
 
 def _text(ctx: StepContext, name: str, value: Any) -> str:
-    text = value if isinstance(value, str) else msgspec.json.encode(value, order="sorted").decode()
+    text = value if isinstance(value, str) else values.encode(value).decode()
     if len(text) <= INPUT_LIMIT:
         return text
     ctx.log(f"{name}: {len(text)} characters of context cut to {INPUT_LIMIT}", level="warning")
