@@ -14,20 +14,24 @@ from typing import Any
 
 import msgspec
 
-from engine.commands import Fact, facts_of
+from engine.commands import Fact, body_of, facts_of
 from engine.definition import Definition
 from engine.effects import Answer
 from engine.errors import AttemptClosedError
-from engine.executor import Completed, Executor, Outcome, StepTask
+from engine.executor import LEAVE_SECONDS, Completed, Executor, Failed, Outcome, StepTask
 from engine.models.port import Model, ModelRequest
+from engine.outputs import Outputs
 from engine.record import Record
+from engine.sampling import Sampler
 from engine.scheduler import Plan
 from engine.threads import Threads
+from engine.written import Written
 from store import Driver, Lease, Log, values
 from store.errors import StoreError
 from store.events import (
     ArtifactMade,
     Event,
+    Failure,
     LogWritten,
     Payload,
     Recorded,
@@ -42,7 +46,6 @@ from store.state import RunState, RunStatus, StepStatus
 
 SIGNAL_SECONDS = 0.1
 """How often the inbox is looked at: one keyed query, about 0.1 ms, so 0.1% of a core."""
-SAMPLE_SECONDS = 0.5
 LINE_LIMIT = 16_384
 """Characters of one log event; a longer line becomes several."""
 
@@ -77,17 +80,19 @@ class Runtime:
         migrated: Migration | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.log, self.lease, self.definition, self.params, self.model = log, lease, definition, params, model
+        self.log, self.lease, self.definition, self.model = log, lease, definition, model
         self.parked: str | None = None
         self._models, self._driver, self._migrated = models, driver, migrated
         self._threads = Threads()
         self._executor = Executor(definition, bodies, schemas, self, self, self._threads)
         self._record = Record(lease, state, Plan(definition, limit), clock)
+        self._given = {name: values.encode(value) for name, value in params.items()}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._stopping = False
         self._outcomes: deque[tuple[str, int, Outcome]] = deque()
-        self._outputs: dict[str, bytes] = {}
-        self._users: dict[str, int] = {}
-        self._written: dict[tuple[str, int], dict[tuple[str, str], int]] = {}
+        self._outputs = Outputs(log, lease.run, self._record.plan, state)
+        self._written = Written()
         self._sources: list[str] = []
         self._trouble: BaseException | None = None
         self._wake = asyncio.Event()
@@ -132,6 +137,10 @@ class Runtime:
                 starts = self._turn([])
             await self.lease.flush()
             return state
+        except StoreError as error:
+            if self.lease.error is not None and self.lease.error is not error:
+                raise self.lease.error from error  # the first that went wrong; what follows it says less
+            raise
         finally:
             watcher.cancel()
             await self._stop(watcher)
@@ -166,16 +175,9 @@ class Runtime:
             if recorded.event.type in EFFECT_TYPES:
                 tapes[name].append(recorded)
             else:
-                self._remember(name, recorded)
+                self._written.remember(recorded)
         for name, attempt in attempts.items():
             await self._dispatch(name, attempt, tapes[name])
-
-    def _remember(self, name: str, recorded: Recorded) -> None:
-        """A line or an artifact this attempt made before is not recorded again when its body runs again."""
-        event = recorded.event
-        said = ("artifact", f"{event.name}/{event.content.blob}") if isinstance(event, ArtifactMade) else (event.stream, event.text)
-        counts = self._written.setdefault((name, recorded.attempt), {})
-        counts[said] = counts.get(said, 0) + 1
 
     def _start(self, starts: Sequence[Recorded]) -> None:
         for recorded in starts:
@@ -184,41 +186,41 @@ class Runtime:
                 self._begin(name, recorded.attempt, ())
 
     def _begin(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
-        needs = self._record.plan.needs[name]
-        if all(need in self._outputs or self.state.steps[need].output is None for need in needs):
+        if self._outputs.at_hand(name):
             work = self._attempt(self._task(name, attempt, tape))
         else:
             work = self._dispatch_attempt(name, attempt, tape)
         self._tasks[name] = asyncio.get_running_loop().create_task(work)
 
     async def _dispatch(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
-        await self._load_inputs(name)
+        await self._outputs.load(name)
         if name not in self._tasks and self._record.running.get(name) == attempt:
             self._begin(name, attempt, tape)
 
     async def _dispatch_attempt(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
         try:
-            await self._load_inputs(name)
+            await self._outputs.load(name)
         except StoreError as error:
             self._fail(error)
             return
         await self._attempt(self._task(name, attempt, tape))
 
-    async def _load_inputs(self, name: str) -> None:
-        for need in self._record.plan.needs[name]:
-            version = self.state.steps[need].output
-            if need not in self._outputs and version is not None:
-                recorded = (await self.log.events(self.lease.run, after=version - 1, upto=version))[0]
-                self._outputs[need] = await self.log.text(recorded.event.output)
-
     def _task(self, name: str, attempt: int, tape: Sequence[Recorded]) -> StepTask:
-        outputs = self._outputs
-        inputs = {need: outputs[need] for need in self._record.plan.needs[name] if need in outputs}
-        return StepTask(self.lease.run, self._record.plan.steps[name], attempt, inputs, self.params, self.state.seed, tape)
+        inputs = self._outputs.of_needs(name)
+        return StepTask(self.lease.run, self._record.plan.steps[name], attempt, inputs, self._given, self.state.seed, tape)
 
     async def _attempt(self, task: StepTask) -> None:
-        outcome = await self._executor.run(task)
-        self._outcomes.append((task.step.name, task.attempt, outcome))
+        name, attempt = task.step.name, task.attempt
+        try:
+            outcome = await self._executor.run(task)
+        except asyncio.CancelledError:
+            if self._stopping or self._record.running.get(name) != attempt:
+                raise
+            outcome = Failed(Failure("error", "CancelledError: the body cancelled itself", retryable=False))
+        except Exception as error:  # a defect of ours: said at once, instead of a step that never ends
+            self._fail(error)
+            return
+        self._outcomes.append((name, attempt, outcome))
         self._wake.set()
 
     # -- taking in
@@ -234,37 +236,32 @@ class Runtime:
         batch = self._record.commit(facts, held, actor=actor, wake=True)
         for recorded in batch:
             if type(recorded.event) is StepCancelled and recorded.step in self._tasks:
-                self._tasks.pop(recorded.step).cancel()
+                self._leave(self._tasks.pop(recorded.step))
         return [recorded for recorded in batch if type(recorded.event) is StepStarted]
 
+    def _leave(self, task: asyncio.Task[None]) -> None:
+        """Stop a cancelled attempt; it is held until it has cleaned up."""
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+        task.cancel()
+
     def _settle(self, name: str, attempt: int, outcome: Outcome, blobs: list[tuple[str, bytes]]) -> Fact:
-        self._written.pop((name, attempt), None)
+        self._written.forget((name, attempt))
         if isinstance(outcome, Completed):
             if outcome.blob is not None and outcome.output.blob is not None:
                 blobs.append((outcome.output.blob, outcome.blob))
-            if self._record.plan.dependants[name]:
-                self._outputs[name] = outcome.blob if outcome.blob is not None else bytes(outcome.output.json)
-            self._release(name)
+            self._outputs.keep(name, outcome.blob if outcome.blob is not None else bytes(outcome.output.json))
             return StepCompleted(outcome.output), name, attempt
         if outcome.blob is not None:
             blobs.append(outcome.blob)
         return StepFailed(outcome.failure), name, attempt
-
-    def _release(self, name: str) -> None:
-        """Outputs that no remaining step needs leave memory, never history."""
-        for need in self._record.plan.needs[name]:
-            if need in self._outputs:
-                self._users[need] = self._users.get(need, len(self._record.plan.dependants[need])) - 1
-                if self._users[need] <= 0:
-                    del self._outputs[need], self._users[need]
 
     async def _take_signals(self) -> None:
         """Record the signals that came through the inbox, one commit each, and obey them."""
         for signal in await self.log.inbox(self.lease.run, self.state.inbox):
             if signal.id <= self.state.inbox:
                 continue
-            body = values.decode(signal.body) if signal.body else {}
-            facts, blobs = facts_of(self.state, signal.kind, body if isinstance(body, dict) else {}, signal.id, strict=False)
+            facts, blobs = facts_of(self.state, signal.kind, body_of(signal.body), signal.id, strict=False)
             before = set(self._record.running)
             starts = self._turn(facts, blobs, signal.actor)
             await self.lease.flush()
@@ -273,7 +270,8 @@ class Runtime:
             await self._redrive(resolved)
 
     def _idle(self) -> bool:
-        return not (self._tasks or self._outcomes or self._record.schedule.next_timer(self.state) is not None)
+        """Whether nothing is under way. A step that was started counts before its task exists: its commit may be in flight."""
+        return not (self._record.running or self._outcomes or self._record.schedule.next_timer(self.state) is not None)
 
     async def _settled(self) -> bool:
         """The last look before letting go: an inbox that is empty now stays somebody else's business."""
@@ -305,31 +303,20 @@ class Runtime:
 
     async def _watch(self) -> None:
         """Look at the inbox and the clock (which may jump: a laptop that slept), and sample the process."""
-        process: Any = None
-        sampled = 0.0
+        sampler = Sampler(self.log, self.lease.run)
         try:
             while True:
                 await asyncio.sleep(SIGNAL_SECONDS)
+                if self.lease.error is not None:
+                    raise self.lease.error
                 if await self.log.inbox(self.lease.run, self.state.inbox):
                     await self._take_signals()
                     self._wake.set()
                 if self._armed is not None and self._record.clock() >= self._armed:
                     self._ring()
-                if not self.log.memory and time.monotonic() - sampled >= SAMPLE_SECONDS:
-                    sampled = time.monotonic()
-                    process = self._sample(process)
+                sampler.tick()
         except Exception as error:  # whatever ends the watch ends the run's driving: it must not go on unheard
             self._fail(error)
-
-    def _sample(self, process: Any) -> Any:
-        if process is None:
-            import psutil
-
-            process = psutil.Process()
-            process.cpu_percent()
-            return process
-        self.log.sample(self.lease.run, time.time(), process.cpu_percent(), process.memory_info().rss)
-        return process
 
     def _fail(self, error: BaseException) -> None:
         if self._trouble is None:
@@ -339,10 +326,11 @@ class Runtime:
     async def _stop(self, watcher: asyncio.Task[None]) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        tasks = [*self._tasks.values(), watcher]
+        self._stopping = True
+        tasks = {watcher, *self._tasks.values()}
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wait(tasks | self._leaving, timeout=LEAVE_SECONDS)
         self._threads.close()
 
     # -- what attempts need: Recorder and Surroundings
@@ -371,28 +359,22 @@ class Runtime:
 
     def write_log(self, step: str, attempt: int, text: str, level: str, stream: str, fields: Mapping[str, Any]) -> None:
         """Record a line; a line of a closed attempt, or one recorded before the crash, is not."""
-        if self._again(step, attempt, (stream, text)) or self._record.running.get(step) != attempt:
+        if self._record.running.get(step) != attempt:
             return
         payload, blob = values.pack(dict(fields)) if fields else (None, None)
         blobs = [(payload.blob, blob)] if payload is not None and payload.blob is not None and blob is not None else []
         safe = text.encode("utf-8", "backslashreplace").decode()
         for start in range(0, max(len(safe), 1), LINE_LIMIT):
-            self.record(LogWritten(safe[start : start + LINE_LIMIT], level, stream, payload), step, attempt, blobs)
+            event = LogWritten(safe[start : start + LINE_LIMIT], level, stream, payload)
+            if not self._written.again((step, attempt), event):
+                self.record(event, step, attempt, blobs)
 
     def make_artifact(self, step: str, attempt: int, name: str, content: bytes, media_type: str) -> None:
         """Record an artifact, unless this attempt recorded the same before the crash."""
         digest = values.digest(content)
-        if self._again(step, attempt, ("artifact", f"{name}/{digest}")):
-            return
         event = ArtifactMade(name, media_type, Payload(size=len(content), blob=digest))
-        self.record(event, step, attempt, [(digest, content)])
-
-    def _again(self, step: str, attempt: int, said: tuple[str, str]) -> bool:
-        counts = self._written.get((step, attempt))
-        if not counts or not counts.get(said):
-            return False
-        counts[said] -= 1
-        return True
+        if not self._written.again((step, attempt), event):
+            self.record(event, step, attempt, [(digest, content)])
 
     def was_simulated(self, step: str) -> bool:
         """Whether a step's output came from a simulated model."""
