@@ -7,6 +7,7 @@ it then drives in a thread of its own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections.abc import Coroutine, Mapping
@@ -83,21 +84,43 @@ def _settings(config: TAgentConfig | None, overrides: Mapping[str, Any]) -> TAge
 
 
 def _wait(work: Coroutine[Any, Any, PipelineResult]) -> PipelineResult:
+    return _in_thread(work) if _inside_a_loop() else asyncio.run(work)
+
+
+def _inside_a_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work)
+        return False
+    return True
+
+
+def _in_thread(work: Coroutine[Any, Any, PipelineResult]) -> PipelineResult:
+    """Drive in a thread of its own; an interrupt of the caller stops the run there (it can be resumed) before it goes on."""
+    loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = []
     outcome: list[PipelineResult | BaseException] = []
+
+    async def announced() -> PipelineResult:
+        loops.append((asyncio.get_running_loop(), asyncio.current_task()))
+        return await work
 
     def drive() -> None:
         try:
-            outcome.append(asyncio.run(work))
+            outcome.append(asyncio.run(announced()))
         except BaseException as error:  # carried over to the caller's thread
             outcome.append(error)
 
     thread = threading.Thread(target=contextvars.copy_context().run, args=(drive,), name="tagent-run")
     thread.start()
-    thread.join()
+    try:
+        thread.join()
+    except BaseException:
+        for loop, task in loops:
+            if task is not None:
+                with contextlib.suppress(RuntimeError):  # its loop has just ended by itself
+                    loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
     if isinstance(outcome[0], BaseException):
         raise outcome[0]
     return outcome[0]

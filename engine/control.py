@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Any
 
-from engine.commands import facts_of, refusal
+from engine.commands import body_of, facts_of, refusal
 from engine.definition import Definition
 from engine.errors import CommandRefusedError
 from engine.record import Record
@@ -46,6 +46,7 @@ async def signal(log: Log, run: RunId, kind: str, body: dict[str, Any], *, actor
             own = await log.acquire(run, driver=Driver.current())
         except RunConflictError:
             if await _taken(log, run, sent):
+                await _refuse_refused(log, run, sent, kind, body)
                 return f"Run {run} {_DONE[kind]}."
             if time.monotonic() > deadline:
                 return (
@@ -57,11 +58,20 @@ async def signal(log: Log, run: RunId, kind: str, body: dict[str, Any], *, actor
             await _drain(log, own)
         finally:
             await own.release()
+        await _refuse_refused(log, run, sent, kind, body)
         return f"Run {run} {_DONE[kind]}; no driver was alive, so this was recorded here."
 
 
 async def _taken(log: Log, run: RunId, sent: int) -> bool:
     return (await log.state(run)).inbox >= sent
+
+
+async def _refuse_refused(log: Log, run: RunId, sent: int, kind: str, body: dict[str, Any]) -> None:
+    """What fitted when it was sent may not have fitted any more when it was taken: then it was recorded as refused."""
+    for recorded in await log.events(run, types={"signal.received"}):
+        if recorded.event.inbox == sent and recorded.event.kind != kind:
+            why = refusal(await log.state(run, recorded.version - 1), kind, body)
+            raise CommandRefusedError(f"Run {run}: {why or 'it did not fit the state the run was in by then.'}")
 
 
 async def _open(log: Log, lease: Lease) -> Record:
@@ -83,7 +93,6 @@ async def _drain(log: Log, lease: Lease) -> None:
     """Record everything that waits in the inbox, in order."""
     record = await _open(log, lease)
     for waiting in await log.inbox(lease.run, record.state.inbox):
-        body = values.decode(waiting.body) if waiting.body else {}
-        facts, blobs = facts_of(record.state, waiting.kind, body, waiting.id, strict=False)
+        facts, blobs = facts_of(record.state, waiting.kind, body_of(waiting.body), waiting.id, strict=False)
         record.commit(facts, blobs, actor=waiting.actor)
     await lease.flush()

@@ -23,11 +23,14 @@ from engine.definition import Definition
 from engine.errors import DefinitionChangedError, EngineError, TargetError
 from engine.models.choose import choose
 from engine.models.port import Model
+from engine.models.schemas import schema_of
 from engine.pipeline import Pipeline
 from engine.result import PipelineResult, result_of
 from engine.runtime import Migration, Runtime
+from engine.scheduler import Plan
 from engine.steps import PipelineStep
 from store import Driver, Lease, Log, RunRow, values
+from store.errors import RunConflictError
 from store.events import Recorded, RunCreated, RunId, RunMigrated
 from store.projector import project
 from store.state import RunState
@@ -46,8 +49,8 @@ class Engine:
         self._tee = tee
         self._log: Log | None = None
         self._driver = Driver.current()
-        self._tasks: dict[RunId, asyncio.Task[Runtime]] = {}
-        self._models: dict[str, Model] = {}
+        self._tasks: dict[RunId, asyncio.Task[str | None]] = {}
+        self._models: dict[tuple[str, str | None], Model] = {}
 
     @property
     def log(self) -> Log:
@@ -106,11 +109,14 @@ class Engine:
         model = model or self.config.model
         definition = pipeline.define(list(params), model=model)
         given = values.decode(values.encode({**definition.params, **params}))
-        limit = limit or self.config.max_concurrent_steps
+        limit = self.config.max_concurrent_steps if limit is None else limit
+        if limit < 1:
+            raise EngineError(f"max_concurrent_steps is {limit}; give at least 1, or nothing could run.")
         text = definition.to_json()
         digest = values.digest(text)
         packed, blob = values.pack(given)
-        settings, _ = values.pack({"model": model, "max_concurrent_steps": limit, "api_base": self.config.api_base})
+        kept = {"model": model, "max_concurrent_steps": limit, "api_base": self.config.api_base}
+        settings, settings_blob = values.pack(kept)
         created = RunCreated(
             pipeline=definition.name,
             definition=digest,
@@ -127,34 +133,50 @@ class Engine:
         run = RunId(run_id or new_id())
         batch = [Recorded(1, time.time(), created, actor="user")]
         state = project(batch)
-        blobs = [(digest, text), *([(packed.blob, blob)] if packed.blob is not None and blob is not None else [])]
+        payloads = ((packed, blob), (settings, settings_blob))
+        blobs = [(digest, text), *((p.blob, content) for p, content in payloads if p.blob is not None and content is not None)]
         lease = await self.log.create(run, batch, blobs, driver=self._driver)
-        runtime = self._runtime(lease, state, definition, pipeline, given, model, limit)
+        runtime = self._runtime(lease, state, definition, pipeline, given, kept)
         return run, lease, state, runtime
 
     def _runtime(
         self, lease: Lease, state: RunState, definition: Definition, pipeline: Pipeline, params: Mapping[str, Any],
-        model: str | None, limit: int, migrated: Migration | None = None,
+        settings: Mapping[str, Any], migrated: Migration | None = None,
     ) -> Runtime:  # fmt: skip
-        bodies: dict[str, Callable[..., Any]] = {step.name: step.run for step in pipeline.steps if step.run is not None}
-        schemas = {step.name: step.output_schema for step in pipeline.steps if step.output_schema is not None}
+        """`definition` decides what each step is; `pipeline` gives the functions and types behind it."""
+        driven = {step.name: step for step in definition.steps}
+        bodies: dict[str, Callable[..., Any]] = {}
+        schemas: dict[str, Any] = {}
+        for step in pipeline.steps:
+            as_driven = driven.get(step.name)
+            if as_driven is None:
+                continue
+            if as_driven.run is not None and step.run is not None:
+                bodies[step.name] = step.run
+            if step.output_schema is not None and schema_of(step.output_schema) == as_driven.output_schema:
+                schemas[step.name] = step.output_schema
         return Runtime(
             self.log, lease, state, definition, bodies, schemas,
-            params=params, model=model, models=self._model, limit=limit, driver=self._driver, migrated=migrated,
+            params=params, model=settings.get("model"), models=functools.partial(self._model, settings.get("api_base")),
+            limit=int(settings.get("max_concurrent_steps") or self.config.max_concurrent_steps), driver=self._driver,
+            migrated=migrated,
         )  # fmt: skip
 
-    def _model(self, name: str) -> Model:
-        if name not in self._models:
-            self._models[name] = choose(name, self.config)
-        return self._models[name]
+    def _model(self, api_base: str | None, name: str) -> Model:
+        """A model by name, at the server that is configured now, else at the one the run was started with."""
+        key = name, self.config.api_base or api_base
+        if key not in self._models:
+            self._models[key] = choose(name, self.config.model_copy(update={"api_base": key[1]}))
+        return self._models[key]
 
-    async def _drive(self, runtime: Runtime) -> Runtime:
+    async def _drive(self, runtime: Runtime) -> str | None:
+        """Drive to the end; returns why it is parked, and holds on to nothing else of the run."""
         try:
             with capture.captured(tee=self._tee):
                 await runtime.drive()
         finally:
             await runtime.lease.release()
-        return runtime
+        return runtime.parked
 
     async def resume(
         self,
@@ -182,19 +204,23 @@ class Engine:
         if pipeline is None:
             pipeline = await self._find_again(row, state, recorded, params, retarget)
         definition, migrated, changes = await self._pin(row.id, recorded, pipeline, params, settings.get("model"), on_change)
+        pinned = state.definition
         lease = await self.log.acquire(row.id, driver=self._driver)
         try:
             state = await self.log.state(row.id)
+            if state.status.ended or state.definition != pinned:
+                raise RunConflictError(f"Run {row.id} was driven on by another process meanwhile; look at it, then try again.")
             for step, body in (resolve or {}).items():
                 await signal(self.log, row.id, "resolve", {"step": step, **body}, lease=lease)
             if state.pausing:
                 await signal(self.log, row.id, "resume", {}, lease=lease)
             state = await self.log.state(row.id)
+            if migrated is not None:
+                _refuse_doubtful(row.id, state, Plan(definition, 1).descendants({*changes.steps, *changes.removed}))
         except BaseException:
             await lease.release()
             raise
-        limit = int(settings.get("max_concurrent_steps") or self.config.max_concurrent_steps)
-        runtime = self._runtime(lease, state, definition, pipeline, params, settings.get("model"), limit, migrated)
+        runtime = self._runtime(lease, state, definition, pipeline, params, settings, migrated)
         runtime.note_sources(changes.sources)
         self._tasks[row.id] = asyncio.get_running_loop().create_task(self._drive(runtime))
         return row.id
@@ -258,12 +284,12 @@ class Engine:
         task = self._tasks.get(RunId(run))
         if task is None:
             return None
-        return (await asyncio.shield(task)).parked
+        return await asyncio.shield(task)
 
     async def result(self, run: str) -> PipelineResult:
         """The run's result, after its end if this process drives it; otherwise what its log says now."""
-        await self.wait(run)
         row = await self.log.find(run)
+        await self.wait(row.id)
         return await result_of(self.log, row.id, alive=row.alive())
 
     async def pause(self, run: str) -> str:
@@ -289,6 +315,16 @@ class Engine:
     async def runs(self, **filters: Any) -> list[RunRow]:
         """The runs of the store, newest first; filters are those of `Log.runs`."""
         return await self.log.runs(**filters)
+
+
+def _refuse_doubtful(run: RunId, state: RunState, reset: set[str]) -> None:
+    """A reset forgets a step's effects; one of unknown outcome would be done again without anybody having said so."""
+    names = sorted({effect.step for effect in state.open.values() if effect.safety == "irreversible" and effect.step in reset})
+    if names:
+        raise EngineError(
+            f"Run {run} cannot migrate yet: {', '.join(names)} has an irreversible effect of unknown outcome and would run again; "
+            f"resume with --definition recorded and say what became of it (--resolve {names[0]}=succeeded|failed|again) first."
+        )
 
 
 def pipeline_of(definition: Definition, bodies: Mapping[str, Callable[..., Any]]) -> Pipeline:
