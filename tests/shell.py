@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 FLOW = """
-import asyncio, time
+import asyncio, subprocess, sys, time
 from pathlib import Path
 from engine import Pipeline, RetryPolicy
 
@@ -21,7 +21,8 @@ def broken(first): raise ValueError("no \\x1b[31mluck [/x]")
 def after(broken): return 1
 def need(company): return company
 def chatty(ctx):
-    print("hello from a step"); ctx.log("said so"); return "line one\\nline \\x1b]0;evil\\x07 two"
+    print("hello from a step"); ctx.log("said so"); subprocess.run(["echo", "hello from a child"])
+    sys.__stdout__.write("hello past everything\\n"); return "line one\\nline \\x1b]0;evil\\x07 two"
 
 async def hold(ctx):
     Path("held").touch()

@@ -44,6 +44,7 @@ def resume(
         if target:
             raise RefusedError("--target goes with driving here; leave --ui and --detach out")
         return _spawn(session, run, definition or "ask", resolve, ui=ui, detach=detach)
+    session.output.guard()
     return session.run(_resume(session, run, definition or "ask", resolve, target))
 
 

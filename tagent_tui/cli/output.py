@@ -59,6 +59,11 @@ class Stream:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
+    def redirect(self, stream: TextIO) -> None:
+        """Write there from now on: the same place behind another descriptor."""
+        self._stream.flush()
+        self._stream = stream
+
     def write(self, text: str) -> None:
         """Write and flush; once the reader has left, nothing more is written."""
         if not self.open:
@@ -126,6 +131,15 @@ class Output:
         self.json, self.quiet, self.verbose = json, quiet, verbose
         self.out = Stream(sys.stdout, color)
         self.err = Stream(sys.stderr, color)
+
+    def guard(self) -> None:
+        """Keep stdout for results: from now on what user code or its child processes print there goes to stderr."""
+        try:
+            kept = os.dup(1)
+            os.dup2(2, 1)
+        except OSError:
+            return
+        self.out.redirect(os.fdopen(kept, "w", encoding=sys.stdout.encoding, errors="backslashreplace"))
 
     def line(self, text: str = "") -> None:
         """A line of a result; text of ours or already safe."""

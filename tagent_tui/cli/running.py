@@ -56,6 +56,8 @@ def run(
     if model and offline:
         raise RefusedError("--model and --offline are both given; keep one")
     session.settings["model"] = OFFLINE if offline else model
+    if not ui:
+        session.output.guard()
     params = params_of(words, path)
     loaded = _checked(session, target, params)
     if dry_run:
@@ -80,6 +82,8 @@ def demo(session: Session, folder: str, model: str | None, no_judge: bool, ui: b
     if model and no_judge:
         raise RefusedError("--model and --no-judge are both given; keep one")
     session.settings["model"] = model or OFFLINE
+    if not ui:
+        session.output.guard()
     params: dict[str, Any] = {"root": str(root), **({"judge": False} if no_judge else {})}
     loaded = _checked(session, "demo", params)
     if ui:

@@ -91,10 +91,11 @@ def test_retries_are_told(shell: Shell) -> None:
 
 
 def test_what_steps_print_is_recorded_and_kept_off_stdout(shell: Shell) -> None:
-    """A step's prints are events and progress; the result is raw where no terminal is."""
+    """A step's prints are events and progress, its children's go to stderr; the result is raw where no terminal is."""
     done = shell.tui("run", "flow:talks")
     assert done.out == "line one\nline \x1b]0;evil\x07 two\n"
-    assert "hello from a step" in done.err
+    for told in ("hello from a step", "hello from a child", "hello past everything"):
+        assert told in done.err
     written = shell.tui("events", "last", "--type", "log.*", "--json").lines
     assert [line["data"]["text"] for line in written] == ["hello from a step", "said so"]
 
