@@ -50,7 +50,7 @@ class Engine:
         self._log: Log | None = None
         self._driver = Driver.current()
         self._tasks: dict[RunId, asyncio.Task[str | None]] = {}
-        self._models: dict[tuple[str, str | None], Model] = {}
+        self._models: dict[str, Model] = {}
 
     @property
     def log(self) -> Log:
@@ -164,9 +164,10 @@ class Engine:
 
     def _model(self, api_base: str | None, name: str) -> Model:
         """A model by name, at the server that is configured now, else at the one the run was started with."""
-        key = name, self.config.api_base or api_base
+        server = self.config.api_base or api_base
+        key = name if server is None else f"{name} at {server}"
         if key not in self._models:
-            self._models[key] = choose(name, self.config.model_copy(update={"api_base": key[1]}))
+            self._models[key] = choose(name, self.config.model_copy(update={"api_base": server}))
         return self._models[key]
 
     async def _drive(self, runtime: Runtime) -> str | None:
