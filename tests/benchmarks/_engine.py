@@ -1,7 +1,7 @@
 """Pipelines of steps that do nothing, and how long the engine takes to drive them; shared by the engine's benchmarks.
 
-Stands apart from `_common.py` because only these need the engine. What is timed is the driving, from the moment the run is recorded to
-its durable end; recording it (checks, definition, hashes) is measured once, by `start`.
+Stands apart from `_common.py` because only these need the engine. What is timed is the driving, from the moment the run is
+recorded to its durable end; recording it (checks, definition, hashes) is measured once, by `start`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Steps that do nothing: what the engine adds to an asyncio task in memory, and to a durable commit on disk.
 
-The limits: one awaited asyncio task a step; one bare `sqlite3` commit of two 300-byte rows a step (a step is two events, started and
-completed) under `synchronous=FULL`. The absolute gates of the fan-outs were set on a machine whose raw commit took 135 us; they are scaled
-by the raw commit measured here, in the same run.
+The limits: one awaited asyncio task a step; one bare `sqlite3` commit of two 300-byte rows a step (a step is two events, started
+and completed) under `synchronous=FULL`. The absolute gates of the fan-outs were set on a machine whose raw commit took 135 us;
+they are scaled by the raw commit measured here, in the same run.
 """
 
 from __future__ import annotations
