@@ -206,7 +206,7 @@ def _no_such_name(module: str, part: str, holder: Any) -> str:
     pipelines = [name for name, value in vars(holder).items() if isinstance(value, Pipeline)]
     names = [name for name in vars(holder) if not name.startswith("_")]
     hint = suggestion(part, names) or (f"; it has {', '.join(sorted(pipelines)[:5])}" if pipelines else "; check the name")
-    return f"There is no {part!r} in the module {module}{hint}."
+    return f"There is no {part!r} in the module {module}{hint}{'' if hint.endswith('?') else '.'}"
 
 
 def _not_understood(target: str, folder: Path) -> TargetError:

@@ -19,7 +19,7 @@ from tagent_tui.cli.exits import Exit, RefusedError
 from tagent_tui.cli.forms import doubtful, run_form, stored
 from tagent_tui.cli.happened import events
 from tagent_tui.cli.session import Session
-from tagent_tui.cli.verbs import RUN, verb
+from tagent_tui.cli.verbs import RUN, StoredWord, verb
 from tagent_tui.numbers import age, duration, plural, run_cost, tokens
 from tagent_tui.rows import Ink, Row, Seg, clip, pad, rpad
 from tagent_tui.text import first_line, one_line
@@ -37,7 +37,7 @@ STATUSES = [status.word for status in RunStatus]
 
 @verb("runs")
 @click.option("--status", type=click.Choice(STATUSES), help="Only runs of this status.")
-@click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
+@click.option("--pipeline", metavar="NAME", type=StoredWord(), help="Only runs of this pipeline.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="At most so many.")
 def runs(session: Session, status: str | None, pipeline: str | None, limit: int) -> int:
     """List runs, newest first."""

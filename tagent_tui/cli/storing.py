@@ -10,7 +10,7 @@ import click
 from store import Log
 from tagent_tui.cli.exits import Exit, RefusedError
 from tagent_tui.cli.session import Session
-from tagent_tui.cli.verbs import verb
+from tagent_tui.cli.verbs import StoredWord, verb
 from tagent_tui.numbers import plural, size
 
 
@@ -21,7 +21,7 @@ def check(session: Session) -> int:
 
 
 @verb("export")
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=StoredWord())
 @click.option("-o", "--output", "target", metavar="FILE", required=True, help="The file to write.")
 def export(session: Session, runs: tuple[str, ...], target: str) -> int:
     """Write runs, and what they were forked from, into one portable file."""

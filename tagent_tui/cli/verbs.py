@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from tagent_tui.cli.exits import RefusedError
+from tagent_tui.cli.exits import Exit, RefusedError
 from tagent_tui.cli.session import Session
 
 P = ParamSpec("P")
@@ -105,5 +105,20 @@ def _complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -
     return [run for run in found if run.startswith(incomplete)]
 
 
-RUN = click.argument("run", metavar="RUN", shell_complete=_complete_run)
+class StoredWord(click.types.StringParamType):
+    """A word that is looked up in the store; bytes that are no text (a stray file name) cannot be one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The word; refused as not found where it cannot be in a store."""
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            what = param.human_readable_name.lower() if param is not None else "word"
+            raise RefusedError(
+                f"there is no {what} {value!r}; tagent-tui runs lists all", exit=Exit.NOT_FOUND, code="not_found"
+            ) from None
+        return value
+
+
+RUN = click.argument("run", metavar="RUN", type=StoredWord(), shell_complete=_complete_run)
 """A run by its id, a unique prefix of it, or `last`."""

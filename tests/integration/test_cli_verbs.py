@@ -34,6 +34,8 @@ def shell(tmp_path: Path) -> Shell:
         (["show"], 2, "missing argument 'RUN'"),
         (["show", "last", "--att", "3"], 2, "no such option"),
         (["show", "nothing"], 3, "There is no run nothing"),
+        (["show", "\udcff"], 3, "there is no run"),
+        (["runs", "--pipeline", "\udcff"], 3, "there is no pipeline"),
         (["show", "last", "--at", "999"], 2, "999 is not one of them"),
         (["show", "last", "--at", "-1"], 2, "-1"),
         (["show", "last", "--at", "two"], 2, "two"),

@@ -96,6 +96,7 @@ def test_a_target_that_is_none_gives_one_sentence(folder: Path, target: str, kin
         load(target, cwd=folder)
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "?." not in str(caught.value)
 
 
 @pytest.mark.parametrize(
