@@ -6,11 +6,13 @@ shown is decoded; `upto` keeps a replay from seeing the future.
 
 from __future__ import annotations
 
+import json
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from store.errors import BlobMissingError, StoreError
-from store.events import Payload, RunId, StepCompleted, StepFailed, StepReused
+from store.events import Payload, Recorded, RunId, StepCompleted, StepFailed, StepReused
 from store.log import Log
 from tagent_tui.rows import BLANK, Ink, Row, Seg
 from tagent_tui.view import detail, messages
@@ -21,6 +23,9 @@ from tagent_tui.view.effects import EFFECT_TYPES, EffectLine, effect_lines
 from tagent_tui.view.scene import Scene
 
 EFFECTS_SHOWN = 5_000
+STEPS_KEPT = 8
+"""Steps whose effects stay in memory, so that a replay folds them at every event without reading."""
+
 INPUTS_SHOWN = 50
 MESSAGES_SHOWN = 400
 
@@ -31,19 +36,26 @@ class Details:
     def __init__(self, log: Log, run: RunId) -> None:
         self.log, self.run = log, run
         self.fetches = 0
+        self._kept: OrderedDict[str, tuple[int, list[Recorded]]] = OrderedDict()
 
-    async def effects(self, step: str, upto: int | None = None) -> list[EffectLine]:
-        """What the step did to the world, in order."""
-        self.fetches += 1
-        found = await self.log.events(self.run, step=step, types=EFFECT_TYPES, upto=upto, limit=EFFECTS_SHOWN)
-        return effect_lines(found, upto)
+    async def effects(self, step: str, upto: int | None = None, *, touched: int = 0) -> list[EffectLine]:
+        """What the step did to the world, in order. `touched` is its last event that is known: older readings are read again."""
+        known = self._kept.get(step)
+        if known is None or known[0] < touched:
+            self.fetches += 1
+            found = await self.log.events(self.run, step=step, types=EFFECT_TYPES, limit=EFFECTS_SHOWN)
+            known = self._kept[step] = (max(touched, found[-1].version if found else 0), found)
+        self._kept.move_to_end(step)
+        while len(self._kept) > STEPS_KEPT:
+            self._kept.popitem(last=False)
+        return effect_lines(known[1], upto)
 
-    async def parts(self, scene: Scene, subject: Subject, tab: Tab, upto: int | None = None) -> list[Part]:
+    async def parts(self, scene: Scene, subject: Subject, tab: Tab, upto: int | None = None, *, touched: int = 0) -> list[Part]:
         """What a tab says of the subject, its heading first."""
         self.fetches += 1
         line = None
         if subject.effect is not None or tab in (Tab.PROMPT, Tab.MESSAGES):
-            lines = await self.effects(subject.step, upto)
+            lines = await self.effects(subject.step, upto, touched=touched)
             line = self._line(lines, subject, tab)
         model = line.name if line is not None and line.kind == "model" else ""
         shown = line if subject.effect is not None or tab is Tab.MESSAGES else None
@@ -187,3 +199,14 @@ class Details:
         known = {recorded.version: recorded for recorded in shown}
         around = Around(known.get, scene.state.steps.get)
         return detail.event_list(scene, shown, around, more=len(found) > len(shown))
+
+    async def whole(self, scene: Scene | None, subject: Subject, tab: Tab) -> str | None:
+        """All of an output, however large; None where the pane shows everything there is."""
+        step = scene.state.steps.get(subject.step) if scene is not None else None
+        if tab is not Tab.OUTPUT or subject.effect is not None or step is None or step.output is None:
+            return None
+        payload = await self.output_payload(step.output)
+        if payload is None:
+            return None
+        value = await self.log.value(payload)
+        return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, default=repr)

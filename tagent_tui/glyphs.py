@@ -107,8 +107,8 @@ UNICODE = Glyphs(
     vertical="│",
     dotted="┄",
     small="·",
-    medium="•",
-    large="■",
+    medium="▮",
+    large="█",
     branch="├",
     last="└",
     eighths="▏▎▍▌▋▊▉█",
@@ -160,6 +160,16 @@ ASCII = Glyphs(
     levels="..::==##",
     spinner="|/-\\",
 )
+
+
+def to_ascii() -> dict[int, str]:
+    """For `str.translate`: every Unicode mark, and the few signs that stand in words and numbers, to its ASCII one."""
+    table = {ord("⟨"): "<", ord("⟩"): ">", ord("•"): "*", ord("’"): "'", ord("“"): '"', ord("”"): '"', ord("—"): "-"}
+    for field in fields(UNICODE):
+        one, other = getattr(UNICODE, field.name), getattr(ASCII, field.name)
+        if field.name not in ("ascii", "spinner"):
+            table.update({ord(mark): plain for mark, plain in zip(one, other, strict=True)})
+    return table
 
 
 def every_mark(glyphs: Glyphs) -> str:

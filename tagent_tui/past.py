@@ -6,7 +6,6 @@ target is sought, at most 20 times a second, so letting go stops at once.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -16,6 +15,7 @@ from store.log import Log
 from store.state import RunState, StepStatus
 from tagent_tui.feed import Pace
 from tagent_tui.glyphs import Glyphs
+from tagent_tui.newest import Newest
 from tagent_tui.text import TOTAL_CAP
 from tagent_tui.view.changes import Before, Change, changes, remember, status_changes
 from tagent_tui.view.document import Content, content_of
@@ -68,29 +68,27 @@ class Past:
         self.seeks = 0
         self._history = log.history(run)
         self._show = show
-        self._wake = asyncio.Event()
+        self._wishes: Newest[int] = Newest(self._reach, Pace.SCRUBBING.value)
 
     def go(self, version: int) -> None:
         """Wish to stand at a version; the newest wish counts."""
         wanted = min(max(version, 1), self.head)
         if wanted != self.target or self.moment is None:
             self.target = wanted
-            self._wake.set()
+            self._wishes.want(wanted)
 
     def grow(self, head: int) -> None:
         """The run went on meanwhile."""
         self.head = max(self.head, head)
 
-    async def run_on(self) -> None:
+    async def keep_up(self) -> None:
         """Follow the wishes until cancelled."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            target = self.target
-            if self.moment is None or self.moment.version != target:
-                self.moment = await self.stand_at(target)
-                await self._show(self.moment)
-            await asyncio.sleep(Pace.SCRUBBING.value)
+        await self._wishes.run()
+
+    async def _reach(self, target: int) -> None:
+        if self.moment is None or self.moment.version != target:
+            self.moment = await self.stand_at(target)
+            await self._show(self.moment)
 
     async def stand_at(self, version: int) -> Moment:
         """The run after event `version`, and what that event changed."""

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from store.state import RunState, StepState, StepStatus
-from tagent_tui.numbers import duration, percent
+from tagent_tui.numbers import UNKNOWN, duration, percent
 from tagent_tui.rows import Ink, Row, Seg
 from tagent_tui.text import one_line
 from tagent_tui.view.outline import Outline
@@ -132,6 +132,13 @@ def path_row(scene: Scene, path: Path) -> Row:
     for name in path.ahead[:NAMES_SHOWN]:
         segs += [Seg(f" {scene.glyphs.became} ", Ink.MUTED), *one_line(name, 60, scene.glyphs).segs()]
     return Row(segs, weight(scene, path.done))
+
+
+def path_time(scene: Scene, path: Path) -> str:
+    """From the start of the path's first step to the end of its last."""
+    spans = [step_span(scene, scene.state.steps[name]) for name in path.done if name in scene.state.steps]
+    known = [one for one in spans if one is not None]
+    return duration(max(end for _, end in known) - min(start for start, _ in known)) if known else UNKNOWN
 
 
 def weight(scene: Scene, path: Sequence[str]) -> list[Seg]:

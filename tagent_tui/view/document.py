@@ -22,7 +22,7 @@ STRING_CAP = 16 * 1024 * 1024
 """Bytes of JSON text up to which a long string is decoded to show its beginning; of a longer one the JSON text is shown."""
 
 
-LABEL = 10
+LABEL = 8
 """Cells of the labels at the left of messages and fields."""
 
 
@@ -63,7 +63,7 @@ def content_of(text: bytes) -> Content:
 
 def value_part(content: Content, *, label: Seg | None = None, indent: int = 0, glyphs: Glyphs = UNICODE) -> list[Part]:
     """A value, and below it how much more there is where not all of it is shown."""
-    shown = lines(content.text, glyphs=glyphs)
+    shown = lines(content.text.rstrip("\n"), glyphs=glyphs)
     parts: list[Part] = [Para(shown.lines, Ink.TEXT, label, indent, keys=content.text[:1] in "{[")]
     if content.cut or shown.cut:
         parts += [BLANK, more_row(content.size)]

@@ -69,9 +69,10 @@ def _cause(happening: Happening, around: Around) -> list[Part]:
     if cause is None:
         return []
     line = say(cause, around)
-    before = f"   {duration(happening.recorded.at - cause.at)} before"
+    lag = happening.recorded.at - cause.at
+    before = [Seg(f"{duration(lag)} before  ", Ink.MUTED)] if lag >= 0.05 else []
     head = [Seg("cause   ", Ink.MUTED), Seg(f"{cause.version:,} {line.type}"), Seg("  ")]
-    return [Row([*head, *line.text.segs(Ink.MUTED), Seg(before, Ink.MUTED)])]
+    return [Row([*head, *before, *line.text.segs(Ink.MUTED)])]
 
 
 def _changed_head(happening: Happening) -> Row:

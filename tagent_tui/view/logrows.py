@@ -74,9 +74,8 @@ def waiting_row(version: int, digits: int, glyphs: Glyphs = UNICODE) -> Row:
     return Row([Seg(f"{version:>{digits}}  {glyphs.ellipsis}", Ink.MUTED)])
 
 
-def step_cells(names: Iterable[str], width: int) -> int:
-    """The cells of the step column: what the names need, but no more than a fifth of the pane."""
-    longest = max((len(name) for name in names), default=3)
+def step_cells(longest: int, width: int) -> int:
+    """The cells of the step column: what the longest name needs, but no more than a fifth of the pane."""
     return max(3, min(longest, max(width // 5, 10), 24))
 
 

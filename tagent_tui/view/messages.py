@@ -11,7 +11,7 @@ from typing import Any
 
 from store.state import StepStatus
 from tagent_tui.numbers import duration, plural, step_cost, tokens
-from tagent_tui.rows import BLANK, Ink, Row, Seg
+from tagent_tui.rows import BLANK, Ink, Row, Seg, cells
 from tagent_tui.text import first_line, one_line
 from tagent_tui.view.document import LABEL, Para, Part, json_text, text_part
 from tagent_tui.view.effects import EffectLine
@@ -31,7 +31,8 @@ def messages(scene: Scene, found: Sequence[Mapping[str, Any]], *, whole: bool = 
         parts += [BLANK] if parts else []
         if quiet and not whole:
             line = first_line(text, 200, scene.glyphs)
-            parts.append(Row([label, Seg("    "), *line.segs(Ink.MUTED)], [Seg(f"  {plural(len(text), 'character')}", Ink.MUTED)]))
+            size = [Seg(f"  {plural(len(text), 'character')}", Ink.MUTED)]
+            parts.append(Row([label, Seg(" " * (LABEL - cells([label]))), *line.segs(Ink.MUTED)], size))
             continue
         if text or not message.get("tool_calls"):
             parts.append(text_part(text, Ink.MUTED if quiet else Ink.TEXT, label=label, indent=LABEL, glyphs=scene.glyphs))

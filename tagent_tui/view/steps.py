@@ -52,14 +52,14 @@ def became(change: tuple[StepStatus, StepStatus], scene: Scene) -> list[Seg]:
 
 def _figures(scene: Scene, name: str, step: StepState, width: int) -> list[Seg]:
     """Tries, time and cost, right-aligned in fixed columns; a narrow pane keeps the time."""
-    if width < 22:
+    spent, made, cost = step_span(scene, step), tries(scene, name, step), _cost(step)
+    if width < 22 or not (spent or made or cost):
         return []
-    spent = step_span(scene, step)
     segs = [Seg(rpad(duration(spent[1] - spent[0]) if spent else "", 8))]
-    if width >= 34:
-        segs.insert(0, Seg(rpad(tries(scene, name, step), 6), Ink.MUTED))
+    if width >= 34 and made:
+        segs.insert(0, Seg(rpad(made, 6), Ink.MUTED))
     if width >= 44:
-        segs.append(Seg(rpad(_cost(step), 8), Ink.MUTED))
+        segs.append(Seg(rpad(cost, 8), Ink.MUTED))
     return segs
 
 

@@ -33,6 +33,8 @@ def mode_chip(scene: Scene) -> Seg:
         return chip("replay", Ink.ACCENT)
     if scene.status in (RunStatus.RUNNING, RunStatus.PENDING):
         return chip("live", Ink.ACCENT)
+    if scene.status is RunStatus.COMPLETED:
+        return chip("completed", Ink.MUTED)
     return chip("waits" if scene.status is RunStatus.WAITING else scene.status.word, run_ink(scene.status))
 
 
@@ -125,8 +127,8 @@ def second_row(scene: Scene, width: int) -> Row:
         word = f" {_COUNT_WORDS[status]}" if wide else ""
         left += [Seg("   " if wide else "  "), Seg(mark, ink), Seg(f" {count:,}"), Seg(word, Ink.MUTED)]
     right = [Seg(run_cost(state.cost) if state.cost else UNKNOWN)]
-    if state.unpriced and wide:
-        right.append(Seg(f" + {state.unpriced:,} unpriced", Ink.MUTED))
+    if state.unpriced and wide and not state.simulated:
+        right.insert(0, Seg(f"{state.unpriced:,} unpriced   ", Ink.MUTED))
     if scene.replay and wide and state.tokens:
         right = [Seg(tokens(state.tokens)), Seg(" tok   ", Ink.MUTED), *right]
     return Row(left, right)

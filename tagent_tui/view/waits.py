@@ -19,6 +19,8 @@ from tagent_tui.view.scene import Scene, step_mark
 LIMIT = 3
 AFTER_LIMIT = 999
 SCAN = 20_000
+READY_LIMIT = HELD_LIMIT = 1_000
+"""Steps that are looked at for a sentence; at more, nobody reads which they are."""
 
 
 def title(scene: Scene) -> str:
@@ -76,8 +78,9 @@ def _blamed(scene: Scene) -> Iterator[Row]:
 def _in_doubt(scene: Scene) -> Iterator[Row]:
     for effect in [effect for effect in scene.state.open.values() if effect.in_doubt]:
         words = [*one_line(effect.name or effect.kind, 60, scene.glyphs).segs(Ink.WARNING)]
-        words.append(Seg(f" was asked for at {time_of_day(effect.requested_at)} and its outcome is not known", Ink.MUTED))
-        yield _row(Seg(scene.glyphs.in_doubt, Ink.WARNING), effect.step, words, scene)
+        words.append(Seg(f" of {time_of_day(effect.requested_at)} may have happened", Ink.MUTED))
+        key = [Seg("  d", Ink.STRONG, bold=True), Seg(" say", Ink.MUTED)]
+        yield _row(Seg(scene.glyphs.in_doubt, Ink.WARNING), effect.step, words, scene)._replace(right=key)
 
 
 def _run_waits(scene: Scene) -> Iterator[Row]:
@@ -105,20 +108,20 @@ def _run_waits(scene: Scene) -> Iterator[Row]:
 def _retries(scene: Scene) -> Iterator[Row]:
     for name, step in _with(scene.state, StepStatus.WAITING):
         reason = first_line(step.reason or "", 200, scene.glyphs).segs(Ink.MUTED)
-        when = f"goes on by itself at {time_of_day(step.due)}"
-        joint = [Seg(f" {scene.glyphs.sep} ", Ink.MUTED)] if reason else []
-        yield _row(Seg(scene.glyphs.waiting, Ink.MUTED), name, [*reason, *joint, Seg(when, Ink.MUTED)], scene)
+        when = Seg(f" goes on at {time_of_day(step.due)}", Ink.MUTED)
+        yield _row(Seg(scene.glyphs.waiting, Ink.MUTED), name, reason, scene)._replace(right=[when])
 
 
 def _held(scene: Scene) -> Iterator[Row]:
-    """Pending steps that only wait for one step, most followers first in definition order; then those that wait for a place."""
+    """Pending steps that wait only for what is under way, in definition order; steps that wait for their turn are one sentence."""
     state = scene.state
-    for name, _ in _with(state, StepStatus.PENDING):
+    ready = _ready(scene)
+    if ready:
+        yield ready
+    for name, _ in islice(_with(state, StepStatus.PENDING), HELD_LIMIT):
         missing = unmet(state, scene.outline.step(name).needs, 3)
         pending = Seg(scene.glyphs.pending, Ink.MUTED)
-        if not missing:
-            yield _row(Seg(scene.glyphs.ready, Ink.MUTED), name, [Seg("is ready and waits for its turn", Ink.MUTED)], scene)
-        elif all(_under_way(state, one) for one in missing):
+        if missing and all(_under_way(state, one) for one in missing):
             followers = _after(state, scene.outline, name)
             words = [Seg("held by ", Ink.MUTED)]
             for index, one in enumerate(missing[:2]):
@@ -127,6 +130,19 @@ def _held(scene: Scene) -> Iterator[Row]:
             if followers:
                 words.append(Seg(f"; {_steps(followers)} {'comes' if followers == 1 else 'come'} after it", Ink.MUTED))
             yield _row(pending, name, words, scene)
+
+
+def _ready(scene: Scene) -> Row | None:
+    state = scene.state
+    found = (name for name, _ in _with(state, StepStatus.PENDING) if not unmet(state, scene.outline.step(name).needs, 1))
+    names = list(islice(found, READY_LIMIT))
+    if not names:
+        return None
+    mark = Seg(scene.glyphs.ready, Ink.MUTED)
+    if len(names) == 1:
+        return _row(mark, names[0], [Seg("is ready and waits for its turn", Ink.MUTED)], scene)
+    count = f"{READY_LIMIT:,} or more" if len(names) >= READY_LIMIT else f"{len(names):,}"
+    return Row([mark, Seg(f" {count} steps", Ink.TEXT), Seg(" are ready and wait for their turn", Ink.MUTED)])
 
 
 def _under_way(state: RunState, name: str) -> bool:

@@ -244,12 +244,12 @@ class Columns(NamedTuple):
         return Columns(name, max(width - name - figures - 1, 0), figures)
 
 
-_TIME, _COST, _TOKENS = 8, 18, 25
+_TIME, _COST, _TOKENS = 8, 18, 26
 
 
 def header(on: Axis, columns: Columns, glyphs: Glyphs = UNICODE) -> Row:
     """The axis with the names of the columns."""
-    names = rpad("time", 8) + rpad("cost", 10) + rpad("tokens", 7)
+    names = rpad("time", 8) + rpad("cost", 10) + rpad("tokens", 8)
     return Row([Seg(" " * columns.name), *ticks(on, glyphs)], [Seg(names[: columns.figures], Ink.MUTED)])
 
 
@@ -317,5 +317,5 @@ def _figures(scene: Scene, step: StepState, columns: Columns, heat: Heat, on_pat
         segs.append(Seg(f" {level(heat.share(step), scene.glyphs)} ", Ink.ACCENT if on_path else Ink.GRAPH))
         segs.append(Seg(rpad(step_cost(step.cost) if step.cost else UNKNOWN, 7), Ink.MUTED))
     if columns.figures >= _TOKENS:
-        segs.append(Seg(rpad(tokens(used) if used else UNKNOWN, 7), Ink.MUTED))
+        segs.append(Seg(rpad(tokens(used) if used else UNKNOWN, 8), Ink.MUTED))
     return segs

@@ -5,11 +5,11 @@ Apart from the tests because screens, screenshots and budgets all need the same 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from store import values
+from store.blobs import chain
 from store.events import (
     ArtifactMade,
     EffectFailed,
@@ -25,6 +25,7 @@ from store.events import (
     RunCompleted,
     RunCreated,
     RunFailed,
+    RunId,
     Safety,
     StepCompleted,
     StepFailed,
@@ -33,6 +34,11 @@ from store.events import (
     StepStarted,
     Usage,
 )
+from store.lease import Lease
+from store.locks import Driver
+from store.log import Log
+from store.projector import project
+from store.runs import RunSummary
 
 BASE = 1_760_004_547.0
 """2025-10-09 10:09:07 UTC."""
@@ -94,10 +100,8 @@ class Made:
 
     def chain(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         """A conversation as the store keeps it; what stands in a request's arguments."""
-        head: str | None = None
-        for message in messages:
-            item = self.keep(values.encode(message))
-            head = self.keep(values.encode({"item": item, "prev": head}))
+        head, fresh = chain(messages)
+        self.blobs.update(fresh)
         return {"chain": head, "count": len(messages)}
 
     def create(self, definition: dict[str, Any], **options: Any) -> None:
@@ -127,12 +131,16 @@ class Made:
 
     def call(self, step: str, attempt: int, name: str, value: Any, *, took: float, safety: Safety = Safety.READ) -> int:
         """A recorded function call that came back."""
-        request = self.add(EffectRequested("once", name, f"h{self.version}", safety, arguments=self.pack({"args": [name]})), step, attempt)
+        request = self.add(
+            EffectRequested("once", name, f"h{self.version}", safety, arguments=self.pack({"args": [name]})), step, attempt
+        )
         return self.add(EffectSucceeded(request, self.pack(value)), step, attempt, after=took, cause=request)
 
     def fail(self, step: str, attempt: int, message: str, *, took: float, retry: float | None = None, **options: Any) -> None:
         """A failed attempt, and the retry it leads to."""
-        detail = self.pack(f'Traceback (most recent call last):\n  File "acme.py", line 41, in {step}\n    raise Blocked()\n{message}\n')
+        detail = self.pack(
+            f'Traceback (most recent call last):\n  File "acme.py", line 41, in {step}\n    raise Blocked()\n{message}\n'
+        )
         failure = Failure(options.pop("kind", "error"), message, retry is not None, detail=detail)
         version = self.add(StepFailed(failure), step, attempt, after=took)
         if retry is not None:
@@ -168,7 +176,9 @@ def _searched(made: Made) -> None:
     made.add(StepStarted(), "search", 1, after=0.02)
     made.add(LogWritten("8 queries, 142 links"), "search", 1, after=0.3)
     for number in range(8):
-        made.call("search", 1, f"web_search {number + 1}", [f"https://acme-robotics.example/{number}/{i}" for i in range(3)], took=4.7)
+        made.call(
+            "search", 1, f"web_search {number + 1}", [f"https://acme-robotics.example/{number}/{i}" for i in range(3)], took=4.7
+        )
     links = {"links": [{"url": f"https://acme-robotics.example/page/{i}", "rank": i, "kind": "own"} for i in range(40)]}
     made.add(StepCompleted(made.pack(links)), "search", 1, after=0.1)
 
@@ -195,7 +205,11 @@ def _gathered(made: Made, simulated: bool, starts: dict[str, int]) -> None:
     made.answer(first, "reviews", 1, answered, (4_180, 212), after=6.3, simulated=simulated)
     made.fail("legal", 3, "HTTP 403 Forbidden: the register refuses robots", took=0.7, retry=8.0)
     made.add(LogWritten("kept 41 of 60 reviews"), "reviews", 1, after=0.2)
-    more = [*asked, {"role": "assistant", "content": answered}, {"role": "user", "content": "Now answer as JSON, with a score from 0 to 5."}]
+    more = [
+        *asked,
+        {"role": "assistant", "content": answered},
+        {"role": "user", "content": "Now answer as JSON, with a score from 0 to 5."},
+    ]
     made.ask("reviews", 1, more, after=0.3)
     for number in range(3):
         made.call("pages", 2, "read_page", {"page": 7 + number, "bytes": 5_100}, took=0.9)
@@ -231,12 +245,16 @@ def in_doubt(run: str = "7d0b11aa", base: float = BASE) -> Made:
     """A payment was asked for and its driver died; nobody knows what became of it."""
     made = Made(run, base)
     names = ["cart", "charge", "receipt"]
-    steps = [{"name": name, "run": f"shop:{name}", "depends_on": [{"step": n} for n in names[:i][-1:]]} for i, name in enumerate(names)]
+    steps = [
+        {"name": name, "run": f"shop:{name}", "depends_on": [{"step": n} for n in names[:i][-1:]]} for i, name in enumerate(names)
+    ]
     made.create({"name": "checkout", "description": "One order", "steps": steps})
     made.add(StepStarted(), "cart", 1, after=0.1)
     made.add(StepCompleted(made.pack({"total": 41.5})), "cart", 1, after=0.4)
     made.add(StepStarted(), "charge", 1)
-    request = made.add(EffectRequested("once", "charge_card", "h", Safety.IRREVERSIBLE, arguments=made.pack({"amount": 41.5})), "charge", 1)
+    request = made.add(
+        EffectRequested("once", "charge_card", "h", Safety.IRREVERSIBLE, arguments=made.pack({"amount": 41.5})), "charge", 1
+    )
     made.add(RunAttached(4200, BASE + 100, "desk", 2, "resume"), after=30.0)
     made.add(EffectInDoubt(request), "charge", 1)
     return made
@@ -265,7 +283,9 @@ def hostile(run: str = "bad0bad0", base: float = BASE) -> Made:
     made.create({"name": names[1], "description": names[3], "steps": steps})
     for text in names:
         made.add(StepStarted(), text, 1, after=0.1)
-        request = made.ask(text, 1, [{"role": text, "content": text}, {"role": "user", "content": [{"text": text}, 7, None]}], model=text)
+        request = made.ask(
+            text, 1, [{"role": text, "content": text}, {"role": "user", "content": [{"text": text}, 7, None]}], model=text
+        )
         made.add(LogWritten(text, text, text), text, 1)
         made.answer(request, text, 1, text, (1, 1), model=text)
         made.add(ArtifactMade(text, text, Payload(1, blob=made.keep(b"x"))), text, 1)
@@ -280,7 +300,8 @@ def many_steps(count: int, *, run: str = "10000aaa", base: float = BASE, settled
     made = Made(run, base)
     steps: list[dict[str, Any]] = [{"name": "list", "run": "m:list", "depends_on": []}]
     steps += [
-        {"name": f"item_{i:05d}", "run": "m:item", "depends_on": [{"step": "list"}], "execution_mode": "concurrent"} for i in range(count - 2)
+        {"name": f"item_{i:05d}", "run": "m:item", "depends_on": [{"step": "list"}], "execution_mode": "concurrent"}
+        for i in range(count - 2)
     ]
     steps.append({"name": "join", "run": "m:join", "depends_on": [{"step": step["name"]} for step in steps[1:]]})
     made.create({"name": "fan", "steps": steps})
@@ -302,12 +323,16 @@ def many_steps(count: int, *, run: str = "10000aaa", base: float = BASE, settled
 def log_lines(first: int, count: int, at: float, step: str = "talk") -> list[Recorded]:
     """`count` log events from version `first` on: one cheap event a millisecond, every thousandth a warning."""
     return [
-        Recorded(first + i, at + i * 0.001, LogWritten(f"line {first + i}", "warning" if (first + i) % 1000 == 0 else "info"), step, 1)
+        Recorded(
+            first + i, at + i * 0.001, LogWritten(f"line {first + i}", "warning" if (first + i) % 1000 == 0 else "info"), step, 1
+        )
         for i in range(count)
     ]
 
 
-def long_run(count: int, *, run: str = "1000000f", base: float = BASE, batch: int = 20_000) -> Iterator[tuple[list[Recorded], dict[str, bytes]]]:
+def long_run(
+    count: int, *, run: str = "1000000f", base: float = BASE, batch: int = 20_000
+) -> Iterator[tuple[list[Recorded], dict[str, bytes]]]:
     """A run of `count` events in batches, with the contents of each: one step that talks and does not stop."""
     made = Made(run, base)
     made.create({"name": "chatter", "steps": [{"name": "talk", "run": "m:talk", "depends_on": []}]})
@@ -320,6 +345,34 @@ def long_run(count: int, *, run: str = "1000000f", base: float = BASE, batch: in
         version += size
 
 
-def definition_text(definition: dict[str, Any]) -> bytes:
-    """A definition as it is stored."""
-    return json.dumps(definition).encode()
+DEAD = Driver(2**22 + 77, 1.0, "nowhere")
+"""A driver that is gone: its run is interrupted unless it ended."""
+
+
+async def write(log: Log, made: Made, *, alive: bool = False) -> Lease:
+    """Put a made run into a store and keep its lease; `alive` says that this process drives it."""
+    driver = Driver.current() if alive else DEAD
+    run = RunId(made.run)
+    lease = await log.create(run, made.events[:1], made.blobs.items(), driver=driver)
+    rest = made.events[1:]
+    for start in range(0, len(rest), 5_000):
+        lease.append(rest[start : start + 5_000])
+    state = project(made.events)
+    lease.append([], row=RunSummary.of(state))
+    await lease.flush()
+    lease.snapshot(state)
+    await lease.flush()
+    return lease
+
+
+async def write_long(log: Log, count: int, *, run: str = "1000000f") -> Lease:
+    """Put a run of `count` events into a store, in batches."""
+    lease: Lease | None = None
+    for batch, blobs in long_run(count, run=run):
+        if lease is None:
+            lease = await log.create(RunId(run), batch[:1], blobs.items(), driver=DEAD)
+            batch = batch[1:]
+        lease.append(batch)
+        await lease.flush()
+    assert lease is not None
+    return lease

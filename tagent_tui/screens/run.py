@@ -1,0 +1,387 @@
+"""The run screen: its keys. What they do to the view is done here; what they do to the run is told to its driver.
+
+One screen for the present and the past, because a replay is the same fold and the same widgets: only where the state comes from
+differs. The run belongs to its driver: leaving the screen changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import SuspendNotSupported
+from textual.binding import Binding, BindingType
+from textual.widgets import Input
+
+from store.errors import StoreError
+from store.state import OpenEffect, RunStatus, StepStatus
+from tagent_tui import command, drive, pager
+from tagent_tui.numbers import plural
+from tagent_tui.places import next_of, previous_of
+from tagent_tui.rows import Ink, Row, Seg
+from tagent_tui.screens.confirm import ConfirmScreen
+from tagent_tui.screens.doubt import DoubtScreen
+from tagent_tui.screens.replay import ReplayFrame
+from tagent_tui.screens.runkeys import run_keys
+from tagent_tui.view.describe import FAILURE_TYPES
+from tagent_tui.view.detail import Subject
+from tagent_tui.view.logrows import NO_FILTER, read_filter
+from tagent_tui.widgets.bars import Footer, Rows
+from tagent_tui.widgets.lines import LineView
+
+_ASKS = {
+    "search": ("/", "words in this pane; n and N go on"),
+    "filter": ("&", "words, step:NAME, type:step.failed"),
+    "goto": (":", "an event, +10, -3, end, or a time as 10:12:18"),
+}
+
+
+class RunScreen(ReplayFrame):
+    """One run. `at` opens it in the past, at that event."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(str(pane), f"pane({pane})", f"pane {pane}", show=False, id=f"run.pane-{pane}") for pane in (1, 2, 3)),
+        Binding("4", "pane(4)", "waterfall and resources", show=False, id="run.metrics"),
+        Binding("z", "maximise", "one pane alone, and back", show=False, id="run.maximise"),
+        Binding("right_square_bracket", "failure(1)", "next failure", show=False, id="run.next-failure"),
+        Binding("left_square_bracket", "failure(-1)", "previous failure", show=False, id="run.previous-failure"),
+        Binding("slash", "ask('search')", "search in this pane", show=False, id="run.search"),
+        Binding("n", "again(1)", "next match", show=False, id="run.search-next"),
+        Binding("N", "again(-1)", "previous match", show=False, id="run.search-previous"),
+        Binding("ampersand", "ask('filter')", "narrow the log", show=False, id="run.filter"),
+        Binding("f", "follow", "go to the end of the log and stay there", show=False, id="run.follow"),
+        Binding("l,right", "tab(1)", "next tab of the details", show=False, id="run.tab-next"),
+        Binding("h,left", "tab(-1)", "previous tab of the details", show=False, id="run.tab-previous"),
+        Binding("y", "copy", "copy what is selected", show=False, id="run.copy"),
+        Binding("v", "pager", "all of it in the pager", show=False, id="run.pager"),
+        Binding("p", "pause", "pause: start nothing new", show=False, id="run.pause"),
+        Binding("R", "resume", "go on with the run", show=False, id="run.resume"),
+        Binding("x", "cancel", "cancel the run", show=False, id="run.cancel"),
+        Binding("d", "doubt", "say what became of an effect in doubt", show=False, id="run.doubt"),
+        Binding("escape", "back", "back", show=False, id="run.back"),
+    ]
+
+    def __init__(self, run_id: str, at: int | None = None) -> None:
+        super().__init__(run_id, at)
+        self._asking = ""
+        self._words: tuple[str, ...] = ()
+
+    # What applies now
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what works now is a key."""
+        present, past = self.present, self.past is not None
+        scene = self.scene() if present is not None else None
+        if scene is None:
+            return action in ("back", "simulate_key") or not hasattr(self, f"action_{action}")
+        state, status = scene.state, scene.status
+        match action:
+            case "event" | "boundary" | "go_to":
+                return past
+            case "end_of":
+                return past and not self._asking
+            case "replay":
+                return not past
+            case "pause":
+                return not past and status is RunStatus.RUNNING and not state.pausing
+            case "resume":
+                return not past and status in (RunStatus.PAUSED, RunStatus.INTERRUPTED, RunStatus.PENDING) and not self._fresh()
+            case "cancel":
+                return not past and not status.ended and not state.cancelling
+            case "doubt":
+                return not past and self._doubtful() is not None
+            case "follow":
+                return not past
+            case "again":
+                return bool(self._words)
+            case "tab":
+                return self.detail_pane.view.has_focus
+            case "pager":
+                return self.pane == 2 or self.detail_pane.view.has_focus
+        return True
+
+    def _fresh(self) -> bool:
+        """A run whose driver is about to take it."""
+        return self.present is not None and self.present.alive and self.present.state.status is RunStatus.PENDING
+
+    def key_state(self) -> object:
+        """What the keys depend on besides the look."""
+        state = self.present.state if self.present is not None else None
+        return self._asking, bool(self._words), state and (state.pausing, state.cancelling), self.past is not None, self._doubtful()
+
+    def show_run_keys(self) -> None:
+        """The footer, for the pane with the keys."""
+        scene = self.scene()
+        if scene is None or not self.is_mounted:
+            return
+        right = list(self._wants_somebody(scene)) if not self.narrow else []
+        if self.past is not None and not self.narrow and not right:
+            left = self.past.head - scene.state.version
+            right = [Seg(f"{plural(left, 'event')} to the end" if left else "the last event", Ink.MUTED)]
+        self.query_one("#footer", Footer).show(
+            run_keys(self, self.pane, past=self.past is not None, failed=scene.glyphs.failed), right
+        )
+
+    def show_title(self, scene: Any) -> None:
+        """The bar above; in the past the footer says how far the end is."""
+        super().show_title(scene)
+        if self.past is not None:
+            self.show_run_keys()
+
+    async def on_footer_pressed(self, message: Footer.Pressed) -> None:
+        """A footer entry was clicked: it is the key, of two the second."""
+        message.key = message.key.split()[-1]
+        await super().on_footer_pressed(message)
+
+    # Panes
+
+    def action_pane(self, pane: int) -> None:
+        """Go to a pane."""
+        if pane == 4 and self.step_tree.subject is not None:
+            self.metrics.go_to(self.step_tree.subject.step)
+        self.show_pane(pane)
+
+    def action_maximise(self) -> None:
+        """One pane alone, and back."""
+        if self.pane == 4:
+            self.show_pane(1)
+            return
+        self.maximised = not self.maximised
+        self.show_pane(self.pane)
+
+    def action_tab(self, by: int) -> None:
+        """The next or previous tab of the details."""
+        self.detail_pane.turn(by)
+
+    @on(LineView.Opened, "#steps")
+    def _step_opened(self) -> None:
+        self.show_pane(2)
+
+    @on(LineView.Opened, "#waterfall")
+    def _bar_opened(self) -> None:
+        step = self.metrics.step
+        if step is not None:
+            self.step_tree.go_to(Subject(step))
+        self.show_pane(1)
+
+    @on(LineView.Opened, "#log")
+    def _line_opened(self, message: LineView.Opened) -> None:
+        lines = self.log_view.lines
+        recorded = lines.get(lines.version(message.index)) if lines.count() else None
+        if recorded is not None and recorded.step is not None:
+            self.step_tree.go_to(Subject(recorded.step, getattr(recorded.event, "request", recorded.version)))
+            self.show_pane(1)
+
+    def action_back(self) -> None:
+        """Out of what one went into last: the typed line, the filter, one pane, the past, the run."""
+        if self._asking:
+            self._stop_asking()
+        elif self.log_view.lines.filter.on:
+            self.log_view.narrow(NO_FILTER)
+            self.show_look()
+        elif self.maximised or (self.pane == 4 and not self.narrow):
+            self.action_maximise()
+        elif self.past is not None:
+            self.leave_past()
+        elif len(self.app.screen_stack) > 1:
+            self.app.pop_screen()
+
+    def action_follow(self) -> None:
+        """Go to the end of the log and stay there."""
+        self.log_view.follow()
+
+    # Finding
+
+    def action_failure(self, way: int) -> None:
+        """The next failure: of the past, of the log, or of the steps."""
+        if self.past is not None:
+            self.jump_failure(way)
+        elif self.log_view.has_focus:
+            self.run_worker(self._failure_line(way), group="jump", exclusive=True)
+        else:
+            found = self.step_tree.lines.find(self.step_tree.cursor, way, self.step_tree.lines.failed)
+            if found is None:
+                self.host.say("No step failed.")
+            else:
+                self.step_tree.move_to(found)
+
+    async def _failure_line(self, way: int) -> None:
+        present, lines = self.present, self.log_view.lines
+        if present is None or not lines.count():
+            return
+        here = lines.version(self.log_view.cursor)
+        found = await (next_of if way > 0 else previous_of)(present.log, present.run, FAILURE_TYPES, here)
+        if found is None:
+            self.host.say("No failure after this line." if way > 0 else "No failure before this line.")
+        else:
+            self.log_view.move_to(min(lines.index(found), lines.count() - 1))
+
+    def action_ask(self, what: str) -> None:
+        """Type words to search for, a filter, or where to go."""
+        sign, placeholder = _ASKS[what]
+        self._asking = what
+        self.add_class("-asking")
+        asked = self.query_one("#asked", Rows)
+        asked.styles.width = 3
+        asked.show([Row([Seg(sign, Ink.STRONG, bold=True)])])
+        line = self.query_one("#ask", Input)
+        line.value = self.log_view.lines.filter.text if what == "filter" else ""
+        line.placeholder = placeholder
+        line.focus()
+
+    def action_go_to(self) -> None:
+        """Type where to go."""
+        self.action_ask("goto")
+
+    def _stop_asking(self) -> None:
+        self._asking = ""
+        self.remove_class("-asking")
+        self.show_pane(self.pane)
+
+    @on(Input.Submitted, "#ask")
+    async def _asked(self, message: Input.Submitted) -> None:
+        what, text = self._asking, message.value
+        self._stop_asking()
+        if what == "goto":
+            await self.go_where(text)
+        elif what == "filter":
+            names: Mapping[str, object] = self.present.state.steps if self.present is not None else {}
+            self.log_view.narrow(read_filter(text, names))
+            self.show_pane(3)
+        elif what == "search":
+            self._words = tuple(text.lower().split())
+            self.action_again(1)
+
+    def action_again(self, way: int) -> None:
+        """The next place with the words that were searched for."""
+        if self._words:
+            self.run_worker(self._search(self._words, way), group="search", exclusive=True)
+
+    async def _search(self, words: Sequence[str], way: int) -> None:
+        found: bool | None
+        if self.pane == 3:
+            found = await self.log_view.search(words, way)
+        elif self.pane == 2:
+            found = self.detail_pane.view.find(words, way)
+        elif self.pane == 4:
+            found = self._find_bar(words, way)
+        else:
+            index = self.step_tree.lines.find(self.step_tree.cursor, way, lambda subject: _named(subject.step, words))
+            found = index is not None
+            if index is not None:
+                self.step_tree.move_to(index)
+        if found is False:
+            self.host.say(f"Nothing more with {' '.join(words)!r}.")
+
+    def _find_bar(self, words: Sequence[str], way: int) -> bool:
+        names, start = self.metrics.lines.names, self.metrics.view.cursor
+        for offset in range(1, len(names) + 1):
+            index = (start + way * offset) % len(names)
+            if _named(names[index], words):
+                self.metrics.view.move_to(index)
+                return True
+        return False
+
+    # Taking along
+
+    def action_copy(self) -> None:
+        """Copy the line or the text with the keys, made safe, to the clipboard (OSC 52)."""
+        text = self._selected_text()
+        if text:
+            self.app.copy_to_clipboard(text)
+            self.host.say(f"Copied {plural(len(text), 'character')}.")
+
+    def _selected_text(self) -> str:
+        if self.pane == 2:
+            return self.detail_pane.view.document.text().strip()
+        view = {1: self.step_tree, 3: self.log_view}.get(self.pane, self.metrics.view)
+        if not view.source.count():
+            return ""
+        row = view.source.row(view.cursor, 400)
+        return "".join(seg.text for seg in (*row.left, Seg("  "), *row.right)).strip()
+
+    def action_pager(self) -> None:
+        """All of what the details show the first part of."""
+        self.run_worker(self._page(), group="pager", exclusive=True)
+
+    async def _page(self) -> None:
+        subject = self.step_tree.subject
+        if subject is None or self.details is None:
+            return
+        try:
+            text = await self.details.whole(self.scene(), subject, self.detail_pane.tab)
+            lines = list(pager.safe_lines(text)) if text is not None else self.detail_pane.view.document.text().split("\n")
+            pager.page(self.app, lines)
+        except (StoreError, OSError) as error:
+            self.host.say(str(error), wrong=True)
+        except SuspendNotSupported:
+            self.host.say("There is no terminal to show a pager in.", wrong=True)
+
+    # Telling the run
+
+    def action_pause(self) -> None:
+        """Start nothing new; what runs is let finish."""
+        self._tell("pause")
+
+    def action_resume(self) -> None:
+        """Go on: its driver is told, or a new one is started."""
+        present = self.present
+        if present is not None and present.alive:
+            self._tell("resume")
+        elif present is not None:
+            self.run_worker(self._drive_on(present.run), group="tell", exclusive=True)
+
+    async def _drive_on(self, run: str) -> None:
+        try:
+            await drive.resume(self.host.feed.path, run)
+            self.host.say(f"Run {run[:8]} goes on in a new driver.")
+        except drive.NotStartedError as error:
+            self.host.say(str(error), wrong=True)
+        self.host.feed.poke()
+
+    def action_cancel(self) -> None:
+        """Cancel the run, after asking."""
+        if self.present is None:
+            return
+        running = self.present.state.counts[StepStatus.RUNNING]
+        sentence = (
+            f"{plural(running, 'step')} under way will be stopped and nothing new starts. What is recorded stays; it cannot go on."
+        )
+        dialog = ConfirmScreen(f"Cancel {self.present.state.pipeline}?", sentence, yes="cancel the run", no="let it go on")
+        self.app.push_screen(dialog, lambda yes: self._tell("cancel") if yes else None)
+
+    def action_doubt(self) -> None:
+        """Say what became of an effect in doubt."""
+        effect = self._doubtful()
+        if effect is not None:
+            self.app.push_screen(DoubtScreen(effect), lambda outcome: self._resolve(effect, outcome))
+
+    def _doubtful(self) -> OpenEffect | None:
+        """The effect in doubt of the selected step, or the first one."""
+        if self.present is None or self.present.state.status.ended:
+            return None
+        found = [effect for effect in self.present.state.open.values() if effect.in_doubt]
+        subject = self.step_tree.subject
+        return next(
+            (effect for effect in found if subject is not None and effect.step == subject.step), found[0] if found else None
+        )
+
+    def _resolve(self, effect: OpenEffect, outcome: str | None) -> None:
+        if outcome is not None:
+            self._tell("resolve", {"step": effect.step, "outcome": outcome})
+
+    def _tell(self, kind: str, body: Mapping[str, Any] | None = None) -> None:
+        if self.present is not None:
+            self.run_worker(self._told(self.present.run, kind, body), group="tell")
+
+    async def _told(self, run: str, kind: str, body: Mapping[str, Any] | None) -> None:
+        try:
+            self.host.say(await command.tell(self.host.feed.path, run, kind, body))
+        except command.RefusedError as error:
+            self.host.say(str(error), wrong=True)
+        self.host.feed.poke()
+
+
+def _named(name: str, words: Sequence[str]) -> bool:
+    return all(word in name.lower() for word in words)
