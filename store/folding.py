@@ -23,7 +23,8 @@ _SELECT = (
 )
 _NO_END = 2**63 - 1
 
-Page = list[tuple[int, float, str, int, str | None, int, str]]
+Row = tuple[int, float, str, int, str | None, int, str]
+Page = list[Row]
 
 
 def evolve_page(state: RunState, page: Page) -> None:

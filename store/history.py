@@ -16,7 +16,7 @@ import msgspec
 from store import codec, folding
 from store.errors import VersionRangeError
 from store.events import RunCreated, RunMigrated
-from store.folding import Page
+from store.folding import Page, Row
 from store.lineage import Lineages
 from store.projector import RULES
 from store.reader import Reader
@@ -35,8 +35,9 @@ _FIELDS = RunState.__struct_fields__
 
 
 class _Before(msgspec.Struct, gc=False, frozen=True):
-    """What one event is about to change: the state's own fields, one step (None: it was not there), and the collections."""
+    """What one event (its `row`) is about to change: the state's fields, one step (None: it was not there), collections."""
 
+    row: Row
     fields: tuple[Any, ...]
     path: str
     step: StepState | None
@@ -57,19 +58,18 @@ class _Trail:
     def forward(self, page: Page) -> None:
         """Fold rows in, leaving a trail."""
         state = self.state
-        for version, at, kind, schema, step, attempt, text in page:
+        for row in page:
+            version, at, kind, schema, step, attempt, text = row
             event = codec.decode(kind, schema, text)
             if type(event) is RunCreated or type(event) is RunMigrated:
                 self.past.clear()  # these rebuild all steps: behind them lies another trail
             else:
-                self.past.append(_before(state, step or "", getattr(event, "request", None)))
+                self.past.append(_before(row, state, step or "", getattr(event, "request", None)))
             RULES[type(event)](state, version, at, step or "", attempt, event)
             state.version, state.last_at = version, at
 
-    def back(self) -> bool:
-        """Undo the last event; False when the trail ends here."""
-        if not self.past:
-            return False
+    def back(self) -> Row:
+        """Undo the last event and return its row; there must be one on the trail."""
         state, before = self.state, self.past.pop()
         for name, value in zip(_FIELDS, before.fields, strict=True):
             setattr(state, name, value)
@@ -80,15 +80,16 @@ class _Trail:
             state.steps[before.path] = before.step
         else:
             state.steps.pop(before.path, None)
-        return True
+        return before.row
 
 
-def _before(state: RunState, path: str, request: int | None) -> _Before:
+def _before(row: Row, state: RunState, path: str, request: int | None) -> _Before:
     step = state.steps.get(path)
     held = dict(state.open) if state.open else {}
     if request in held:
         held[request] = msgspec.structs.replace(held[request])
     return _Before(
+        row,
         msgspec.structs.astuple(state),
         path,
         None if step is None else msgspec.structs.replace(step),
@@ -106,7 +107,7 @@ class History:
         self._lineages = lineages
         self._run = run
         self._trail = _Trail(RunState())
-        self._ahead: Page = []
+        self._ahead: Page = []  # the rows after the cursor, the next one last
         self._earlier: asyncio.Task[_Trail] | None = None
 
     @property
@@ -169,8 +170,7 @@ class History:
         return True
 
     def _back(self) -> None:
-        self._ahead = []
-        self._trail.back()
+        self._ahead.append(self._trail.back())
         left = len(self._trail.past)
         if left < MARGIN and self._earlier is None and self.version > left + 1:
             self._earlier = asyncio.ensure_future(self._fold(self.version - left))

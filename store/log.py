@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from store import births, blobs, folding, opening, queries, signals, values
+from store import births, blobs, folding, opening, queries, signals, trouble, values
 from store.blobs import Blobs
 from store.errors import BlobMissingError, RunNotFoundError, StoreReadOnlyError, VersionRangeError
 from store.events import Payload, Recorded, RunCreated, RunForked, RunId
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from store.history import History
+    from store.integrity import Finding
+    from store.timeline import Mark
 
 MEMORY = ":memory:"
 TELEMETRY_DELAY = 0.25
@@ -52,6 +54,7 @@ class Log:
         self.lineages = Lineages(reader)
         self.pulse = Pulse(None if self.memory else reader)
         self._identity = identity
+        self._patience = opening.PATIENCE
         self._writer: Writer | None = None
         self._telemetry = Telemetry()
         self._telemetry_timer: asyncio.TimerHandle | None = None
@@ -73,11 +76,11 @@ class Log:
         file = Path(path).absolute()
         try:
             if readonly:
-                immutable = await asyncio.to_thread(opening.ready_to_read, file, patience)
-                return cls(str(file), FileReader(file, patience, immutable), None, readonly=True)
+                options = await asyncio.to_thread(opening.ready_to_read, file, patience)
+                return cls(str(file), FileReader(file, patience, options), None, readonly=True)
             connection = await asyncio.to_thread(opening.ready_to_write, file, patience, create)
         except (sqlite3.Error, OSError) as error:
-            raise opening.translate(error, str(file)) from error
+            raise trouble.translate(error, str(file)) from error
         found = file.stat()
         log = cls(str(file), FileReader(file, patience), (found.st_dev, found.st_ino), readonly=False)
         log._writer = Writer(connection, str(file), log.pulse.beat, str(file))
@@ -148,7 +151,7 @@ class Log:
         try:
             lock = take(str(self._identity), self._lock_folder, run, force=force)
         except OSError as error:
-            raise opening.translate(error, str(self._lock_folder)) from error
+            raise trouble.translate(error, str(self._lock_folder)) from error
         landing = asyncio.ensure_future(writer.call(work, run))
         try:
             held = await asyncio.shield(landing)
@@ -321,6 +324,48 @@ class Log:
     async def lives(self, run: RunId) -> dict[str, str]:
         """The latest line of each step, while the run goes on."""
         return dict(await self.reader.all(signals.SELECT_LIVES, (run,)))
+
+    # --- a timeline's questions
+
+    async def marks(self, run: RunId, *, limit: int = 10_000) -> list[Mark]:
+        """The events a timeline marks (failures, forks, arrivals, doubts, artifacts, checkpoints, edits), oldest first."""
+        from store import timeline
+
+        return await timeline.marks(self.reader, await self.lineages.of(run), await self.head(run), limit)
+
+    async def density(self, run: RunId, buckets: int, start: float, end: float) -> list[int]:
+        """How many events fell into each of `buckets` equal slices of time from `start` to `end` (unix seconds)."""
+        from store import timeline
+
+        return await timeline.density(self.reader, await self.lineages.of(run), await self.head(run), buckets, (start, end))
+
+    async def locate(self, run: RunId, *, at: float | None = None, step: str | None = None) -> int:
+        """The last version at or before a moment (0: the run had not begun), or the first of a step (0: it has none)."""
+        from store import timeline
+
+        segments, head = await self.lineages.of(run), await self.head(run)
+        if at is not None:
+            return (await timeline.versions_at(self.reader, segments, head, [at]))[0]
+        return 0 if step is None else await timeline.first_of_step(self.reader, segments, head, step) or 0
+
+    # --- the file as a whole
+
+    async def check(self) -> list[Finding]:
+        """Everything that is not as it was written, named: structure, checksums, gaps, missing contents. Empty when whole."""
+        from store import integrity
+
+        return await integrity.check(self.reader)
+
+    async def backup(self, target: Path, *, overwrite: bool = False) -> None:
+        """Copy the store, as it is at one moment and while it is in use, to a file that is whole or not there."""
+        from store import backup
+
+        target = Path(target).absolute()
+        if isinstance(self.reader, FileReader):
+            path, options = Path(self.path), self.reader.options
+            await asyncio.to_thread(backup.copy_file, path, options, self._patience, target, overwrite=overwrite)
+        elif isinstance(self.reader, InlineReader):
+            backup.copy(self.reader.connection, self.path, target, overwrite=overwrite)
 
 
 def _let_go(done: asyncio.Future[Any], lock: RunLock) -> None:

@@ -12,14 +12,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from store import opening
+from store import trouble
 from store.blobs import unhex32
+from store.connections import READ, SETTINGS, uri
 from store.errors import StoreUnusableError
 
 if TYPE_CHECKING:
     import aiosqlite
 
 Row = tuple[Any, ...]
+
+
+_UNREADABLE_TEXT = "decode to UTF-8"
+"""How sqlite3 says that a stored text is none."""
+
+
+def _lenient(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
 
 
 class Reader(Protocol):
@@ -35,10 +44,10 @@ class Reader(Protocol):
 class FileReader:
     """Reads a file through aiosqlite, `mode=ro` and `query_only`; connects when first asked."""
 
-    def __init__(self, path: Path, patience: float, immutable: bool = False) -> None:
+    def __init__(self, path: Path, patience: float, options: str = READ) -> None:
         self._path = path
         self._patience = patience
-        self._options = "mode=ro&immutable=1" if immutable else "mode=ro"
+        self.options = options
         self._connection: aiosqlite.Connection | None = None
         self._connecting = asyncio.Lock()
         self._closed = False
@@ -49,8 +58,13 @@ class FileReader:
             return await connection.execute_fetchall(sql, parameters)  # type: ignore[return-value]
         except ValueError as error:  # how aiosqlite says that the connection was closed
             raise StoreUnusableError(f"{self._path} was closed; open it again.") from error
+        except sqlite3.OperationalError as error:
+            if _UNREADABLE_TEXT not in str(error) or connection.text_factory is _lenient:
+                raise trouble.translate(error, str(self._path)) from error
+            connection.text_factory = _lenient  # a flipped byte; from here on damaged text is shown, if 3 times slower
+            return await self.all(sql, parameters)
         except sqlite3.Error as error:
-            raise opening.translate(error, str(self._path)) from error
+            raise trouble.translate(error, str(self._path)) from error
 
     async def _connect(self) -> aiosqlite.Connection:
         import aiosqlite
@@ -60,9 +74,9 @@ class FileReader:
                 raise StoreUnusableError(f"{self._path} was closed; open it again.")
             if self._connection is None:
                 connection = await aiosqlite.connect(
-                    opening.uri(self._path, self._options), uri=True, isolation_level=None, cached_statements=256
+                    uri(self._path, self.options), uri=True, isolation_level=None, cached_statements=256
                 )
-                for setting in (f"busy_timeout = {int(self._patience * 1000)}", "query_only = ON", *opening.SETTINGS):
+                for setting in (f"busy_timeout = {int(self._patience * 1000)}", "query_only = ON", *SETTINGS):
                     await connection.execute_fetchall(f"PRAGMA {setting}")
                 await connection.create_function("unhex32", 1, unhex32, deterministic=True)
                 self._connection = connection
@@ -80,16 +94,16 @@ class InlineReader:
     """Reads `:memory:` on the writer's own connection; commits never interleave, as both run on the loop's thread."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+        self.connection = connection
         connection.create_function("unhex32", 1, unhex32, deterministic=True)
 
     async def all(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         try:
-            return self._connection.execute(sql, parameters).fetchall()
+            return self.connection.execute(sql, parameters).fetchall()
         except sqlite3.ProgrammingError as error:
             raise StoreUnusableError("The memory store was closed; open a new one.") from error
         except sqlite3.Error as error:
-            raise opening.translate(error, ":memory:") from error
+            raise trouble.translate(error, ":memory:") from error
 
     async def close(self) -> None:
         return

@@ -6,6 +6,7 @@ and left alone, since a planted trigger runs with the rights of whoever opens it
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -66,6 +67,7 @@ def lay(connection: sqlite3.Connection) -> None:
     """Make the tables of the current version in an empty database; the caller holds the transaction."""
     for statement in statements((_HERE / "schema.sql").read_text("utf-8")):
         connection.execute(statement)
+    connection.execute("INSERT INTO meta(name, value) VALUES ('store', ?)", (secrets.token_hex(16),))
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {current()}")
 
@@ -84,6 +86,12 @@ def identify(connection: sqlite3.Connection, place: str) -> int:
     if version < 1:
         raise StoreDamagedError(f"{place} carries our mark but no format number; restore it from a backup.")
     return int(version)
+
+
+def name(connection: sqlite3.Connection) -> str | None:
+    """The random name a store got when it was made, by which its write-ahead log is told from another store's."""
+    row = connection.execute("SELECT value FROM meta WHERE name = 'store'").fetchone()
+    return None if row is None else str(row[0])
 
 
 def compare(connection: sqlite3.Connection, place: str) -> None:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from store import opening
+from store import trouble
 from store.errors import StoreError, StoreUnusableError
 
 LINGER = 0.1
@@ -259,7 +259,7 @@ class Writer:
                     batch.apply(connection)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
-            commit.error = opening.translate(error, self.place)
+            commit.error = trouble.translate(error, self.place)
         except StoreError as error:
             commit.error = error
         finally:
@@ -274,7 +274,7 @@ class Writer:
         except sqlite3.OperationalError:
             raise  # the disk, not this call: it concerns the whole commit
         except Exception as error:  # whatever a caller queued, the thread lives on and that caller hears of it
-            call.error = opening.translate(error, self.place) if isinstance(error, sqlite3.Error) else error
+            call.error = trouble.translate(error, self.place) if isinstance(error, sqlite3.Error) else error
         if call.error is not None:
             connection.execute("ROLLBACK TO call")
         connection.execute("RELEASE call")
@@ -286,12 +286,12 @@ class Writer:
         """
         self._look_due = time.monotonic() + LOOK
         if _identity(path) != self._identity:
-            raise opening.moved(self.place)
+            raise trouble.moved(self.place)
         wal = _identity(f"{path}-wal")
         if self._wal_identity is None:
             self._wal_identity = wal
         elif wal != self._wal_identity:
-            raise opening.moved(f"{self.place}-wal")
+            raise trouble.moved(f"{self.place}-wal")
 
 
 def _identity(path: str) -> tuple[int, int] | None:

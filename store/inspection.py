@@ -1,0 +1,134 @@
+"""Is this file a store of ours, and whole enough to be written? Answered without changing a byte of it.
+
+Stands apart because an honest "no" must come before the first touch. The first look goes through SQLite with `immutable=1`: reading
+the file by hand would, on closing it, drop the locks other connections of this process hold on it. The others are
+read-only connections, which cannot fold a write-ahead log back.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import struct
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from store import rows, schema
+from store.connections import READ, READ_UNCHANGING, connect
+from store.errors import StoreDamagedError, StoreForeignError
+from store.trouble import translate
+
+NEWEST = 64
+"""Events looked at before a store is opened for writing (0.3 ms): a lost or foreign log shows in the newest."""
+
+_WAL_HEADER = struct.Struct(">8I")
+_FRAME_HEADER = struct.Struct(">6I")
+_MAGIC = (0x377F0682, 0x377F0683)
+
+_LOOK = f"""
+SELECT r.id, r.head, (SELECT max(version) FROM events m WHERE m.run = e.run), {rows.COLUMNS}, checksum
+FROM (SELECT * FROM events ORDER BY seq DESC LIMIT {NEWEST}) e LEFT JOIN runs r ON r.run = e.run
+"""  # noqa: S608 - no input in it
+
+
+def identify(path: Path) -> str | None:
+    """Refuse what cannot be a store of ours. The store's own name, None where only the write-ahead log completes the file."""
+    place = str(path)
+    if path.is_dir():
+        raise StoreForeignError(f"{place} is a folder, not a store; name a file in it with --db.")
+    if path.stat().st_size == 0:
+        raise StoreForeignError(f"{place} is empty (0 bytes), so it is not a store; delete it or choose another file with --db.")
+    with closing(connect(path, READ_UNCHANGING, 0)) as connection:
+        try:
+            schema.identify(connection, place)
+            return schema.name(connection)
+        except sqlite3.DatabaseError as error:
+            if isinstance(translate(error, place), StoreDamagedError) and has_wal(path):
+                return None  # a crash inside a checkpoint looks like this; the log beside the file has the rest
+            raise
+
+
+def has_wal(path: Path) -> bool:
+    """Whether a write-ahead log with something in it stands beside the file."""
+    with suppress(OSError):
+        return Path(f"{path}-wal").stat().st_size > _WAL_HEADER.size
+    return False
+
+
+def admit(path: Path, patience: float) -> None:
+    """Refuse what must not be written: not ours, another schema, another database's log beside it, its newest events damaged."""
+    name = identify(path)
+    if has_wal(path):
+        with Path(f"{path}-wal").open("rb") as log, closing(connect(path, READ_UNCHANGING, 0)) as connection:
+            problem = foreign_log(log, connection, path.stat().st_size)
+        if problem:
+            raise _foreign(path, problem)
+    with closing(connect(path, READ, patience)) as connection:
+        if schema.identify(connection, str(path)) < schema.current():
+            return
+        schema.compare(connection, str(path))
+        if name is not None and schema.name(connection) != name:
+            raise _foreign(path, "it belongs to another store of ours")
+        if problem := _newest(connection):
+            raise StoreDamagedError(
+                f"{path} is damaged ({problem}); put its -wal file back if it was moved, or restore the store from a backup."
+            )
+
+
+def _foreign(path: Path, problem: str) -> StoreForeignError:
+    return StoreForeignError(f"{path}-wal is another database's ({problem}); put the right one back, or move it away.")
+
+
+def foreign_log(log: BinaryIO, connection: sqlite3.Connection, size: int) -> str | None:
+    """Why a write-ahead log cannot be this database's (SQLite itself would apply it): None if nothing speaks against it."""
+    header = log.read(_WAL_HEADER.size)
+    magic, _, page_size, _, *salts, _, _ = _WAL_HEADER.unpack(header)
+    if magic not in _MAGIC:
+        return None  # SQLite takes no notice of it either
+    try:
+        (ours,) = connection.execute("PRAGMA page_size").fetchone()
+    except sqlite3.DatabaseError:
+        return None
+    if page_size != ours:
+        return f"its pages have {page_size} bytes, not {ours}"
+    return _foreign_frames(log, page_size, salts, size)
+
+
+def _foreign_frames(log: BinaryIO, page_size: int, salts: list[int], size: int) -> str | None:
+    pages = None
+    while len(header := log.read(_FRAME_HEADER.size)) == _FRAME_HEADER.size:
+        number, commit, *found, _, _ = _FRAME_HEADER.unpack(header)
+        if found != salts:
+            break  # left over from before the log was begun anew
+        if number == 1:
+            first = log.read(page_size)
+            if len(first) == page_size and int.from_bytes(first[68:72], "big") != schema.APPLICATION_ID:
+                return "its first page is another application's"
+        else:
+            log.seek(page_size, 1)
+        pages = commit or pages
+    if pages is not None and pages * page_size < size:  # we never shrink a file
+        return f"it is of a database of {pages} pages, this one has {size // page_size}"
+    return None
+
+
+def _newest(connection: sqlite3.Connection) -> str | None:
+    """What is wrong with the newest events of the log, if anything."""
+    for id, head, last, *row, stored in connection.execute(_LOOK):
+        version = row[0]
+        if id is None:
+            return f"event {row[8]} belongs to no run"
+        if head != last:
+            return f"run {id} ends at event {last}, not at {head}"
+        if row_checksum(id, row) != stored:
+            return f"event {version} of run {id} is not what was recorded"
+    return None
+
+
+def row_checksum(id: str, row: list[object]) -> int | None:
+    """The checksum a row (read as `rows.COLUMNS`) of run `id` must have; None when a column holds what it cannot."""
+    version, at, kind, schema_version, step, attempt, causation, actor, _, text = row
+    try:
+        return rows.checksum(rows.seed(id), version, kind, schema_version, at, step, attempt, causation, actor, text)  # type: ignore[arg-type]
+    except (rows.PackError, TypeError, UnicodeEncodeError):
+        return None
