@@ -55,6 +55,7 @@ class TagentApp(App[None]):
         config: TAgentConfig | None = None,
         run_id: str | None = None,
         *,
+        at: int | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
@@ -63,6 +64,7 @@ class TagentApp(App[None]):
         self.glyphs: Glyphs = choose(config.ui.glyphs if config is not None else "auto", encoding=_encoding())
         self.signalled = 0
         self._run_id = run_id
+        self._at = at
         self._now = now
         for one in theme.THEMES:
             self.register_theme(one)
@@ -80,7 +82,7 @@ class TagentApp(App[None]):
         """Open the run that was asked for, above the list."""
         self._apply_keymap()
         if self._run_id is not None:
-            await self.open_run(self._run_id)
+            await self.open_run(self._run_id, self._at)
 
     def on_ready(self) -> None:
         """The screen stands: follow the log from here."""
@@ -88,11 +90,11 @@ class TagentApp(App[None]):
         self.set_interval(1.0, self._second)
         self.run_worker(self.feed.run(), name="feed", exit_on_error=True)
 
-    async def open_run(self, run_id: str) -> None:
-        """The run's own screen, above this one."""
+    async def open_run(self, run_id: str, at: int | None = None) -> None:
+        """The run's own screen, above this one; in its past, if `at` is an event."""
         from tagent_tui.screens.run import RunScreen
 
-        await self.push_screen(RunScreen(run_id))
+        await self.push_screen(RunScreen(run_id, at))
 
     # What screens ask of the app
 
@@ -184,12 +186,15 @@ class TagentApp(App[None]):
             self.say(f"ui.keys names no binding: {', '.join(wrong)}; ? shows the ids", wrong=True)
 
 
-def run_app(db_path: str | Path, config: TAgentConfig | None = None, run_id: str | None = None) -> int:
-    """Open the UI on a store until the user leaves; the exit code. Without a terminal nothing is started (2)."""
+def run_app(db_path: str | Path, config: TAgentConfig | None = None, run_id: str | None = None, *, at: int | None = None) -> int:
+    """Open the UI on a store until the user leaves; the exit code. Without a terminal nothing is started (2).
+
+    With `run_id` that run's screen opens first; with `at` it opens as the run stood at that event.
+    """
     if not terminal.is_terminal():
         return NOT_A_TERMINAL
     terminal.draws_on_stdout()
-    app = TagentApp(db_path, config, run_id)
+    app = TagentApp(db_path, config, run_id, at=at)
     with terminal.guarded(app.leave):
         goodbye = asyncio.run(_until_left(app))
     if app.signalled:

@@ -68,16 +68,17 @@ def replay(session: Session, run: str, at: int | None) -> int:
     if session.json or not terminal.is_terminal():
         return session.run(_show(session, run, at))
 
-    async def find() -> str:
+    async def find() -> tuple[str, int]:
         async with await session.reading() as log:
             row = await log.find(run)
             if at is not None:
                 await log.state(row.id, at)
-            return row.id
+            return row.id, row.head if at is None else at
 
+    found, event = session.run(find())
     from tagent_tui.app import run_app
 
-    return run_app(session.db, session.config, session.run(find()))
+    return run_app(session.db, session.config, found, at=event)
 
 
 COMMANDS = {"runs": runs, "show": show, "events": events, "result": result, "replay": replay}
