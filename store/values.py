@@ -73,13 +73,18 @@ def _plain(value: Any, place: str, depth: int) -> Any:
         return value if math.isfinite(value) else {"$float": repr(value)}
     if depth >= MAX_DEPTH:
         raise ValueEncodingError(
-            f"The value at {place or 'its root'} is nested deeper than {MAX_DEPTH} levels or contains itself; flatten it."
+            f"The value at {_shown(place)} is nested deeper than {MAX_DEPTH} levels or contains itself; flatten it."
         )
     if kind is dict:
         return _object(value, place, depth)
     if kind is list or kind is tuple:
         return [_plain(item, f"{place}[{index}]", depth + 1) for index, item in enumerate(value)]
     return _other(value, place, depth)
+
+
+def _shown(place: str) -> str:
+    """The place for a sentence: what is deep is cut in the middle."""
+    return place if 0 < len(place) <= 80 else f"{place[:40]}…{place[-20:]}" if place else "its root"
 
 
 def _text(value: str) -> Any:
@@ -129,7 +134,7 @@ def _other(value: Any, place: str, depth: int) -> Any:
     if fields is not None:
         return _object(fields, place, depth)
     raise ValueEncodingError(
-        f"The value at {place or 'its root'} is a {type(value).__module__}.{type(value).__qualname__}, which cannot be kept as "
+        f"The value at {_shown(place)} is a {type(value).__module__}.{type(value).__qualname__}, which cannot be kept as "
         f"JSON; return plain values, dataclasses, or pydantic or msgspec objects."
     )
 
