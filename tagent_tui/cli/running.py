@@ -16,6 +16,7 @@ from engine.engine import Engine
 from engine.errors import PipelineFileError, PipelineValidationError
 from engine.steps import free_parameters, suggestion
 from engine.targets import Loaded
+from store import Log
 from tagent_tui import terminal
 from tagent_tui.cli.driving import Ended, drive
 from tagent_tui.cli.ending import conclude
