@@ -47,7 +47,7 @@ def create(
     connection: sqlite3.Connection, run: str, batch: Sequence[Recorded], blobs: Blobs, state: RunState, driver: Driver
 ) -> Held:
     """A new run with its first events."""
-    row = _insert_run(connection, run, state, driver, batch[-1].version, None, None)
+    row = insert_run(connection, run, state, driver, batch[0].at, batch[-1].version, None, None)
     return _write(connection, run, row, batch, blobs, 0)
 
 
@@ -60,22 +60,26 @@ def fork(
     forked = batch[0].event
     if not 0 < forked.version <= forked.reuse_upto <= head:
         raise VersionRangeError(f"Run {parent} has versions 1 to {head}; it cannot be forked at {forked.version}.")
-    row = _insert_run(connection, run, state, driver, batch[-1].version, parent_row, (forked.version, forked.reuse_upto))
+    row = insert_run(
+        connection, run, state, driver, batch[0].at, batch[-1].version, parent_row, (forked.version, forked.reuse_upto)
+    )
     return _write(connection, run, row, batch, blobs, forked.version)
 
 
-def _insert_run(
+def insert_run(
     connection: sqlite3.Connection,
     run: str,
     state: RunState,
     driver: Driver | None,
+    created: float,
     head: int,
     parent: int | None,
     point: tuple[int, int] | None,
 ) -> int:
+    """The run's row in the list; `point` is (parent_version, reuse_upto). Returns its number."""
     summary = msgspec.structs.asdict(RunSummary.of(state))
     columns = {
-        "id": run, "pipeline": state.pipeline, "target": state.target, "created": state.created_at, "parent": parent,
+        "id": run, "pipeline": state.pipeline, "target": state.target, "created": created, "parent": parent,
         "parent_version": point and point[0], "reuse_upto": point and point[1], "head": head, "last_at": state.last_at,
         "pid": driver and driver.pid, "started": driver and driver.started, "host": driver and driver.host, **summary,
     }  # fmt: skip
@@ -89,6 +93,16 @@ def _insert_run(
         raise RunConflictError(f"There is a run {run} already; choose another id.") from error
     assert cursor.lastrowid is not None  # noqa: S101 - an INSERT always has one
     return cursor.lastrowid
+
+
+def summarise(connection: sqlite3.Connection, row: int, state: RunState) -> None:
+    """Make the list's row of an imported run from its state."""
+    columns = {
+        "pipeline": state.pipeline, "target": state.target, "last_at": state.last_at, "imported": 1,
+        **msgspec.structs.asdict(RunSummary.of(state)),
+    }  # fmt: skip
+    changes = ", ".join(f"{name} = ?" for name in columns)
+    connection.execute(f"UPDATE runs SET {changes} WHERE run = ?", (*columns.values(), row))  # noqa: S608 - the keys above
 
 
 def _write(connection: sqlite3.Connection, run: str, row: int, batch: Sequence[Recorded], blobs: Blobs, snapped: int) -> Held:

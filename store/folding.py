@@ -17,11 +17,11 @@ from store.state import RunState
 PAGE = 2000
 """Events a read."""
 
-_SELECT = (
+SELECT = (
     "SELECT version, at, type, schema, step, attempt, data FROM events "
     "WHERE run = ? AND version > ? AND version <= ? ORDER BY version LIMIT ?"
 )
-_NO_END = 2**63 - 1
+NO_END = 2**63 - 1
 
 Row = tuple[int, float, str, int, str | None, int, str]
 Page = list[Row]
@@ -41,12 +41,12 @@ async def pages(
     reader: Reader, segments: Sequence[Segment], after: int, upto: int | None, size: int = PAGE
 ) -> AsyncGenerator[Page, None]:
     """The rows of versions `after` < v <= `upto` of a lineage, in order."""
-    end = _NO_END if upto is None else upto
+    end = NO_END if upto is None else upto
     for run, _, first, last in segments:
         stop = end if last is None else min(last, end)
         start = max(after, first - 1)
         while start < stop:
-            page = await reader.all(_SELECT, (run, start, stop, size))
+            page = await reader.all(SELECT, (run, start, stop, size))
             if page:
                 start = page[-1][0]
                 yield page
@@ -65,7 +65,7 @@ async def page(reader: Reader, segments: Sequence[Segment], after: int, upto: in
 
 async def nearest(reader: Reader, segments: Sequence[Segment], upto: int | None) -> RunState:
     """The newest snapshot of a lineage at or below `upto`, or an empty state."""
-    end = _NO_END if upto is None else upto
+    end = NO_END if upto is None else upto
     for run, _, _, last in reversed(segments):
         limit = end if last is None else min(last, end)
         while limit > 0:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from store.errors import RunNotFoundError
 from store.reader import Reader
 
-_SELECT = """
+SELECT = """
 WITH RECURSIVE line(run, id, parent, upto, own_upto, depth) AS (
     SELECT run, id, parent, parent_version, NULL, 0 FROM runs WHERE id = ?
     UNION ALL
@@ -41,19 +41,24 @@ class Lineages:
         """The segments of a run, oldest first. Raises `RunNotFoundError`."""
         known = self._known.get(run)
         if known is None:
-            rows = await self._reader.all(_SELECT, (run,))
+            rows = await self._reader.all(SELECT, (run,))
             if not rows:
                 raise RunNotFoundError(f"There is no run {run} in this store; `runs` lists what there is.")
-            known = self._known[run] = _segments(rows)
+            known = self._known[run] = segments(rows)
         return known
+
+    async def family(self, run: str) -> list[tuple[int, str]]:
+        """(row, id) of the run and all it was forked from, the oldest first. Raises `RunNotFoundError`."""
+        await self.of(run)
+        return [(number, id) for number, id, _, _ in await self._reader.all(SELECT, (run,))]
 
     def forget(self) -> None:
         """Ask again next time (after runs were removed)."""
         self._known.clear()
 
 
-def _segments(rows: list[tuple[int, str, int | None, int | None]]) -> list[Segment]:
-    """A fork of a fork may point before its parent's own first version: then the parent adds nothing."""
+def segments(rows: list[tuple[int, str, int | None, int | None]]) -> list[Segment]:
+    """The segments that `SELECT` found, oldest first; a parent that was forked after the fork's own point adds nothing."""
     limit = None
     bounds = []
     for run, id, upto, own_upto in reversed(rows):

@@ -55,6 +55,7 @@ class RunRow(msgspec.Struct):
     """One run as the list has it. Times are unix seconds; `status` is the folded word (see `alive` for the rest).
 
     `row` is its place in the list (the key for paging), `driver` the process that holds or, after a crash, held the lease.
+    `imported` runs came in a bundle: nothing of theirs is executed until somebody says so.
     """
 
     row: int
@@ -80,6 +81,7 @@ class RunRow(msgspec.Struct):
     driver: Driver | None
     inbox: int
     target: str | None
+    imported: bool = False
 
     def alive(self) -> bool:
         """Whether the recorded driver lives on this host (same pid and start time)."""
@@ -98,7 +100,7 @@ class RunRow(msgspec.Struct):
 COLUMNS = (
     "r.run, r.id, r.pipeline, r.status, r.head, r.created, r.ended, r.last_at, "
     "(SELECT p.id FROM runs p WHERE p.run = r.parent), r.parent_version, r.reuse_upto, r.cost, r.unpriced, r.tokens, r.steps, "
-    "r.settled, r.failed, r.running, r.simulated, r.now, r.pid, r.started, r.host, r.inbox, r.target"
+    "r.settled, r.failed, r.running, r.simulated, r.now, r.pid, r.started, r.host, r.inbox, r.target, r.imported"
 )
 
 ADVANCE = "UPDATE runs SET head = ?, last_at = ? WHERE run = ? AND token = ? AND head = ?"
@@ -111,9 +113,9 @@ ADVANCE_WITH_SUMMARY = (
 
 def from_columns(columns: tuple[Any, ...]) -> RunRow:
     """The row read as `COLUMNS`."""
-    simulated, now, pid, started, host, inbox, target = columns[-7:]
+    simulated, now, pid, started, host, inbox, target, imported = columns[-8:]
     driver = Driver(pid, started, host) if pid is not None else None
-    fields = [*columns[:-7], bool(simulated), now, driver, inbox, target]
+    fields = [*columns[:-8], bool(simulated), now, driver, inbox, target, bool(imported)]
     return RunRow(*fields)
 
 

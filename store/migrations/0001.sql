@@ -31,7 +31,8 @@ CREATE TABLE runs(
     running INTEGER NOT NULL DEFAULT 0,
     simulated INTEGER NOT NULL DEFAULT 0,
     inbox INTEGER NOT NULL DEFAULT 0,
-    now TEXT NOT NULL DEFAULT ''
+    now TEXT NOT NULL DEFAULT '',
+    imported INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE INDEX runs_pipeline ON runs(pipeline);
