@@ -1,7 +1,7 @@
 """The shell around the pure core: drives one run, is the only writer of it, and obeys what the scheduler decides.
 
-One loop: take in what happened (outcomes, signals, timers), record it with all that follows, wait until that is durable, start what
-was decided. Between two turns attempts run as tasks and record their own effects.
+One loop: take in what happened (outcomes, signals, timers), record it with all that follows, start what was decided. Between two
+turns attempts run as tasks, each only once its start is durable, and record their own effects.
 """
 
 from __future__ import annotations
@@ -118,23 +118,19 @@ class Runtime:
         state = self.state
         watcher = asyncio.get_running_loop().create_task(self._watch())
         try:
-            starts = await self._attach()
+            self._start(await self._attach())
             while True:
-                if starts:
-                    await self.lease.flush()
-                    self._start(starts)
                 if self._trouble is not None:
                     raise self._trouble
                 if state.status.ended or self._idle():
                     if await self._settled():
                         break
-                    starts = []
                     continue
                 if not self._outcomes:
                     self._arm()
                     await self._wake.wait()
                 self._wake.clear()
-                starts = self._turn([])
+                self._start(self._turn([]))
             await self.lease.flush()
             return state
         except StoreError as error:
@@ -180,6 +176,7 @@ class Runtime:
             await self._dispatch(name, attempt, tapes[name])
 
     def _start(self, starts: Sequence[Recorded]) -> None:
+        """Make the tasks of what was started, while its commit is under way: the executor waits for that before the body."""
         for recorded in starts:
             name = recorded.step
             if name is not None and self._record.running.get(name) == recorded.attempt:
@@ -263,9 +260,8 @@ class Runtime:
                 continue
             facts, blobs = facts_of(self.state, signal.kind, body_of(signal.body), signal.id, strict=False)
             before = set(self._record.running)
-            starts = self._turn(facts, blobs, signal.actor)
+            self._start(self._turn(facts, blobs, signal.actor))
             await self.lease.flush()
-            self._start(starts)
             resolved = [name for name in self._record.running if name not in before and name not in self._tasks]
             await self._redrive(resolved)
 
