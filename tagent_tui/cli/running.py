@@ -150,9 +150,14 @@ def spawn(session: Session, loaded: Loaded, params: dict[str, Any], model: str |
     if ui and (session.json or not terminal.is_terminal()):
         raise RefusedError("--ui needs a terminal and no --json; leave it out, or use --detach")
     db = session.stored()
-    Path(db).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    started = session.run(spawn_start(db, loaded.target, params=params, model=model, cwd=Path(loaded.cwd), config=session.config))
-    return follow_up(session, started.run_id, started.pid, ui=ui)
+
+    async def start() -> tuple[str, int]:
+        await (await Log.open(db)).close()  # what is wrong with the store is told from here, with its exit code
+        spawned = await spawn_start(db, loaded.target, params=params, model=model, cwd=Path(loaded.cwd), config=session.config)
+        return spawned.run_id, spawned.pid
+
+    run, pid = session.run(start())
+    return follow_up(session, run, pid, ui=ui)
 
 
 def follow_up(session: Session, run: str, pid: int, *, ui: bool) -> int:
