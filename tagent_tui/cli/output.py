@@ -134,6 +134,8 @@ class Output:
 
     def guard(self) -> None:
         """Keep stdout for results: from now on what user code or its child processes print there goes to stderr."""
+        if not self.out.open or sys.stdout is None:
+            return
         try:
             kept = os.dup(1)
             os.dup2(2, 1)
