@@ -254,15 +254,20 @@ class Schedule:
             step = steps[names[place]]
             if step.status is StepStatus.WAITING and step.due == due:
                 return StepStarted(), names[place], step.attempt + 1
-        queues = (self.ready, self.ready_serial) if self.chain is None else (self.ready,)
-        for queue in queues:
-            while queue and steps[names[queue[0]]].status is not StepStatus.PENDING:
-                heapq.heappop(queue)
-        chosen = min((queue for queue in queues if queue), key=lambda queue: queue[0], default=None)
-        if chosen is None:
-            return None
-        name = names[heapq.heappop(chosen)]
-        return StepStarted(), name, steps[name].attempt + 1
+        place = self._ready_place(steps)
+        return None if place is None else (StepStarted(), names[place], steps[names[place]].attempt + 1)
+
+    def _ready_place(self, steps: dict[str, StepState]) -> int | None:
+        """Take the first ready step in definition order; serial ones wait while the chain does."""
+        names, ready, serial = self.plan.names, self.ready, self.ready_serial
+        while ready and steps[names[ready[0]]].status is not StepStatus.PENDING:
+            heapq.heappop(ready)
+        if self.chain is None:
+            while serial and steps[names[serial[0]]].status is not StepStatus.PENDING:
+                heapq.heappop(serial)
+            if serial and not (ready and ready[0] < serial[0]):
+                return heapq.heappop(serial)
+        return heapq.heappop(ready) if ready else None
 
     def _end(self, state: RunState) -> Decision | None:
         counts = state.counts
