@@ -142,12 +142,21 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _fill_descriptors() -> None:
-    """A closed standard stream leaves its number free; the store's file would get it, and what prints would be written there."""
+    """Put the null device where a standard stream is closed.
+
+    Its number is free otherwise, and the store's file would get it: what prints would be written there. User code may also count on
+    the streams being there.
+    """
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            stream = os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
 
 
 def _told(session: Session, error: BaseException) -> int:
