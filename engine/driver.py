@@ -98,7 +98,9 @@ async def _spawn(db: str | Path, verb: str, asked: dict[str, Any], cwd: Path) ->
         ) from None
     if "error" in answer:
         await process.wait()
-        raise EngineError(answer["error"])
+        refusal = EngineError(answer["error"])
+        refusal.code = answer.get("code", refusal.code)  # what kind it is over there decides what the caller does about it
+        raise refusal
     return Spawned(process.pid, RunId(answer["run_id"]))
 
 

@@ -13,7 +13,7 @@ from tagent_tui.cli.exits import Exit
 from tagent_tui.cli.forms import event_form
 from tagent_tui.cli.session import Session
 from tagent_tui.cli.verbs import RUN, verb
-from tagent_tui.rows import Ink, Row, Seg, clip, pad
+from tagent_tui.rows import Ink, Seg, clip, pad
 from tagent_tui.text import one_line
 from tagent_tui.view.clock import exact_time
 from tagent_tui.view.describe import Around, say
@@ -86,10 +86,8 @@ class _Writer:
         said = say(recorded, Around(earlier=self._earlier.get))
         step = pad(clip(one_line(recorded.step or "", glyphs=out.glyphs).text, STEP_CELLS, out.glyphs.ellipsis), 14)
         lead = f"{recorded.version:>{self._digits}}  {exact_time(recorded.at)}  "
-        out.row(
-            Row([Seg(lead, Ink.MUTED), Seg(f"{pad(said.type, 20)}  ", said.ink), Seg(f"{step}  "), *said.text.segs(Ink.MUTED)]),
-            margin=0,
-        )
+        words = said.text.segs(Ink.MUTED)
+        out.line([Seg(lead, Ink.MUTED), Seg(f"{pad(said.type, 20)}  ", said.ink), Seg(f"{step}  "), *words])
 
 
 def _type(recorded: Recorded) -> str:

@@ -18,10 +18,11 @@ from tagent_tui.cli.ending import counted, print_result, print_value
 from tagent_tui.cli.exits import Exit, RefusedError
 from tagent_tui.cli.forms import doubtful, run_form, stored
 from tagent_tui.cli.happened import events
+from tagent_tui.cli.listing import write_list
 from tagent_tui.cli.session import Session
 from tagent_tui.cli.verbs import RUN, StoredWord, verb
-from tagent_tui.numbers import age, duration, plural, run_cost, tokens
-from tagent_tui.rows import Ink, Row, Seg, clip, pad, rpad
+from tagent_tui.numbers import duration, plural, run_cost, tokens
+from tagent_tui.rows import Ink, Seg
 from tagent_tui.text import first_line, one_line
 from tagent_tui.view.clock import exact_time
 from tagent_tui.view.outline import read_outline
@@ -100,7 +101,7 @@ async def _runs(session: Session, status: str | None, pipeline: str | None, limi
         what = "such runs" if status or pipeline else "runs yet; tagent-tui demo makes one"
         session.output.note(f"no {what}")
     else:
-        _list(session, found)
+        write_list(session.output.out, found, time.time())
     return Exit.OK
 
 
@@ -126,44 +127,6 @@ async def _status(log: Log, row: RunRow) -> RunStatus:
     if folded.ended or row.alive():
         return folded
     return shown_status(await log.state(row.id), alive=False)
-
-
-def _list(session: Session, found: list[tuple[RunRow, RunStatus]]) -> None:
-    out, now = session.output.out, time.time()
-    size = max(len(row.id) for row, _ in found)
-    names = [one_line(row.pipeline).text for row, _ in found]
-    width = min(32, max(len(name) for name in names))
-    head = f"  {pad('run', size)}  {pad('pipeline', width)}  {pad('status', 11)}  {rpad('steps', 11)}  {rpad('age', 4)}"
-    head += f"  {rpad('time', 8)}  {rpad('tokens', 7)}  {rpad('cost', 7)}  now"
-    out.row(Row([Seg(head, Ink.MUTED)]), margin=0)
-    for (row, status), name in zip(found, names, strict=True):
-        mark = run_mark(status, out.glyphs)
-        spent = duration((row.ended or (now if row.alive() else row.last_at)) - row.created)
-        figures = f"  {rpad(f'{row.settled}/{row.steps}', 11)}  {rpad(age(now - row.created), 4)}  {rpad(spent, 8)}"
-        figures += f"  {rpad(tokens(row.tokens) if row.tokens else '', 7)}  {rpad(_cost(row), 7)}  "
-        said = "simulated " if row.simulated else ""
-        out.row(
-            Row(
-                [
-                    Seg(f"{mark.glyph} ", mark.ink),
-                    Seg(f"{pad(row.id, size)}  {pad(clip(name, width, out.glyphs.ellipsis), width)}  "),
-                    Seg(pad(mark.word, 11), mark.ink if status is not RunStatus.COMPLETED else Ink.TEXT),
-                    Seg(figures),
-                    Seg(said + _now(row, status), Ink.MUTED),
-                ]
-            ),
-            margin=0,
-        )
-
-
-def _cost(row: RunRow) -> str:
-    return "" if not row.tokens else run_cost(None if row.unpriced else row.cost)
-
-
-def _now(row: RunRow, status: RunStatus) -> str:
-    if status in (RunStatus.INTERRUPTED, RunStatus.PAUSED, RunStatus.WAITING):
-        return f"tagent-tui resume {row.id}"
-    return first_line(row.now).text
 
 
 async def _show(session: Session, wanted: str, at: int | None) -> int:

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 import msgspec
@@ -118,6 +118,13 @@ class Stream:
         """Write a row as wide as the terminal, but at most `widest` cells."""
         width = max(20, min(self.width, widest) - 2 * margin)
         self.write(" " * margin + self.paint(beside(row.left, row.right, width, ellipsis=self.glyphs.ellipsis)) + "\n")
+
+    def line(self, segs: Sequence[Seg]) -> None:
+        """Write pieces as one line: cut at the width of a terminal, whole elsewhere."""
+        if self.terminal:
+            self.row(Row(segs), margin=0, widest=self.width)
+        else:
+            self.segs(segs)
 
     def segs(self, segs: Iterable[Seg]) -> None:
         """Write pieces as one line, not cut."""

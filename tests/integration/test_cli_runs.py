@@ -193,8 +193,9 @@ def test_a_run_driven_elsewhere_can_be_watched_paused_and_not_taken(shell: Shell
     process = shell.start("run", "flow:holds", "--json")
     wait_for(shell.folder / "held")
     assert shell.tui("runs", "--status", "running", "--json").data[0]["pipeline"] == "holds"
-    taken = shell.tui("resume", "last")
-    assert (taken.code, "another process" in taken.err) == (7, True)
+    for words in (["resume", "last"], ["resume", "last", "--detach"]):
+        taken = shell.tui(*words)
+        assert (taken.code, "another process" in taken.err) == (7, True)
     follower = shell.start("events", "last", "--follow", "--type", "run.*", "--json")
     paused = shell.tui("pause", "last", "--json")
     assert (paused.code, set(paused.data)) == (0, {"run_id", "status", "message"})

@@ -20,6 +20,7 @@ from store.events import (
     StepSkipped,
     StepStarted,
 )
+from tagent_tui.cli.listing import Column, fitting
 from tagent_tui.cli.markdown import draw, inline
 from tagent_tui.cli.output import Output, Stream, shown
 from tagent_tui.cli.progress import Progress
@@ -115,6 +116,19 @@ def test_a_reader_that_left_ends_the_writing_quietly() -> None:
     stream.write("x")
     assert not stream.open
     stream.write("y")
+
+
+def test_a_narrow_list_drops_figures_from_the_right() -> None:
+    """What does not fit beside the last column goes, the rightmost first."""
+    figures = [Column("steps", ["10/10"]), Column("age", ["2h"]), Column("cost", ["$12.41"])]
+    assert [[one.title for one in fitting(figures, room)] for room in (0, 7, 12, 19, 20, 99)] == [
+        [],
+        ["steps"],
+        ["steps", "age"],
+        ["steps", "age"],
+        ["steps", "age", "cost"],
+        ["steps", "age", "cost"],
+    ]
 
 
 STEPS = ["fetch", "judge", "report"]
