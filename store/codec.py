@@ -29,7 +29,21 @@ def encode(event: Event) -> tuple[str, int, str]:
     """`event` as (type, schema version, JSON text)."""
     if type(event) is UnknownEvent:
         return event.name, event.version, event.body
-    return event.type, event.schema, _encoder.encode(event).decode()
+    try:
+        return event.type, event.schema, _encoder.encode(event).decode()
+    except UnicodeEncodeError:
+        return event.type, event.schema, _encoder.encode(_mended(event)).decode()
+
+
+def _mended(value: Any) -> Any:
+    """The same with lone surrogates (which UTF-8 cannot hold: names and output of programs have them) as U+FFFD."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list | tuple):
+        return type(value)([_mended(item) for item in value])
+    if isinstance(value, msgspec.Struct):
+        return type(value)(**{name: _mended(getattr(value, name)) for name in value.__struct_fields__})
+    return value
 
 
 def decode(name: str, schema: int, text: bytes | str) -> Event:
@@ -40,9 +54,14 @@ def decode(name: str, schema: int, text: bytes | str) -> Event:
             return decoder(text)
         if name in EVENTS and schema < EVENTS[name].schema:
             return _upcast(name, schema, text)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        pass
-    return UnknownEvent(name, schema, text if isinstance(text, str) else bytes(text).decode("utf-8", "replace"))
+    except (msgspec.DecodeError, RecursionError, ValueError, TypeError, LookupError):
+        pass  # of another shape than its type says, in whatever way: kept as it is
+    return UnknownEvent(name, schema, text if isinstance(text, str) else _text(text))
+
+
+def _text(stored: Any) -> str:
+    """A column that does not even hold text, as text."""
+    return bytes(stored).decode("utf-8", "replace") if isinstance(stored, bytes | bytearray) else str(stored)
 
 
 def _upcast(name: str, schema: int, text: bytes | str) -> Event:

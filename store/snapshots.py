@@ -34,11 +34,16 @@ def encode(state: RunState) -> bytes:
     return _encode(state)
 
 
+def compressed(encoded: bytes) -> bytes:
+    """As it is stored: 5 to 8 times smaller, at 3 ms for the state of 10,000 steps."""
+    return zlib.compress(encoded, 1)
+
+
 def put(connection: sqlite3.Connection, run: int, version: int, encoded: bytes) -> None:
-    """Keep a snapshot, compressed (5 to 8 times smaller; on the writing thread); the caller holds the transaction."""
+    """Keep a snapshot (compressed here, on the writing thread); the caller holds the transaction."""
     connection.execute(
         "INSERT OR REPLACE INTO snapshots(run, version, fold, data) VALUES (?, ?, ?, ?)",
-        (run, version, FOLD_VERSION, zlib.compress(encoded, 1)),
+        (run, version, FOLD_VERSION, compressed(encoded)),
     )
 
 
@@ -46,5 +51,5 @@ def decode(stored: bytes) -> RunState | None:
     """The state, or None when the bytes are damaged."""
     try:
         return _decode(zlib.decompress(stored))
-    except (zlib.error, msgspec.MsgspecError, RecursionError):
+    except (zlib.error, msgspec.MsgspecError, RecursionError, ValueError):
         return None

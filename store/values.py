@@ -38,8 +38,16 @@ def encode(value: object) -> bytes:
 
 
 def decode(text: bytes | msgspec.Raw | str) -> Any:
-    """The value that `encode` wrote (tuples come back as lists, dataclasses and models as objects)."""
-    return _restore(_decode(text))
+    """The value that `encode` wrote (tuples come back as lists, dataclasses and models as objects).
+
+    Raises `ValueEncodingError` for what is no JSON or is nested too deep; never anything else, whatever the text.
+    """
+    try:
+        return _restore(_decode(text))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueEncodingError(f"A stored value is not JSON ({error}); the store or what wrote it is at fault.") from error
+    except RecursionError as error:
+        raise ValueEncodingError("A stored value is nested too deep to be read.") from error
 
 
 def digest(content: bytes) -> str:
@@ -166,6 +174,14 @@ def _restore(value: Any) -> Any:
 
 
 def _special(key: str, item: Any) -> Any:
+    """The value a reserved key stands for; what `encode` never wrote so is an object like any other."""
+    try:
+        return _reserved(key, item)
+    except (TypeError, ValueError):
+        return {key: _restore(item)}
+
+
+def _reserved(key: str, item: Any) -> Any:
     if key == "$int":
         return int(item, 16)
     if key == "$float":

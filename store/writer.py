@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from store import trouble
-from store.errors import StoreError, StoreUnusableError
+from store.errors import StoreError, StoreUnusableError, ValueEncodingError
 
 LINGER = 0.1
 """Seconds rows wait for company when nobody waits for them."""
@@ -247,7 +247,13 @@ class Writer:
     def _write(self, commit: Commit) -> None:
         for batch in commit.batches.values():
             batch.prepare()
+        while not self._attempt(commit):
+            pass  # again without the batch that could not be written; rolled back, the others lost nothing
+
+    def _attempt(self, commit: Commit) -> bool:
+        """One transaction; False when one batch spoiled it (its `error` is set) and the rest should be tried again."""
         connection = self._connection
+        applying: Batch | None = None
         try:
             if self._path is not None and time.monotonic() >= self._look_due:
                 self._refuse_moved(self._path)
@@ -256,8 +262,16 @@ class Writer:
                 self._do(call)
             for batch in commit.batches.values():
                 if batch.error is None:
+                    applying = batch
                     batch.apply(connection)
+            applying = None
             connection.execute("COMMIT")
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError, OverflowError, TypeError, ValueError) as error:
+            if applying is None:
+                commit.error = StoreUnusableError(f"{self.place} refused a commit: {error}; check the store.")
+            else:
+                applying.error = ValueEncodingError(f"An event of run {applying.run} cannot be written: {error}.")
+                return False
         except sqlite3.Error as error:
             commit.error = trouble.translate(error, self.place)
         except StoreError as error:
@@ -265,9 +279,11 @@ class Writer:
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+        return True
 
     def _do(self, call: Call) -> None:
         connection = self._connection
+        call.error = None
         connection.execute("SAVEPOINT call")
         try:
             call.result = call.work(connection)

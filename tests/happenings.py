@@ -1,0 +1,167 @@
+"""Events for tests of the store: one of every type, and random runs of them. Nothing here touches a file."""
+
+from __future__ import annotations
+
+import msgspec
+from hypothesis import strategies as st
+
+from store import values
+from store.events import (
+    ArtifactMade,
+    EffectFailed,
+    EffectInDoubt,
+    EffectRequested,
+    EffectResolved,
+    EffectSucceeded,
+    Event,
+    Failure,
+    LogWritten,
+    Payload,
+    Recorded,
+    RunAttached,
+    RunCancelled,
+    RunCompleted,
+    RunCreated,
+    RunFailed,
+    RunForked,
+    RunMigrated,
+    RunPaused,
+    RunUnpaused,
+    Safety,
+    SignalReceived,
+    StepCancelled,
+    StepCompleted,
+    StepFailed,
+    StepReset,
+    StepRetryScheduled,
+    StepReused,
+    StepSkipped,
+    StepStarted,
+    UnknownEvent,
+    Usage,
+)
+
+STEPS = ["search", "reviews", "count", "report"]
+DEFINITION = b'{"name": "research"}'
+DEFINITION_HASH = values.digest(DEFINITION)
+
+
+def pinned() -> list[tuple[str, bytes]]:
+    """The content every made run refers to."""
+    return [(DEFINITION_HASH, DEFINITION)]
+
+
+def created(steps: list[str] | None = None, at: float = 1.0) -> Recorded:
+    """The first event of a run."""
+    return Recorded(1, at, RunCreated("research", DEFINITION_HASH, STEPS if steps is None else steps))
+
+
+def lines(first: int, count: int, *, step: str | None = "search", text: str = "a line", at: float = 2.0) -> list[Recorded]:
+    """`count` lines written by a step, from version `first` on."""
+    return [Recorded(first + offset, at, LogWritten(f"{text} {first + offset}"), step, 1) for offset in range(count)]
+
+
+def payload(value: object) -> Payload:
+    """A value, inline or by hash."""
+    return values.pack(value)[0]
+
+
+def one_of_each() -> list[Event]:
+    """An event of every type with every field set to something telling."""
+    usage = Usage("acme/large", 120, 30, 0.0042)
+    failure = Failure("timeout", "The step took longer than 30 s.", False, 12.5, payload("Traceback: …"))
+    return [
+        RunCreated(
+            "research", DEFINITION_HASH, STEPS, "fgfg", "Who are they?", payload({"company": "Acmé"}), payload({"model": "offline"}),
+            "pipelines.research:pipeline", "/home/somebody/work", 2**40 + 7, "0.1.0",
+        ),
+        RunForked("parent-run", 41, 97),
+        RunAttached(4711, 1700000000.25, "host-1", 3, "resumed after a crash"),
+        RunMigrated(DEFINITION_HASH, [*STEPS, "extra"], "fgfgf", ["report"], ["extra"], ["old"]),
+        SignalReceived(12, "resolve", payload({"effect": 7, "outcome": "failed"})),
+        StepStarted(),
+        StepCompleted(payload({"links": ["a", "b"], "score": 3.5, "nan": float("nan"), "raw": b"\x00\xff", "big": 2**80})),
+        StepFailed(failure),
+        StepRetryScheduled(1700000060.5),
+        StepSkipped("its condition does not hold", "reviews"),
+        StepCancelled("somebody cancelled"),
+        StepReset("an edit reached it"),
+        StepReused(("other-run", 55), payload([1, 2, 3])),
+        EffectRequested("model", "acme/large", "0f" * 16, Safety.READ, 2, "left", payload({"messages": {"chain": "ab" * 32}})),
+        EffectSucceeded(17, payload("an answer"), usage, True, ("other-run", 56)),
+        EffectFailed(18, failure, usage, ("other-run", 57)),
+        EffectInDoubt(19),
+        EffectResolved(19, "succeeded", payload({"paid": True}), "I looked it up"),
+        LogWritten("half a line, \u2028 and \u202e more", "warning", "stderr", payload({"n": 1})),
+        ArtifactMade("report.md", "text/markdown", Payload(5000, blob="cd" * 32)),
+        RunPaused(),
+        RunUnpaused(),
+        RunCompleted(),
+        RunFailed("report failed", ["report"]),
+        RunCancelled("no longer needed"),
+    ]  # fmt: skip
+
+
+def plain(event: Event) -> dict[str, object]:
+    """An event's fields as JSON values, for keeping what a stored text must mean."""
+    return {name: _plain(getattr(event, name)) for name in event.__struct_fields__}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, msgspec.Raw):
+        return bytes(value).decode()
+    if isinstance(value, Safety):
+        return value.value
+    if isinstance(value, msgspec.Struct):
+        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+_texts = st.text(max_size=20)
+_steps = st.sampled_from([*STEPS, "made_up_later"])
+_requests = st.integers(1, 30)
+_payloads = st.sampled_from([payload(None), payload({"a": 1}), payload("x" * 2000)])
+_failures = st.builds(Failure, st.sampled_from(["error", "timeout", "model"]), _texts, st.booleans())
+_usages = st.none() | st.builds(Usage, st.just("m"), st.integers(0, 9), st.integers(0, 9), st.none() | st.floats(0, 1))
+_sources = st.none() | st.just(("other", 3))
+
+EVENTS_OF_RUNS = st.one_of(
+    st.builds(RunAttached, st.integers(1, 9), st.floats(1, 9)),
+    st.builds(RunForked, st.just("parent"), st.integers(1, 9), st.integers(9, 12)),
+    st.builds(RunMigrated, st.just(DEFINITION_HASH), st.lists(_steps, unique=True), st.sampled_from(["", "fgf"])),
+    st.builds(SignalReceived, st.integers(0, 9), st.sampled_from(["pause", "resume", "cancel", "resolve"])),
+    st.sampled_from([RunPaused(), RunUnpaused(), RunCompleted(), RunFailed("why"), RunCancelled()]),
+    st.builds(UnknownEvent, _texts, st.integers(1, 3), _texts),
+)
+EVENTS_OF_STEPS = st.one_of(
+    st.just(StepStarted()),
+    st.builds(StepCompleted, _payloads),
+    st.builds(StepFailed, _failures),
+    st.builds(StepRetryScheduled, st.floats(1, 99)),
+    st.builds(StepSkipped, _texts),
+    st.builds(StepCancelled, _texts),
+    st.builds(StepReset),
+    st.builds(StepReused, st.just(("other", 4)), _payloads),
+    st.builds(EffectRequested, st.just("once"), _texts, st.just("h"), st.sampled_from(Safety)),
+    st.builds(EffectSucceeded, _requests, _payloads, _usages, st.booleans(), _sources),
+    st.builds(EffectFailed, _requests, _failures),
+    st.builds(EffectInDoubt, _requests),
+    st.builds(EffectResolved, _requests, st.sampled_from(["succeeded", "failed", "again"])),
+    st.builds(LogWritten, _texts),
+    st.builds(ArtifactMade, _texts, st.just("text/plain"), st.just(Payload(9, blob="ab" * 32))),
+)
+
+
+@st.composite
+def runs(draw: st.DrawFn, *, longest: int = 40) -> list[Recorded]:
+    """A run of random events in random order, legal or not: what a log may hold, not what a scheduler would decide."""
+    recorded, at = [created()], 1.0
+    for version in range(2, draw(st.integers(1, longest)) + 1):
+        at += draw(st.sampled_from([0.0, 0.25, 7.0]))
+        of_run = draw(st.booleans()) and draw(st.booleans())
+        event = draw(EVENTS_OF_RUNS if of_run else EVENTS_OF_STEPS)
+        step = None if of_run else draw(_steps)
+        recorded.append(Recorded(version, at, event, step, draw(st.integers(0, 3)), draw(st.none() | st.integers(1, version))))
+    return recorded
