@@ -72,8 +72,17 @@ def one_of_each() -> list[Event]:
     failure = Failure("timeout", "The step took longer than 30 s.", False, 12.5, payload("Traceback: …"))
     return [
         RunCreated(
-            "research", DEFINITION_HASH, STEPS, "fgfg", "Who are they?", payload({"company": "Acmé"}), payload({"model": "offline"}),
-            "pipelines.research:pipeline", "/home/somebody/work", 2**40 + 7, "0.1.0",
+            "research",
+            DEFINITION_HASH,
+            STEPS,
+            "fgfg",
+            "Who are they?",
+            payload({"company": "Acmé"}),
+            payload({"model": "offline"}),
+            "pipelines.research:pipeline",
+            "/home/somebody/work",
+            2**40 + 7,
+            "0.1.0",
         ),
         RunForked("parent-run", 41, 97),
         RunAttached(4711, 1700000000.25, "host-1", 3, "resumed after a crash"),
@@ -99,7 +108,7 @@ def one_of_each() -> list[Event]:
         RunCompleted(),
         RunFailed("report failed", ["report"]),
         RunCancelled("no longer needed"),
-    ]  # fmt: skip
+    ]
 
 
 def plain(event: Event) -> dict[str, object]:

@@ -114,10 +114,30 @@ def test_gaps_between_versions_are_found() -> None:
 
 
 HOSTILE = [
-    "", "null", "[]", "{", "0", '"x"', "nul", "NaN", "\x00", "{}\x00", '{"output": {"size": "x"}}', '{"reason": 5}', '{"reason": null}',
-    '{"output": {"json": }}', '{"failure": {"kind": ["a"]}}', '{"request": 1e999}', '{"request": 99999999999999999999999999}',
-    '{"source": ["a"]}', '{"__class__": "os.system"}', '{"reason": "\\ud800"}', "[" * 100_000, '{"a":' * 100_000, '{"a": 1, "a": 2}',
-]  # fmt: skip
+    "",
+    "null",
+    "[]",
+    "{",
+    "0",
+    '"x"',
+    "nul",
+    "NaN",
+    "\x00",
+    "{}\x00",
+    '{"output": {"size": "x"}}',
+    '{"reason": 5}',
+    '{"reason": null}',
+    '{"output": {"json": }}',
+    '{"failure": {"kind": ["a"]}}',
+    '{"request": 1e999}',
+    '{"request": 99999999999999999999999999}',
+    '{"source": ["a"]}',
+    '{"__class__": "os.system"}',
+    '{"reason": "\\ud800"}',
+    "[" * 100_000,
+    '{"a":' * 100_000,
+    '{"a": 1, "a": 2}',
+]
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:20])

@@ -10,13 +10,34 @@ from store.events import EVENTS, Event, Payload, UnknownEvent
 from tests.happenings import one_of_each
 
 FACTS = {
-    "run.created", "run.forked", "run.attached", "run.migrated", "signal.received", "step.completed", "step.failed", "effect.requested",
-    "effect.succeeded", "effect.failed", "effect.resolved", "log.written", "artifact.made",
-}  # fmt: skip
+    "run.created",
+    "run.forked",
+    "run.attached",
+    "run.migrated",
+    "signal.received",
+    "step.completed",
+    "step.failed",
+    "effect.requested",
+    "effect.succeeded",
+    "effect.failed",
+    "effect.resolved",
+    "log.written",
+    "artifact.made",
+}
 DECISIONS = {
-    "step.started", "step.retry_scheduled", "step.skipped", "step.cancelled", "step.reset", "step.reused", "effect.in_doubt",
-    "run.paused", "run.unpaused", "run.completed", "run.failed", "run.cancelled",
-}  # fmt: skip
+    "step.started",
+    "step.retry_scheduled",
+    "step.skipped",
+    "step.cancelled",
+    "step.reset",
+    "step.reused",
+    "effect.in_doubt",
+    "run.paused",
+    "run.unpaused",
+    "run.completed",
+    "run.failed",
+    "run.cancelled",
+}
 
 
 def test_every_event_is_a_fact_or_a_decision() -> None:
@@ -28,7 +49,7 @@ def test_every_event_is_a_fact_or_a_decision() -> None:
 def test_names_are_dotted_words() -> None:
     """A type's name is two dotted lower-case words, never an import path, and no two types share one."""
     assert all(re.fullmatch(r"[a-z]+\.[a-z_]+", name) for name in EVENTS)
-    assert len({cls for cls in EVENTS.values()}) == len(EVENTS)
+    assert len(set(EVENTS.values())) == len(EVENTS)
 
 
 def test_every_event_class_is_listed() -> None:

@@ -104,9 +104,12 @@ def test_a_damaged_snapshot_is_no_snapshot() -> None:
 def test_a_retried_step_remembers_its_tries() -> None:
     """A failed attempt, the wait and the next start leave one try with its times and reason, and the new attempt running."""
     state = folded(
-        RunAttached(1, 1.0), (StepStarted(), "search"), (StepFailed(Failure("timeout", "too slow")), "search"),
-        (StepRetryScheduled(9.0), "search"), (StepStarted(), "search"),
-    )  # fmt: skip
+        RunAttached(1, 1.0),
+        (StepStarted(), "search"),
+        (StepFailed(Failure("timeout", "too slow")), "search"),
+        (StepRetryScheduled(9.0), "search"),
+        (StepStarted(), "search"),
+    )
     step = state.steps["search"]
     assert (step.status, step.first_started_at, step.started_at, step.due) == (StepStatus.RUNNING, 3.0, 6.0, None)
     ((attempt, started, ended, status, reason),) = [msgspec.structs.astuple(one) for one in step.tries]
@@ -118,11 +121,14 @@ def test_paid_outcomes_are_added_once() -> None:
     """Cost and tokens add up over step and run; what a recording gave again (`source`) costs nothing; no price is not zero."""
     usage = Usage("m", 10, 5, 0.5)
     state = folded(
-        (StepStarted(), "search"), (EffectRequested("model", "m", "h", Safety.READ), "search"),
-        (EffectSucceeded(3, payload("a"), usage), "search"), (EffectRequested("model", "m", "h", Safety.READ, 1), "search"),
-        (EffectSucceeded(5, payload("a"), Usage("m", 1, 1, None)), "search"), (EffectRequested("model", "m", "h", Safety.READ, 2), "search"),
+        (StepStarted(), "search"),
+        (EffectRequested("model", "m", "h", Safety.READ), "search"),
+        (EffectSucceeded(3, payload("a"), usage), "search"),
+        (EffectRequested("model", "m", "h", Safety.READ, 1), "search"),
+        (EffectSucceeded(5, payload("a"), Usage("m", 1, 1, None)), "search"),
+        (EffectRequested("model", "m", "h", Safety.READ, 2), "search"),
         (EffectSucceeded(7, payload("a"), usage, source=("other", 4)), "search"),
-    )  # fmt: skip
+    )
     step = state.steps["search"]
     assert (state.cost, state.unpriced, state.tokens, state.calls, state.effects) == (0.5, 1, 17, 2, 3)
     assert (step.cost, step.unpriced, step.calls, step.effects) == (0.5, 1, 2, 3)

@@ -10,6 +10,7 @@ import json
 import math
 import pathlib
 import uuid
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -139,10 +140,20 @@ def test_a_value_that_contains_itself_is_refused() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        b'{"$int": "zz"}', b'{"$int": 5}', b'{"$float": "x"}', b'{"$bytes": 1}', b'{"$bytes": "a"}', b'{"$str": "AA"}', b'{"$map": 3}',
-        b'{"$map": [1]}', b'{"$map": [[{"a": 1}, 2]]}', b'{"$other": {"$int": "0x5"}}', b'{"$int": "0x5", "more": 1}', b'{"$map": [[[1, [2]], 3]]}',
+        b'{"$int": "zz"}',
+        b'{"$int": 5}',
+        b'{"$float": "x"}',
+        b'{"$bytes": 1}',
+        b'{"$bytes": "a"}',
+        b'{"$str": "AA"}',
+        b'{"$map": 3}',
+        b'{"$map": [1]}',
+        b'{"$map": [[{"a": 1}, 2]]}',
+        b'{"$other": {"$int": "0x5"}}',
+        b'{"$int": "0x5", "more": 1}',
+        b'{"$map": [[[1, [2]], 3]]}',
     ],
-)  # fmt: skip
+)
 def test_a_malformed_reserved_key_is_an_object_like_any_other(text: bytes) -> None:
     """Text we did not write that uses our reserved keys wrongly still reads as something plain."""
     read = values.decode(text)
@@ -159,10 +170,8 @@ def test_what_is_no_json_is_one_kind_of_error(text: bytes) -> None:
 @given(st.binary(max_size=60))
 def test_random_bytes_never_surprise(text: bytes) -> None:
     """Any bytes decode to a plain value or raise ValueEncodingError."""
-    try:
+    with suppress(ValueEncodingError):
         values.encode(values.decode(text))
-    except ValueEncodingError as error:
-        assert str(error)
 
 
 def test_small_values_stand_inline_and_large_ones_by_hash() -> None:
