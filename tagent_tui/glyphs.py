@@ -169,6 +169,7 @@ def to_ascii() -> dict[int, str]:
         one, other = getattr(UNICODE, field.name), getattr(ASCII, field.name)
         if field.name not in ("ascii", "spinner"):
             table.update({ord(mark): plain for mark, plain in zip(one, other, strict=True)})
+    table[ord(UNICODE.sep)] = ASCII.sep
     return table
 
 

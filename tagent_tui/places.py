@@ -34,19 +34,6 @@ async def previous_of(log: Log, run: RunId, types: Collection[str], before: int)
     return None
 
 
-async def at_time(log: Log, run: RunId, at: float, head: int) -> int:
-    """The last version recorded at or before a time; 1 if the run began later."""
-    low, high = 1, head
-    while low < high:
-        middle = (low + high + 1) // 2
-        found = await log.events(run, after=middle - 1, upto=middle)
-        if found and found[0].at <= at:
-            low = middle
-        else:
-            high = middle - 1
-    return max(low, 1)
-
-
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,6}))?)?")
 
 

@@ -15,8 +15,8 @@ from textual.worker import Worker
 from store.errors import StoreError
 from tagent_tui.chart import read_starts, read_timeline
 from tagent_tui.past import Moment, Past
-from tagent_tui.places import at_time, moment, next_of, number, previous_of
-from tagent_tui.screens.runframe import RunFrame
+from tagent_tui.places import moment, next_of, number, previous_of
+from tagent_tui.screens.runlook import RunLook
 from tagent_tui.view.describe import FAILURE_TYPES, STEP_TYPES
 from tagent_tui.view.detail import Subject, Tab
 from tagent_tui.view.timeline import Timeline
@@ -24,7 +24,7 @@ from tagent_tui.widgets.lines import LineView
 from tagent_tui.widgets.timeline import TimelineView
 
 
-class ReplayFrame(RunFrame):
+class ReplayScreen(RunLook):
     """Adds the replay mode. `past` is None while the run is shown as it is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -103,10 +103,7 @@ class ReplayFrame(RunFrame):
 
     def _shown_elsewhere(self) -> None:
         """Another time, another ground: everything is painted again."""
-        scene = self.scene()
-        if scene is not None:
-            self.show_slow(scene)
-            self.show_look()
+        self.show_all()
         for widget in self.query("*"):
             widget.refresh()
 
@@ -175,7 +172,7 @@ class ReplayFrame(RunFrame):
                 self.host.say(f"{text!r} is no event; try 204, +10, -3, end, or a time as 10:12:18.", wrong=True)
                 return
             try:
-                version = await at_time(past.log, past.run, at, past.head)
+                version = await past.log.locate(past.run, at=at)
             except StoreError as error:
                 self.host.say(str(error), wrong=True)
                 return
@@ -186,7 +183,7 @@ class ReplayFrame(RunFrame):
         timeline = self._timeline
         if timeline is not None and self.past is not None:
             at = timeline.start + (timeline.end - timeline.start) * message.share
-            self.past.go(await at_time(self.past.log, self.past.run, at, self.past.head))
+            self.past.go(await self.past.log.locate(self.past.run, at=at))
 
     @on(LineView.Moved, "#log")
     def _log_moved(self, message: LineView.Moved) -> None:

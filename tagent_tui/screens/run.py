@@ -22,7 +22,7 @@ from tagent_tui.places import next_of, previous_of
 from tagent_tui.rows import Ink, Row, Seg
 from tagent_tui.screens.confirm import ConfirmScreen
 from tagent_tui.screens.doubt import DoubtScreen
-from tagent_tui.screens.replay import ReplayFrame
+from tagent_tui.screens.replay import ReplayScreen
 from tagent_tui.screens.runkeys import run_keys
 from tagent_tui.view.describe import FAILURE_TYPES
 from tagent_tui.view.detail import Subject
@@ -37,7 +37,7 @@ _ASKS = {
 }
 
 
-class RunScreen(ReplayFrame):
+class RunScreen(ReplayScreen):
     """One run. `at` opens it in the past, at that event."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

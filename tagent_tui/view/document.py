@@ -10,9 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
-
 from store import values
+from store.errors import ValueEncodingError
 from tagent_tui.glyphs import UNICODE, Glyphs
 from tagent_tui.numbers import size
 from tagent_tui.rows import BLANK, Ink, Row, Seg, cells
@@ -56,7 +55,7 @@ def content_of(text: bytes) -> Content:
     try:
         value = values.decode(text)
         shown = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
-    except (msgspec.DecodeError, ValueError, TypeError, RecursionError):
+    except (ValueEncodingError, ValueError, TypeError, RecursionError):
         shown = text.decode("utf-8", "replace")
     return Content(shown[:TOTAL_CAP], whole, cut=len(shown) > TOTAL_CAP)
 

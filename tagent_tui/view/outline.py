@@ -10,10 +10,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from engine.policies import RetryPolicy
 from store import values
+from store.errors import ValueEncodingError
 from store.state import RunState, StepState, StepStatus
 
 
@@ -54,7 +53,7 @@ def read_outline(text: bytes) -> Outline:
     """The outline of a definition's JSON text; an empty one if it is not of that shape."""
     try:
         found = values.decode(text)
-    except (msgspec.DecodeError, ValueError, TypeError, RecursionError):
+    except ValueEncodingError:
         return NO_OUTLINE
     entries = found.get("steps") if isinstance(found, dict) else None
     if not isinstance(entries, list):

@@ -19,7 +19,7 @@ from tagent_tui.view.clock import exact_time, time_of_day
 from tagent_tui.view.describe import is_failure
 
 
-class Moment(NamedTuple):
+class Mark(NamedTuple):
     """A mark on the rail: which event, when, of which type."""
 
     version: int
@@ -34,7 +34,7 @@ class Timeline(NamedTuple):
     start: float
     end: float
     counts: Sequence[int] = ()
-    marks: Sequence[Moment] = ()
+    marks: Sequence[Mark] = ()
 
     def share(self, at: float) -> float:
         """Where a moment lies between start and end, from 0 to 1."""
@@ -67,13 +67,9 @@ _SIGNS: Mapping[str, _Sign] = {
     "run.failed": _Sign("failed", Ink.ERROR, "failure", 1),
     "step.failed": _Sign("failed", Ink.ERROR, "failure", 2),
     "run.forked": _Sign("fork", Ink.ACCENT, "fork", 3),
-    "run.cancelled": _Sign("cancelled", Ink.MUTED, "cancel", 4),
-    "run.paused": _Sign("paused", Ink.MUTED, "pause", 5),
-    "run.migrated": _Sign("differs", Ink.MUTED, "migration", 6),
-    "run.attached": _Sign("interrupted", Ink.MUTED, "resume", 7),
+    "run.attached": _Sign("interrupted", Ink.MUTED, "resume", 4),
 }
-MARK_TYPES = frozenset(_SIGNS)
-"""The event types that have a mark on the rail."""
+"""The event types that have a mark on the rail; a driver's first arrival has none."""
 
 
 def title_row(timeline: Timeline, head: Playhead, width: int, glyphs: Glyphs = UNICODE) -> list[Seg]:

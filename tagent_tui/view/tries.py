@@ -10,7 +10,7 @@ from typing import NamedTuple
 from store.state import StepState, StepStatus
 from tagent_tui.glyphs import UNICODE, Glyphs
 from tagent_tui.numbers import duration, span
-from tagent_tui.rows import Ink, Row, Seg, column
+from tagent_tui.rows import Ink, Row, Seg, column, pad
 from tagent_tui.text import first_line, one_line
 from tagent_tui.view.scene import Scene, step_mark
 
@@ -58,21 +58,22 @@ def rows(scene: Scene, name: str, width: int) -> list[Row]:
     for index in range(half):
         segs = list(cells[index])
         if half + index < len(cells):
-            segs = [*column(segs, width // 2, scene.glyphs.ellipsis), *cells[half + index]]
+            segs = [*column(segs, width // 2 - 2, scene.glyphs.ellipsis), Seg("  "), *cells[half + index]]
         out.append(Row(segs))
     return out or [Row([Seg("not started", Ink.MUTED)])]
 
 
 def _cell(scene: Scene, one: Tried, *, last: bool) -> list[Seg]:
     mark = step_mark(one.status, scene.glyphs)
-    segs = [Seg(f"try {one.attempt}  ", Ink.MUTED), mark.seg(), Seg(f" {duration(one.seconds)}")]
-    if one.reason:
-        segs += [Seg("   "), *first_line(one.reason, 30, scene.glyphs).segs(Ink.MUTED)]
+    segs = [Seg(f"try {one.attempt}  ", Ink.MUTED), mark.seg(), Seg(f" {pad(duration(one.seconds), 8)}")]
+    then = ""
     if one.wait is not None:
-        segs.append(Seg(f"   wait {span(one.wait)}", Ink.MUTED))
+        then = f"wait {span(one.wait)}"
     elif last and one.status in (StepStatus.FAILED, StepStatus.TIMED_OUT) and one.attempt > 1:
-        segs.append(Seg("   gave up", Ink.MUTED))
-    return segs
+        then = "gave up"
+    if then or one.reason:
+        segs.append(Seg(pad(then, 12), Ink.MUTED))
+    return [*segs, *first_line(one.reason, 200, scene.glyphs).segs(Ink.MUTED)] if one.reason else segs
 
 
 def sentence(scene: Scene, name: str) -> Row:
