@@ -10,7 +10,7 @@ import asyncio
 import functools
 import inspect
 import traceback
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -154,15 +154,15 @@ class Executor:
             text = f"driven again this attempt did not ask for {event.kind} {event.name!r}; its code or what it looks at changed"
             self._around.write_log(step, attempt, text, "warning", "log", {})
 
-    async def _body(self, task: StepTask, effects: Effects) -> Any:
+    def _body(self, task: StepTask, effects: Effects) -> Coroutine[Any, Any, Any]:
         step = task.step
         if not step.irreversible:
-            return await self._call(task, effects)
+            return self._call(task, effects)
 
         async def issue(_: float) -> Answer:
             return Answer(await self._call(task, effects))
 
-        return await effects.perform("body", step.name, None, Safety.IRREVERSIBLE, issue)
+        return effects.perform("body", step.name, None, Safety.IRREVERSIBLE, issue)
 
     async def _call(self, task: StepTask, effects: Effects) -> Any:
         step, inputs, params = task.step, Copies(task.inputs), Copies(task.params)

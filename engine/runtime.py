@@ -7,9 +7,10 @@ turns attempts run as tasks, each only once its start is durable, and record the
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -90,6 +91,7 @@ class Runtime:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._context = contextvars.copy_context()
         self._outcomes: deque[tuple[str, int, Outcome]] = deque()
         self._outputs = Outputs(log, lease.run, self._record.plan, state)
         self._written = Written()
@@ -173,7 +175,8 @@ class Runtime:
             else:
                 self._written.remember(recorded)
         for name, attempt in attempts.items():
-            await self._dispatch(name, attempt, tapes[name])
+            if name not in self._tasks and self._record.running.get(name) == attempt:
+                self._begin(name, attempt, tapes[name])
 
     def _start(self, starts: Sequence[Recorded]) -> None:
         """Make the tasks of what was started, while its commit is under way: the executor waits for that before the body."""
@@ -183,42 +186,40 @@ class Runtime:
                 self._begin(name, recorded.attempt, ())
 
     def _begin(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
-        if self._outputs.at_hand(name):
-            work = self._attempt(self._task(name, attempt, tape))
-        else:
-            work = self._dispatch_attempt(name, attempt, tape)
-        self._tasks[name] = asyncio.get_running_loop().create_task(work)
-
-    async def _dispatch(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
-        await self._outputs.load(name)
-        if name not in self._tasks and self._record.running.get(name) == attempt:
-            self._begin(name, attempt, tape)
-
-    async def _dispatch_attempt(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
-        try:
-            await self._outputs.load(name)
-        except StoreError as error:
-            self._fail(error)
-            return
-        await self._attempt(self._task(name, attempt, tape))
+        context = self._context.copy()  # not that of a body that ended: what it set there is its own
+        self._tasks[name] = asyncio.get_running_loop().create_task(self._attempt(name, attempt, tape), context=context)
 
     def _task(self, name: str, attempt: int, tape: Sequence[Recorded]) -> StepTask:
         inputs = self._outputs.of_needs(name)
         return StepTask(self.lease.run, self._record.plan.steps[name], attempt, inputs, self._given, self.state.seed, tape)
 
-    async def _attempt(self, task: StepTask) -> None:
-        name, attempt = task.step.name, task.attempt
+    async def _attempt(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
         try:
-            outcome = await self._executor.run(task)
+            if not self._outputs.at_hand(name):
+                await self._outputs.load(name)
+            outcome = await self._executor.run(self._task(name, attempt, tape))
         except asyncio.CancelledError:
             if self._stopping or self._record.running.get(name) != attempt:
                 raise
             outcome = Failed(Failure("error", "CancelledError: the body cancelled itself", retryable=False))
-        except Exception as error:  # a defect of ours: said at once, instead of a step that never ends
+        except Exception as error:  # the store failed, or a defect of ours: said at once, instead of a step that never ends
             self._fail(error)
             return
         self._outcomes.append((name, attempt, outcome))
-        self._wake.set()
+        if len(self._tasks) > 1 or self._stopping or self._trouble is not None:
+            self._wake.set()
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Nothing else runs whose outcome could share the commit: take the turn here (a chain's step in memory: 59 us, not 65)."""
+        try:
+            self._start(self._turn([]))
+            self._arm()
+        except Exception as error:  # the store failed, or a defect of ours: whoever drives raises it
+            self._fail(error)
+        if self.state.status.ended or self._idle():
+            self._wake.set()
 
     # -- taking in
 
@@ -231,10 +232,14 @@ class Runtime:
             if self._record.running.get(name) == attempt:
                 facts.append(self._settle(name, attempt, outcome, held))
         batch = self._record.commit(facts, held, actor=actor, wake=True)
+        starts = []
         for recorded in batch:
-            if type(recorded.event) is StepCancelled and recorded.step in self._tasks:
+            kind = type(recorded.event)
+            if kind is StepStarted:
+                starts.append(recorded)
+            elif kind is StepCancelled and recorded.step in self._tasks:
                 self._leave(self._tasks.pop(recorded.step))
-        return [recorded for recorded in batch if type(recorded.event) is StepStarted]
+        return starts
 
     def _leave(self, task: asyncio.Task[None]) -> None:
         """Stop a cancelled attempt; it is held until it has cleaned up."""
@@ -341,9 +346,9 @@ class Runtime:
             self._fail(error)
             raise
 
-    async def flush(self) -> None:
+    def flush(self) -> Coroutine[Any, Any, None]:
         """See `Recorder.flush`."""
-        await self.lease.flush()
+        return self.lease.flush()
 
     async def load(self, payload: Payload) -> Any:
         """See `Recorder.load`."""
