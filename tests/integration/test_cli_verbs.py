@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -285,7 +286,7 @@ def test_doctor_says_what_it_found_and_no_secrets(stocked: Shell) -> None:
 def test_doctor_finds_a_shadowing_module_and_a_store_of_another_application(shell: Shell) -> None:
     """A store.py here is pointed out; a store that is not ours is a failure with 8."""
     (shell.folder / "store.py").write_text("")
-    with sqlite3.connect(shell.folder / "runs.db") as connection:
+    with closing(sqlite3.connect(shell.folder / "runs.db")) as connection:
         connection.execute("CREATE TABLE other(x)")
     command = [str(Path(shell.command()[0]).parent / "tagent-tui"), "doctor"]
     done = subprocess.run(command, cwd=shell.folder, env=shell.env, capture_output=True, text=True, timeout=60)
