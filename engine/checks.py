@@ -93,7 +93,7 @@ def _parameters(
 ) -> Iterator[Problem]:
     try:
         signature = inspect.signature(body)
-        free = free_parameters(body)
+        free = free_parameters(signature)
     except (ValueError, TypeError):
         yield Problem(f"{where}.run", "has no signature to read its parameters from; wrap it in a function")
         return

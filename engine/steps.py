@@ -6,6 +6,7 @@ Stands apart from `pipeline.py` so that the checks can look at steps without kno
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Sequence
@@ -90,7 +91,15 @@ def reference(function: Callable[..., Any]) -> str:
 
 
 def source_hash(function: Callable[..., Any]) -> str | None:
-    """Hash of a function's text, None where there is none to read."""
+    """Hash of a function's text as it was when first asked for, None where there is none to read."""
+    try:
+        return _source_hash(function)
+    except TypeError:  # a callable object that cannot be hashed
+        return _source_hash.__wrapped__(function)
+
+
+@functools.lru_cache(maxsize=4096)  # finding and cutting the text out costs 50 us and more, of 75 a step is defined in
+def _source_hash(function: Callable[..., Any]) -> str | None:
     try:
         text = inspect.getsource(inspect.unwrap(function))
     except (OSError, TypeError):
@@ -113,7 +122,8 @@ def suggestion(word: str, known: Sequence[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def free_parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """The parameters a body asks for by name, without `ctx`, `*args` and `**kwargs`."""
+def free_parameters(body: Callable[..., Any] | inspect.Signature) -> list[inspect.Parameter]:
+    """The parameters a body (or its signature) asks for by name, without `ctx`, `*args` and `**kwargs`."""
+    signature = body if isinstance(body, inspect.Signature) else inspect.signature(body)
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return [p for p in inspect.signature(function).parameters.values() if p.kind in kinds and p.name != "ctx"]
+    return [p for p in signature.parameters.values() if p.kind in kinds and p.name != "ctx"]
