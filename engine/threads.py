@@ -34,7 +34,10 @@ class Threads:
             jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
             threading.Thread(target=self._work, args=(jobs,), name="step", daemon=True).start()
             jobs.put(job)
-        return await future
+        value, error = await future
+        if error is not None:
+            raise error
+        return value
 
     def _work(self, jobs: queue.SimpleQueue[Job | None]) -> None:
         while (job := jobs.get()) is not None:
@@ -56,14 +59,8 @@ class Threads:
             jobs.put(None)
         else:
             self._idle.append(jobs)
-        if future.done():
-            return
-        if error is None:
-            future.set_result(value)
-        elif isinstance(error, StopIteration):
-            future.set_exception(RuntimeError(f"StopIteration: {error}"))
-        else:
-            future.set_exception(error)
+        if not future.done():
+            future.set_result((value, error))  # as a value: a future may not carry StopIteration, nor a task GeneratorExit
 
     def close(self) -> None:
         """Let idle threads end; busy ones end with their function, or with the process."""
