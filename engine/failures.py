@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import math
 
-from engine.errors import DivergenceError, EffectFailedError
+from engine.errors import AttemptClosedError, DivergenceError, EffectFailedError, OutputInvalidError
 from engine.models.errors import ModelError
+from store.errors import StoreError
 from store.events import Failure
 
 MESSAGE_LIMIT = 2000
 """Characters of a failure's sentence."""
+
+_OURS = (EffectFailedError, DivergenceError, AttemptClosedError, OutputInvalidError, ModelError, StoreError)
+"""Whose text is a sentence already; any other's needs its type to be understood (`KeyError: 'x'`)."""
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -53,5 +57,5 @@ def _sentence(error: BaseException) -> str:
     except Exception:  # the same: its own text may be what is broken
         text = "no message (its text cannot be made)"
     text = text.encode("utf-8", "backslashreplace").decode()
-    said = text if isinstance(error, EffectFailedError | DivergenceError) else f"{type(error).__name__}: {text}"
+    said = text if isinstance(error, _OURS) else f"{type(error).__name__}: {text}"
     return said if len(said) <= MESSAGE_LIMIT else f"{said[: MESSAGE_LIMIT - 1]}…"
