@@ -11,7 +11,9 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,10 +59,13 @@ async def spawn_resume(
     *,
     on_change: str = "ask",
     resolve: Mapping[str, Mapping[str, Any]] | None = None,
+    retarget: str | None = None,
+    trust: bool = False,
     config: TAgentConfig | None = None,
 ) -> Spawned:
     """Drive an unfinished run on in a process of its own; returns when it has taken the run over."""
-    asked = {"run": run_id, "on_change": on_change, "resolve": dict(resolve or {}), "config": _public(config)}
+    how = {"on_change": on_change, "resolve": dict(resolve or {}), "retarget": retarget, "trust": trust}
+    asked = {"run": run_id, "how": how, "config": _public(config)}
     return await _spawn(db, "resume", asked, Path.cwd())
 
 
@@ -70,38 +75,48 @@ def _public(config: TAgentConfig | None) -> dict[str, Any]:
 
 
 async def _spawn(db: str | Path, verb: str, asked: dict[str, Any], cwd: Path) -> Spawned:
+    process = _launch(db, verb, asked, cwd)
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            line = await asyncio.to_thread(_first_line, process)
+    except TimeoutError:
+        process.kill()
+        raise EngineError(
+            f"The driver did not record the run within {START_SECONDS:g} s; its module may hang while imported."
+        ) from None
+    finally:
+        threading.Thread(target=process.wait, name="driver-reaper", daemon=True).start()
+    try:
+        answer = json.loads(line)
+    except ValueError:
+        code = await asyncio.to_thread(process.wait)
+        raise EngineError(f"The driver ended with code {code} before the run was recorded; see {db}-drivers.log.") from None
+    if "error" in answer:
+        refusal = EngineError(answer["error"])
+        refusal.code = answer.get("code", refusal.code)  # what kind it is over there decides what the caller does about it
+        raise refusal
+    return Spawned(process.pid, RunId(answer["run_id"]))
+
+
+def _launch(db: str | Path, verb: str, asked: dict[str, Any], cwd: Path) -> subprocess.Popen[bytes]:
+    """Not asyncio's: from Python 3.12 on that kills its child when the loop which started it closes, and a driver outlives us."""
     trace = _trace_file(db)
     try:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "engine.driver", verb, "--db", str(Path(db).absolute()), "--ask", json.dumps(asked),
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=trace, cwd=cwd, start_new_session=True,
+        return subprocess.Popen(
+            [sys.executable, "-m", "engine.driver", verb, "--db", str(Path(db).absolute()), "--ask", json.dumps(asked)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=trace, cwd=cwd, start_new_session=True,
         )  # fmt: skip
     except OSError as error:
         raise EngineError(f"A driver could not be started in {cwd}: {error.strerror}; check the folder.") from None
     finally:
         if trace >= 0:
             os.close(trace)
-    try:
-        async with asyncio.timeout(START_SECONDS):
-            line = await process.stdout.readline() if process.stdout is not None else b""
-    except TimeoutError:
-        process.terminate()
-        raise EngineError(
-            f"The driver did not record the run within {START_SECONDS:g} s; its module may hang while imported."
-        ) from None
-    try:
-        answer = json.loads(line)
-    except ValueError:
-        await process.wait()
-        raise EngineError(
-            f"The driver ended with code {process.returncode} before the run was recorded; see {db}-drivers.log."
-        ) from None
-    if "error" in answer:
-        await process.wait()
-        refusal = EngineError(answer["error"])
-        refusal.code = answer.get("code", refusal.code)  # what kind it is over there decides what the caller does about it
-        raise refusal
-    return Spawned(process.pid, RunId(answer["run_id"]))
+
+
+def _first_line(process: subprocess.Popen[bytes]) -> bytes:
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
+    with process.stdout as answers:
+        return answers.readline()
 
 
 def _trace_file(db: str | Path) -> int:
@@ -113,7 +128,7 @@ def _trace_file(db: str | Path) -> int:
             flags |= os.O_TRUNC
         return os.open(path, flags, 0o600)
     except OSError:
-        return asyncio.subprocess.DEVNULL
+        return subprocess.DEVNULL
 
 
 async def _drive(verb: str, db: str, asked: dict[str, Any]) -> int:
@@ -125,13 +140,15 @@ async def _drive(verb: str, db: str, asked: dict[str, Any]) -> int:
                 loaded.pipeline, asked["params"], model=asked.get("model"), target=loaded.target, cwd=loaded.cwd
             )
         else:
-            run = await engine.resume(asked["run"], on_change=asked["on_change"], resolve=asked["resolve"])
+            run = await engine.resume(asked["run"], **asked["how"])
         _say({"run_id": run})
         loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, lambda: task.cancel() if task is not None else None)
         await engine.wait(run)
+    if len(asyncio.all_tasks()) > 1:  # a body that swallows its cancellation; ending the loop would wait for it for ever
+        os._exit(0)
     return 0
 
 
@@ -159,6 +176,7 @@ def main() -> int:
         return asyncio.run(_drive(options.verb, options.db, json.loads(options.ask)))
     except (EngineError, StoreError) as error:
         _say({"error": str(error), "code": error.code})
+        sys.stderr.write(f"{error}\n")  # where the trace file keeps it, should the run have been under way
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 130

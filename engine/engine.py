@@ -187,14 +187,21 @@ class Engine:
         on_change: str = "ask",
         resolve: Mapping[str, Mapping[str, Any]] | None = None,
         retarget: str | None = None,
+        trust: bool = False,
     ) -> RunId:
         """Drive an unfinished run on in the background of this process; returns its id.
 
         The pipeline is found again from where the run was started unless it is given. If it is not the one recorded, `on_change`
         says what to do: `ask` (raise `DefinitionChangedError`), `recorded` (go on with what was recorded), `migrate` (changed steps
         and what depends on them run again). `resolve` says what became of effects in doubt: step -> `{"outcome", "value"?}`.
+        A run that was imported is driven only with `trust`, unless its pipeline is given here.
         """
         row = await self.log.find(wanted)
+        if row.imported and pipeline is None and not trust:
+            raise EngineError(
+                f"Run {row.id} came in a bundle, so nothing it names is executed unasked; look at it, and if you trust "
+                f"{row.target or 'its pipeline'} on this machine, resume it with --trust."
+            )
         state = await self.log.state(row.id)
         if state.status.ended:
             raise EngineError(f"Run {row.id} has ended ({state.status.word}); there is nothing to resume.")

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,14 @@ holds = (Pipeline("holds").step("first", run=one).step("hold", run=hold, depends
 pays = Pipeline("pays").step("pay", run=pay, max_retries=0)
 asks = Pipeline("asks").step("answer", goal="Say something")
 """
+
+
+def wait_for(path: Path) -> None:
+    """Return when `path` exists; fails after 30 seconds."""
+    end = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < end, f"{path.name} did not appear"
+        time.sleep(0.01)
 
 
 @dataclass

@@ -5,7 +5,7 @@ Stands apart from starting runs: these begin with what the log says, and may hav
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -24,6 +24,15 @@ from tagent_tui.cli.session import Session
 from tagent_tui.cli.verbs import RUN, verb
 
 
+class How(NamedTuple):
+    """What a resume was told: by the names of `Engine.resume`."""
+
+    on_change: str
+    resolve: Resolutions
+    retarget: str | None
+    trust: bool
+
+
 @verb("resume")
 @RUN
 @click.option(
@@ -33,19 +42,25 @@ from tagent_tui.cli.verbs import RUN, verb
 )
 @click.option("--resolve", "words", multiple=True, metavar=FORM, help="What became of a step's effect in doubt.")
 @click.option("--target", metavar="TARGET", help="Where the pipeline is now, if not where the run was started.")
+@click.option("--trust", is_flag=True, help="Execute what an imported run names.")
 @click.option("--ui/--no-ui", default=False, help="Open the run's screen; it runs in a process of its own.")
 @click.option("--detach", is_flag=True, help="Go on in a process of its own.")
 def resume(
-    session: Session, run: str, definition: str | None, words: tuple[str, ...], target: str | None, ui: bool, detach: bool
+    session: Session,
+    run: str,
+    definition: str | None,
+    words: tuple[str, ...],
+    target: str | None,
+    trust: bool,
+    ui: bool,
+    detach: bool,
 ) -> int:
     """Drive an unfinished run on: nothing that was recorded is done again."""
-    resolve = resolutions_of(words)
+    how = How(definition or "ask", resolutions_of(words), target, trust)
     if ui or detach:
-        if target:
-            raise RefusedError("--target goes with driving here; leave --ui and --detach out")
-        return _spawn(session, run, definition or "ask", resolve, ui=ui, detach=detach)
+        return _spawn(session, run, how, ui=ui, detach=detach)
     session.output.guard()
-    return session.run(_resume(session, run, definition or "ask", resolve, target))
+    return session.run(_resume(session, run, how))
 
 
 @verb("pause")
@@ -78,30 +93,30 @@ async def _signal(session: Session, wanted: str, kind: str, body: dict[str, Any]
     return Exit.OK
 
 
-async def _resume(session: Session, wanted: str, on_change: str, resolve: Resolutions, target: str | None) -> int:
+async def _resume(session: Session, wanted: str, how: How) -> int:
     await (await session.reading()).close()
     async with Engine(session.stored(), session.config, tee=False) as engine:
         row = await engine.log.find(wanted)
         while True:
-            ended = await _driven(session, engine, row.id, on_change, resolve, target)
+            ended = await _driven(session, engine, row.id, how)
             if ended.status is RunStatus.WAITING and session.asks:
-                resolve = await ask_doubts(session, engine.log, ended.row, ended.state)
-                if resolve:
+                how = how._replace(resolve=await ask_doubts(session, engine.log, ended.row, ended.state))
+                if how.resolve:
                     continue
                 return ended.exit
             return ended.exit if session.json else await conclude(session, engine.log, ended)
 
 
-async def _driven(session: Session, engine: Engine, run: RunId, on_change: str, resolve: Resolutions, target: str | None) -> Ended:
+async def _driven(session: Session, engine: Engine, run: RunId, how: How) -> Ended:
     head = await engine.log.head(run)
 
     async def begin() -> RunId:
         try:
-            return await engine.resume(run, on_change=on_change, resolve=resolve, retarget=target)
+            return await engine.resume(run, **how._asdict())
         except DefinitionChangedError as error:
             if not session.asks:
                 raise
-            return await engine.resume(run, on_change=_ask_change(session, error), resolve=resolve, retarget=target)
+            return await engine.resume(run, **how._replace(on_change=_ask_change(session, error))._asdict())
 
     return await drive(session, engine, begin, began=head)
 
@@ -121,7 +136,7 @@ def _ask_change(session: Session, error: DefinitionChangedError) -> str:
     return str(said)
 
 
-def _spawn(session: Session, wanted: str, on_change: str, resolve: Resolutions, *, ui: bool, detach: bool) -> int:
+def _spawn(session: Session, wanted: str, how: How, *, ui: bool, detach: bool) -> int:
     from engine.driver import spawn_resume
 
     if ui and detach:
@@ -132,7 +147,7 @@ def _spawn(session: Session, wanted: str, on_change: str, resolve: Resolutions, 
     async def start() -> tuple[str, int]:
         async with await session.reading() as log:
             row = await log.find(wanted)
-        spawned = await spawn_resume(session.stored(), row.id, on_change=on_change, resolve=resolve, config=session.config)
+        spawned = await spawn_resume(session.stored(), row.id, **how._asdict(), config=session.config)
         return spawned.run_id, spawned.pid
 
     run, pid = session.run(start())

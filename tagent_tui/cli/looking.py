@@ -10,7 +10,7 @@ import click
 from engine.errors import StepExecutionError
 from engine.result import result_of
 from store import Log, RunRow, RunState
-from store.state import RunStatus, shown_status
+from store.state import RunStatus
 from tagent_tui import terminal
 from tagent_tui.cli.doubts import tell_doubts
 from tagent_tui.cli.driving import look
@@ -112,7 +112,7 @@ async def _listed(log: Log, status: str | None, pipeline: str | None, limit: int
     while len(found) < limit:
         page = await log.runs(pipeline=pipeline, limit=PAGE, before=before)
         for row in page:
-            shown = await _status(log, row)
+            shown = RunStatus[row.shown().upper()]
             if status in (None, shown.word) and len(found) < limit:
                 found.append((row, shown))
         if len(page) < PAGE:
@@ -120,13 +120,6 @@ async def _listed(log: Log, status: str | None, pipeline: str | None, limit: int
         before = page[-1].row
     return found
 
-
-async def _status(log: Log, row: RunRow) -> RunStatus:
-    """The status to show; only a run that did not end and that nobody drives has to be folded for it."""
-    folded = RunStatus[row.status.upper()]
-    if folded.ended or row.alive():
-        return folded
-    return shown_status(await log.state(row.id), alive=False)
 
 
 async def _show(session: Session, wanted: str, at: int | None) -> int:

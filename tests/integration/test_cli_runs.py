@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.shell import Shell
+from tests.shell import Shell, wait_for
 
 DEADLINE = 30.0
 
@@ -24,13 +23,6 @@ STEP_KEYS = {"name", "path", "status", "attempts", "started_at", "ended_at", "ou
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path)
-
-
-def wait_for(path: Path) -> None:
-    end = time.monotonic() + DEADLINE
-    while not path.exists():
-        assert time.monotonic() < end, f"{path.name} did not appear"
-        time.sleep(0.01)
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:

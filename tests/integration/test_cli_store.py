@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shell import Shell
+from tests.shell import Shell, wait_for
 
 
 @pytest.fixture
@@ -159,3 +159,19 @@ def test_an_unwritable_folder_is_told(shell: Shell) -> None:
         assert done.code == (0 if os.geteuid() == 0 else 8)
     finally:
         shell.folder.chmod(0o700)
+
+
+def test_an_imported_run_executes_nothing_until_told_to(shell: Shell) -> None:
+    """Resuming a run that came in a bundle is refused with the target's name; with --trust it goes on to its end."""
+    run = shell.tui("run", "flow:holds", "--detach").out.split()[0]
+    wait_for(shell.folder / "held")
+    assert shell.tui("export", run, "-o", "run.tagent").code == 0
+    assert shell.tui("cancel", run).code == 0
+    assert shell.tui("import", "run.tagent", "--db", "other.db").code == 0
+    refused = shell.tui("resume", run, "--db", "other.db")
+    assert refused.code == 2
+    assert "flow:holds" in refused.err
+    assert "--trust" in refused.err
+    assert len(shell.tui("events", run, "--db", "other.db", "--type", "run.attached", "--json").lines) == 1
+    (shell.folder / "go").touch()
+    assert shell.tui("resume", run, "--db", "other.db", "--trust").code == 0
