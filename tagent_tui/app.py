@@ -17,17 +17,19 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.screen import Screen
+from textual.worker import WorkerFailed
 
 from store.errors import StoreError
 from tagent_tui import terminal, theme
-from tagent_tui.feed import Feed, Pace
+from tagent_tui.feed import Feed, Pace, open_to_read
 from tagent_tui.glyphs import Glyphs, choose
 from tagent_tui.keys import told, unknown_ids
 from tagent_tui.numbers import plural
 from tagent_tui.screens.base import SPIN, FedScreen
 from tagent_tui.screens.runs import RunsScreen
-from tagent_tui.text import safe
+from tagent_tui.text import lines
 
 NOT_A_TERMINAL = 2
 """Exit code when there is no terminal to draw on: the caller prints help."""
@@ -109,7 +111,8 @@ class TagentApp(App[None]):
 
     def say(self, sentence: str, *, wrong: bool = False) -> None:
         """One sentence in a toast; what it quotes is made safe here."""
-        self.notify(safe(sentence), severity="error" if wrong else "information", markup=False)
+        shown = "\n".join(line.text for line in lines(sentence, total=2_000).lines)
+        self.notify(shown, severity="error" if wrong else "information", markup=False)
 
     # News
 
@@ -120,6 +123,9 @@ class TagentApp(App[None]):
                 await screen.look()
             except StoreError as error:
                 self.feed.trouble = str(error)
+            except NoMatches:
+                if screen.is_running and not self._exit:
+                    raise  # a screen that is being left has lost its widgets, and that is all right
 
     def _second(self) -> None:
         if terminal.is_gone() and not self.is_headless:
@@ -161,6 +167,16 @@ class TagentApp(App[None]):
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(told(self.screen)))
 
+    @property
+    def defect(self) -> BaseException | None:
+        """What ended the app against its will, for the command line to put into one sentence."""
+        found = self._exception
+        return found.error if isinstance(found, WorkerFailed) else found
+
+    def _print_error_renderables(self) -> None:
+        """Textual would print a traceback with the values of all variables, which may hold what nobody should read."""
+        self._exit_renderables.clear()
+
     # Keys and commands
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
@@ -190,6 +206,7 @@ def run_app(db_path: str | Path, config: TAgentConfig | None = None, run_id: str
     """Open the UI on a store until the user leaves; the exit code. Without a terminal nothing is started (2).
 
     With `run_id` that run's screen opens first; with `at` it opens as the run stood at that event.
+    A defect of ours is raised once the terminal is as it was.
     """
     if not terminal.is_terminal():
         return NOT_A_TERMINAL
@@ -197,6 +214,8 @@ def run_app(db_path: str | Path, config: TAgentConfig | None = None, run_id: str
     app = TagentApp(db_path, config, run_id, at=at)
     with terminal.guarded(app.leave):
         goodbye = asyncio.run(_until_left(app))
+    if app.defect is not None:
+        raise app.defect
     if app.signalled:
         return 128 + app.signalled
     if goodbye:
@@ -208,16 +227,17 @@ async def _until_left(app: TagentApp) -> str:
     """The app until it ends, then the store closed; what to say after it."""
     try:
         await app.run_async()
-        return await _still_running(app.feed)
     finally:
         await app.feed.close()
+    return await _still_running(app.feed.path)
 
 
-async def _still_running(feed: Feed) -> str:
-    if feed.log is None:
+async def _still_running(path: Path) -> str:
+    if not path.exists():
         return ""
     try:
-        rows = await feed.log.runs(status="running", limit=200)
+        async with await open_to_read(path) as log:
+            rows = await log.runs(status="running", limit=200)
     except StoreError:
         return ""
     alive = sum(row.alive() for row in rows)

@@ -83,12 +83,15 @@ class Feed:
         self._poked.set()
 
     async def run(self) -> None:
-        """Look until closed."""
-        while not self._closed:
-            if await self.look() and self._listener is not None:
-                self.updates += 1
-                await self._listener()
-            await self._rest()
+        """Look until closed or cancelled; the store is closed then (an open reading connection would hold up the exit)."""
+        try:
+            while not self._closed:
+                if await self.look() and self._listener is not None:
+                    self.updates += 1
+                    await self._listener()
+                await self._rest()
+        finally:
+            await self.close()
 
     async def look(self) -> bool:
         """Whether there is something new since the last look: in the log, or about the store itself."""

@@ -12,7 +12,6 @@ from typing import NamedTuple, Protocol
 from textual.binding import ActiveBinding, BindingsMap
 from textual.dom import DOMNode
 from textual.keys import format_key
-from textual.screen import Screen
 
 from tagent_tui.shapes import Key
 
@@ -100,9 +99,9 @@ def unknown_ids(keymap: Mapping[str, str], nodes: Iterable[type[DOMNode]]) -> li
     return sorted(one for one in keymap if one not in known)
 
 
-def spelled(screen: Screen[object], written_key: str) -> str:
-    """The key's name as Textual knows it, from how a footer writes it; empty if no binding has it."""
+def behind(screen: _Bound, key: str) -> ActiveBinding | None:
+    """The binding a written key has now. (A simulated key press would not do: sent from a screen it never reaches the app.)"""
     for active in screen.active_bindings.values():
-        if written(active.binding.key) == written_key and active.enabled:
-            return active.binding.key
-    return ""
+        if active.enabled and written(active.binding.key) == key:
+            return active
+    return None

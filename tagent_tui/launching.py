@@ -11,6 +11,9 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+OFFLINE = "offline"
+"""The model that needs neither key nor network; what it says is simulated and marked so."""
+
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
 _FILES = frozenset({".yaml", ".yml", ".json"})
 
@@ -28,7 +31,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Launch:
-    """What is started when everything is valid. `model` None is the configured one, or for the demo the offline one."""
+    """What is started when everything is valid. `model` None is the configured one."""
 
     target: str
     folder: Path
@@ -98,7 +101,7 @@ def launch(form: Form) -> Launch:
     folder = _folder(form)
     model = form.model.strip() or None
     if form.demo:
-        return Launch("demo", folder, {"root": str(folder)}, model)
+        return Launch("demo", folder, {"root": str(folder)}, model or OFFLINE)
     return Launch(form.target.strip(), folder, read_params(form.params), model)
 
 
@@ -119,7 +122,7 @@ def command(form: Form) -> str:
             return "tagent-tui run"
         for word in shlex.split(form.params):
             words += ["-p", word]
-    if form.model.strip() == "offline":
+    if form.model.strip() == OFFLINE:
         words.append("--offline")
     elif form.model.strip():
         words += ["--model", form.model.strip()]

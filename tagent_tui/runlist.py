@@ -101,6 +101,7 @@ class RunList:
     more: bool = True
     entries: list[Entry] = field(default_factory=list)
     filter: Filter = field(default_factory=Filter)
+    names: set[str] = field(default_factory=set)
 
     def take_newest(self, page: Sequence[RunRow], limit: int) -> None:
         """The newest page was read (again). If it no longer meets what is loaded, the older rows go: they have a gap above."""
@@ -127,6 +128,7 @@ class RunList:
 
     def arrange(self) -> None:
         """Put the entries in order: newest first, forks below their parent, oldest fork first."""
+        self.names.update(run.pipeline for run in self.runs.values())
         statuses = {run.id: self.status(run) for run in self.runs.values()}
         kept = {run.id: run for run in self.runs.values() if self.filter.keeps(run, statuses[run.id])}
         below: dict[str, list[RunRow]] = {}
@@ -151,8 +153,8 @@ class RunList:
 
     @property
     def pipelines(self) -> list[str]:
-        """The names of the loaded runs' pipelines, sorted."""
-        return sorted({run.pipeline for run in self.runs.values()})
+        """The names of pipelines of which runs were loaded, sorted; narrowing the list forgets none."""
+        return sorted(self.names)
 
     def find(self, run_id: str) -> int | None:
         """Where the run stands in the list."""

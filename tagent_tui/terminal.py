@@ -76,8 +76,12 @@ def last_resort(signum: int, kept: list[Any] | None) -> None:
 
     def end() -> None:
         _restore(kept)
-        with suppress(OSError):
+        with suppress(OSError, termios.error):
+            termios.tcflush(0, termios.TCOFLUSH)  # a terminal that nobody reads would hold up the next line
+            os.set_blocking(2, False)
             os.write(2, LEAVE.encode())
+        with suppress(OSError):
+            os.set_blocking(2, True)
         os._exit(128 + signum)
 
     timer = threading.Timer(GRACE, end)

@@ -16,6 +16,7 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.theme import Theme
 
+from tagent_tui.glyphs import to_ascii
 from tagent_tui.rows import Ink, Seg, Tint
 
 DARK = {
@@ -136,11 +137,15 @@ _TINTS = {
 
 @dataclass(frozen=True)
 class Palette:
-    """From inks and tints to terminal styles. `replay` takes violet for the accent; without `colour` only bold and reverse."""
+    """From inks and tints to terminal styles. `replay` takes violet for the accent; without `colour` only bold and reverse.
+
+    With `ascii` every mark is swapped for its ASCII one when it is painted, wherever it came from.
+    """
 
     dark: bool = True
     replay: bool = False
     colour: bool = True
+    ascii: bool = False
 
     def hex(self, ink: Ink) -> str:
         """The colour of an ink as `#RRGGBB`."""
@@ -161,8 +166,21 @@ class Palette:
     def strip(self, segs: Iterable[Seg], width: int, tint: Tint | None = None, *, selected: bool = False) -> Strip:
         """The pieces painted into exactly `width` cells. `selected` matters only without colour: the row is reversed."""
         reverse_row = selected and not self.colour
-        painted = [Segment(seg.text, _style(self, seg.ink, seg.bold, seg.reverse != reverse_row, seg.tint or tint)) for seg in segs]
+        painted = [
+            Segment(
+                _in_ascii(seg.text) if self.ascii else seg.text,
+                _style(self, seg.ink, seg.bold, seg.reverse != reverse_row, seg.tint or tint),
+            )
+            for seg in segs
+        ]
         return Strip(painted).adjust_cell_length(width, _style(self, Ink.TEXT, False, reverse_row, tint))
+
+
+_ASCII_MARKS = to_ascii()
+
+
+def _in_ascii(text: str) -> str:
+    return text if text.isascii() else text.translate(_ASCII_MARKS)
 
 
 @lru_cache(maxsize=2048)

@@ -7,6 +7,7 @@ tail; nothing counts or skips rows in the store.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ ALIVE_FOR = 1.0
 class Drivers:
     """Whether a run's driver lives. Asking the system costs 50 µs, so a living one is asked once a second, a dead one never."""
 
-    def __init__(self, clock: Callable[[], float], lives: Callable[[RunRow], bool] = RunRow.alive) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, lives: Callable[[RunRow], bool] = RunRow.alive) -> None:
         self._clock = clock
         self._lives = lives
         self._known: dict[object, tuple[float, bool]] = {}
@@ -89,7 +90,7 @@ class RunsWatch:
 
     def __init__(self, now: Callable[[], float], drivers: Drivers | None = None) -> None:
         self.now = now
-        self.drivers = drivers or Drivers(now)
+        self.drivers = drivers or Drivers()
         self.list = RunList(alive=self.drivers.alive, doubtful=self._is_doubtful)
         self.rates = Rates()
         self.costs: dict[str, deque[tuple[int, float]]] = {}

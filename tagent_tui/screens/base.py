@@ -14,7 +14,7 @@ from textual.timer import Timer
 
 from tagent_tui.feed import Feed, Pace
 from tagent_tui.glyphs import Glyphs
-from tagent_tui.keys import footer_keys, spelled
+from tagent_tui.keys import behind, footer_keys
 from tagent_tui.rows import Seg
 from tagent_tui.widgets.bars import Footer, TitleBar
 
@@ -57,6 +57,8 @@ class FedScreen(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.title_bar = TitleBar(id="title")
+        self.footer = Footer(id="footer")
         self._spinning: Timer | None = None
 
     @property
@@ -66,9 +68,9 @@ class FedScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Title bar above, footer below, the screen's own between."""
-        yield TitleBar(id="title")
+        yield self.title_bar
         yield from self.compose_body()
-        yield Footer(id="footer")
+        yield self.footer
 
     def compose_body(self) -> ComposeResult:
         """What stands between the bars."""
@@ -96,18 +98,13 @@ class FedScreen(Screen[None]):
     def spun(self) -> None:
         """The spinner turned: draw the title bar again."""
 
-    @property
-    def title_bar(self) -> TitleBar:
-        """The bar above."""
-        return self.query_one("#title", TitleBar)
-
     def show_keys(self, right: Sequence[Seg] = ()) -> None:
         """The footer: the keys of `FOOTER` that apply now, and what wants a person at its right end."""
         if self.is_mounted:
-            self.query_one("#footer", Footer).show(footer_keys(self, self.FOOTER), right)
+            self.footer.show(footer_keys(self, self.FOOTER), right)
 
     async def on_footer_pressed(self, message: Footer.Pressed) -> None:
         """A footer entry was clicked: it is the key."""
-        key = spelled(cast("Screen[object]", self), message.key)
-        if key:
-            self.app.simulate_key(key)
+        active = behind(self, message.key)
+        if active is not None:
+            await self.app.run_action(active.binding.action, active.node)

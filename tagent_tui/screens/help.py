@@ -67,11 +67,15 @@ class HelpScreen(ModalScreen[None]):
         stand_on_pane(self)
         lines = self.query_one("#help-lines", LineView)
         lines.marked = False
-        lines.styles.height = self._rows.count() + 2
         title = [Seg("Keys", Ink.STRONG, bold=True), Seg("  ids can be given other keys under ui.keys", Ink.MUTED)]
         closing = [Seg("esc", Ink.STRONG, bold=True), Seg(" close", Ink.MUTED)]
         self.query_one("#dialog-rule", Rule).show(title, closing, ink=Ink.ACCENT)
         lines.focus()
+
+    def on_resize(self) -> None:
+        """As high as its lines, or as the screen."""
+        height = min(self._rows.count() + 1, max(self.app.size.height - 1, 1))
+        self.query_one("#help-lines", LineView).styles.height = height
 
     def action_close(self) -> None:
         """Back to where it was asked for."""

@@ -42,7 +42,7 @@ class LaunchScreen(FedScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "app.focus_next", "next field", show=False, id="form.next"),
         Binding("shift+tab", "app.focus_previous", "previous field", show=False, id="form.previous"),
-        Binding("f5,ctrl+enter", "start", "start the run", show=False, id="form.start", priority=True),
+        Binding("f5,ctrl+enter", "start", "start the run", show=False, id="form.start"),
         Binding("escape", "cancel", "leave the form", show=False, id="form.cancel"),
         Binding("f1", "app.help", "all keys that apply here", show=False, id="app.help-in-form"),
     ]
@@ -70,10 +70,14 @@ class LaunchScreen(FedScreen):
         self.query_one("#what", Choice).focus()
         self._show()
 
+    def field(self, name: str) -> Field:
+        """The field with this id."""
+        return self.query_one(f"#{name}", Field)
+
     @property
     def form(self) -> Form:
         """The fields as typed."""
-        typed = {name: self.query_one(f"#{name}", Field).value for name in FIELDS}
+        typed = {name: self.field(name).value for name in FIELDS}
         return Form(demo=self.query_one("#what", Choice).index == 0, **typed)
 
     @property
@@ -108,13 +112,13 @@ class LaunchScreen(FedScreen):
             return
         form, wrong = self.form, self.errors
         for name in FIELDS:
-            field = self.query_one(f"#{name}", Field)
+            field = self.field(name)
             field.display = not (form.demo and name in ("target", "params"))
             field.complain(wrong.get(name, "") if name in self._touched or self._refused else "")
         shown = {name: text for name, text in wrong.items() if name in self._touched or self._refused}
         right = [Seg(f"{len(shown)} to correct", Ink.ERROR)] if shown else []
         self.query_one("#tabs", TabRow).show([Tab("1", "What runs")], 0, right, focused=True)
-        self.query_one("#model", Field).input.placeholder = "offline" if form.demo else "the configured one"
+        self.field("model").input.placeholder = "offline" if form.demo else "the configured one"
         self._show_same(form, wrong)
         what = "the demo" if form.demo else "a pipeline"
         apart = [Seg("it runs in a process of its own", Ink.MUTED)]
@@ -150,7 +154,7 @@ class LaunchScreen(FedScreen):
             self._touched.update(FIELDS)
             self._show()
             first = next(name for name in FIELDS if name in self.errors)
-            self.query_one(f"#{first}", Field).input.focus()
+            self.field(first).input.focus()
             return
         self._starting = True
         self._show()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -17,20 +18,22 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input
 
+from store.errors import StoreError
 from tagent_tui import drive
 from tagent_tui.empty import empty_rows, trouble_rows
+from tagent_tui.launching import OFFLINE
 from tagent_tui.numbers import run_cost
 from tagent_tui.peek import HEIGHT, peek_rows
-from tagent_tui.rows import BLANK, Ink, Row, Seg, clip_middle
-from tagent_tui.runlist import LIVE_CELLS, STATUSES, Columns, Entry, Filter, columns, filter_row, header, id_cells, row
+from tagent_tui.rows import Ink, Row, Seg, clip_middle
+from tagent_tui.runlist import STATUSES, Entry, Filter, filter_row
 from tagent_tui.screens.base import FedScreen
 from tagent_tui.shapes import chip
 from tagent_tui.text import safe
 from tagent_tui.watch import RunsWatch
 from tagent_tui.widgets.bars import Rows, Rule, Sheet
 from tagent_tui.widgets.lines import LineView
+from tagent_tui.widgets.runtable import Header, RunSource
 
-WIDE = 100
 TALL = 34
 LOW = 14
 WEEK = 7 * 86_400.0
@@ -38,58 +41,10 @@ REST = 0.08
 """Seconds the cursor rests on a run before its peek is read: holding `j` reads none of those it passes."""
 
 
-class RunSource:
-    """The entries of the list as rows, laid out for the width they are asked for."""
-
-    def __init__(self, screen: RunsScreen) -> None:
-        self._screen = screen
-        self._columns: Columns | None = None
-
-    @property
-    def entries(self) -> list[Entry]:
-        """What passes the filter, in order."""
-        return self._screen.known.list.entries
-
-    def count(self) -> int:
-        """How many entries there are."""
-        return len(self.entries)
-
-    def columns(self, width: int) -> Columns:
-        """The columns at this width, kept until the entries or the width change."""
-        if self._columns is None or self._columns.width != width:
-            steps = max((len(f"{entry.run.settled}/{entry.run.steps}") for entry in self.entries), default=0)
-            ids = id_cells(entry.run.id for entry in self.entries)
-            self._columns = columns(width, wide=width >= WIDE - 2, ids=ids, steps=steps)
-        return self._columns
-
-    def forget(self) -> None:
-        """The entries are others now."""
-        self._columns = None
-
-    def row(self, index: int, width: int) -> Row:
-        """The entry's row."""
-        if index >= len(self.entries):
-            return BLANK
-        known, host, entry = self._screen.known, self._screen.host, self.entries[index]
-        pulse = known.rates.series(entry.run.id, host.now(), LIVE_CELLS) if entry.status == "running" else ()
-        return row(entry, self.columns(width), host.now(), host.glyphs, pulse=pulse, top=known.busiest)
-
-
-class Header(Rows):
-    """The columns' names, over the columns of the list below."""
-
-    def __init__(self, source: RunSource) -> None:
-        super().__init__(id="columns")
-        self._source = source
-
-    def layout_rows(self, width: int) -> Sequence[Row]:
-        """One row."""
-        return (header(self._source.columns(width)),)
-
-
 class RunsScreen(FedScreen):
     """The run list."""
 
+    AUTO_FOCUS = "#list"
     FOOTER: ClassVar[Sequence[tuple[str, str]]] = (
         ("list.open", "open"),
         ("runs.demo", "demo"),
@@ -116,32 +71,30 @@ class RunsScreen(FedScreen):
     def __init__(self) -> None:
         super().__init__()
         self.known = RunsWatch(lambda: self.host.now())
-        self.source = RunSource(self)
+        self.source = RunSource(self.known, lambda: self.host.glyphs)
         self._shown: list[Entry] = []
         self._chosen: str | None = None
+        self.empty = Sheet(id="empty")
+        self.filter_line = Rows(id="filter")
+        self.words = Input(id="words", placeholder="words in id, pipeline or now", compact=True)
+        self.columns = Header(self.source)
+        self.view = LineView(self.source, id="list")
+        self.over_peek = Rule(id="over-peek")
+        self.peek = Sheet(id="peek")
+        self.body = Vertical(
+            self.filter_line, self.words, self.columns, Rule(id="under-columns"), self.view, self.over_peek, self.peek, id="runs"
+        )
 
     def compose_body(self) -> ComposeResult:
         """Filter, columns, list, peek; and the page that stands in for them while there is no run."""
-        yield Sheet(id="empty")
-        with Vertical(id="runs"):
-            yield Rows(id="filter")
-            yield Input(id="words", placeholder="words in id, pipeline or now", compact=True)
-            yield Header(self.source)
-            yield Rule(id="under-columns")
-            yield LineView(self.source, id="list")
-            yield Rule(id="over-peek")
-            yield Sheet(id="peek")
+        yield self.empty
+        yield self.body
 
     def on_mount(self) -> None:
         """The list has the keys."""
-        self.query_one("#words", Input).display = False
+        self.words.display = False
         self.view.focus()
         self._show_frame()
-
-    @property
-    def view(self) -> LineView:
-        """The list."""
-        return self.query_one("#list", LineView)
 
     @property
     def chosen(self) -> Entry | None:
@@ -172,14 +125,15 @@ class RunsScreen(FedScreen):
 
     async def _read_peek(self) -> None:
         log, entry = self.host.feed.log, self.chosen
-        if log is not None and entry is not None and self.query_one("#peek").display:
+        if log is not None and entry is not None and self.peek.display:
             await self.known.select(log, entry.run)
 
     async def _read_more(self) -> None:
         log = self.host.feed.log
-        if log is not None and await self.known.read_older(log):
-            self.known.list.arrange()
-            self._show_entries()
+        with suppress(StoreError):  # what is wrong with the store the feed says itself, at its next look
+            if log is not None and await self.known.read_older(log):
+                self.known.list.arrange()
+                self._show_entries()
 
     # Showing
 
@@ -205,7 +159,7 @@ class RunsScreen(FedScreen):
         self.view.rows_changed()
         entry = self.chosen
         self._chosen = entry.run.id if entry is not None else None
-        self.query_one("#columns", Header).refresh()
+        self.columns.refresh()
 
     def _show_frame(self) -> None:
         """Everything around the list."""
@@ -214,27 +168,26 @@ class RunsScreen(FedScreen):
         known, feed = self.known, self.host.feed
         nothing = known.loaded and not known.list.runs and not self.filter.on
         absent = feed.log is None and feed.looks > 0
-        empty = self.query_one("#empty", Sheet)
-        empty.display = nothing or absent
-        self.query_one("#runs").display = not empty.display
-        if empty.display:
-            self._show_empty(empty)
-        self.query_one("#filter", Rows).show(
-            [filter_row(self.filter, len(known.list.entries), more=known.list.more, glyphs=self.host.glyphs)]
-        )
+        self.empty.display = nothing or absent
+        self.body.display = not self.empty.display
+        if self.empty.display:
+            self._show_empty()
+        elif self.focused is None and self.is_current:
+            self.view.focus()
+        self.filter_line.show([filter_row(self.filter, len(known.list.entries), more=known.list.more, glyphs=self.host.glyphs)])
         self._show_title()
         self._show_peek()
         self.refresh_bindings()
         self.show_keys()
 
-    def _show_empty(self, empty: Sheet) -> None:
+    def _show_empty(self) -> None:
         feed, glyphs = self.host.feed, self.host.glyphs
         if feed.trouble:
             trouble = safe(feed.trouble)
-            empty.show_layout(lambda width: trouble_rows(trouble, width, empty.size.height))
+            self.empty.show_layout(lambda width: trouble_rows(trouble, width, self.empty.size.height))
         else:
             model = self.host.config.model if self.host.config is not None else None
-            empty.show_layout(lambda width: empty_rows(width, empty.size.height, model, glyphs))
+            self.empty.show_layout(lambda width: empty_rows(width, self.empty.size.height, model, glyphs))
 
     def _show_title(self) -> None:
         known, glyphs = self.known, self.host.glyphs
@@ -256,7 +209,7 @@ class RunsScreen(FedScreen):
         self.spin(known.live > 0)
 
     def _show_peek(self) -> None:
-        peek, entry = self.query_one("#peek", Sheet), self.chosen
+        peek, entry = self.peek, self.chosen
         if not peek.display:
             return
         if entry is None:
@@ -272,8 +225,7 @@ class RunsScreen(FedScreen):
     def on_resize(self, event: events.Resize) -> None:
         """The peek needs 34 rows; below 14 the list takes them all."""
         tall = event.size.height >= TALL
-        for name in ("#over-peek", "#peek"):
-            self.query_one(name).display = tall
+        self.over_peek.display = self.peek.display = tall
         self.set_class(event.size.height < LOW, "-low")
         self._show_frame()
 
@@ -309,8 +261,9 @@ class RunsScreen(FedScreen):
 
     async def _peek_soon(self) -> None:
         await asyncio.sleep(REST)
-        await self._read_peek()
-        self._show_peek()
+        with suppress(StoreError):
+            await self._read_peek()
+            self._show_peek()
 
     @on(LineView.Opened)
     async def _opened(self) -> None:
@@ -331,14 +284,13 @@ class RunsScreen(FedScreen):
 
     def action_filter(self) -> None:
         """Type words."""
-        words = self.query_one("#words", Input)
-        words.display, self.query_one("#filter").display = True, False
-        words.value = self.filter.words
-        words.focus()
+        self.words.display, self.filter_line.display = True, False
+        self.words.value = self.filter.words
+        self.words.focus()
 
     def action_clear(self) -> None:
         """All runs again."""
-        self.query_one("#words", Input).value = ""
+        self.words.value = ""
         self._narrow(Filter())
         self._leave_words()
 
@@ -349,7 +301,7 @@ class RunsScreen(FedScreen):
 
     @on(Input.Submitted, "#words")
     def _leave_words(self) -> None:
-        self.query_one("#words").display, self.query_one("#filter").display = False, True
+        self.words.display, self.filter_line.display = False, True
         self.view.focus()
 
     def _narrow(self, wanted: Filter) -> None:
@@ -373,7 +325,7 @@ class RunsScreen(FedScreen):
         here = Path.cwd()
         self.host.say(f"The demo starts on {_home(here)}.")
         try:
-            run_id = await drive.start(self.host.feed.path, "demo", {"root": str(here)}, None, here, self.host.config)
+            run_id = await drive.start(self.host.feed.path, "demo", {"root": str(here)}, OFFLINE, here, self.host.config)
         except drive.NotStartedError as error:
             self.host.say(str(error), wrong=True)
             return

@@ -31,7 +31,7 @@ class Painted(Widget):
     def palette(self) -> Palette:
         """From inks to styles, in the app's theme; violet where the screen has the class `-replay`."""
         colour = not self.app.no_color
-        return Palette(self.app.current_theme.dark, self.screen.has_class("-replay"), colour)
+        return Palette(self.app.current_theme.dark, self.screen.has_class("-replay"), colour, self.glyphs.ascii)
 
     @property
     def glyphs(self) -> Glyphs:
