@@ -323,6 +323,11 @@ class Effects:
                 future.cancel()
 
     @property
+    def replaying(self) -> bool:
+        """Whether something recorded is still to be lived through."""
+        return bool(self._tape)
+
+    @property
     def unmade(self) -> list[EffectRequested]:
         """Recorded requests this life of the attempt has not made: divergences, if the body has ended."""
         return self._tape.unmade

@@ -81,13 +81,13 @@ def chain(messages: Sequence[object], cache: ChainCache | None = None) -> tuple[
     """The hash of the last link of a conversation, and the contents that are new since the cache's last call.
 
     Every message is encoded (about 2 us) so that one changed in place is noticed; only new ones are hashed and returned.
-    `messages` is not empty.
+    `messages` is not empty. One that cannot be encoded raises `ValueEncodingError` and leaves the cache as it was.
     """
+    texts = [values.encode(message) for message in messages]
     links = [] if cache is None else cache.links
     fresh: list[tuple[str, bytes]] = []
     head: str | None = None
-    for place, message in enumerate(messages):
-        text = values.encode(message)
+    for place, text in enumerate(texts):
         if place < len(links) and links[place][0] == text:
             head = links[place][1]
             continue
