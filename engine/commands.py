@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from engine.errors import CommandRefusedError
 from store import values
+from store.errors import ValueEncodingError
 from store.events import EffectResolved, Event, Payload, SignalReceived
 from store.state import RunState, RunStatus, StepStatus
 
@@ -62,7 +61,7 @@ def body_of(stored: bytes) -> dict[str, Any]:
     """The body of a signal as it stands in the inbox; whatever is no object there says nothing."""
     try:
         body = values.decode(stored) if stored else {}
-    except (msgspec.DecodeError, ValueError, TypeError, RecursionError):
+    except ValueEncodingError:
         return {}
     return body if isinstance(body, dict) else {}
 
