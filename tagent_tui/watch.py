@@ -102,7 +102,10 @@ class RunsWatch:
 
     async def read(self, log: Log, window: Collection[int] = ()) -> None:
         """Read the newest page, the page of a window further down (`row` numbers on screen), and who lives."""
+        asked = self._asked
         page = await self._page(log, None)
+        if asked != self._asked:
+            return
         self.list.take_newest(page, PAGE)
         oldest = page[-1].row if page else 0
         below = [row for row in window if row < oldest]
@@ -115,17 +118,21 @@ class RunsWatch:
 
     async def read_older(self, log: Log) -> bool:
         """Load one page more at the old end; whether there was one."""
-        before = self.list.oldest
+        asked, before = self._asked, self.list.oldest
         if not self.list.more or before is None:
             return False
-        self.list.take_older(await self._page(log, before), PAGE)
+        page = await self._page(log, before)
+        if asked != self._asked or before != self.list.oldest:
+            return False
+        self.list.take_older(page, PAGE)
         return True
 
     def narrow(self, wanted: Filter) -> None:
         """Narrow the list; what the store can narrow is read again."""
-        if (wanted.status, wanted.pipeline) != (self.list.filter.status, self.list.filter.pipeline):
-            self.list.runs, self.list.more = {}, True
+        before = self._asked
         self.list.filter = wanted
+        if before != self._asked:
+            self.list.runs, self.list.more = {}, True
 
     async def select(self, log: Log, run: RunRow) -> None:
         """Read the peek of this run; the same one again reads only what is new."""
@@ -155,10 +162,15 @@ class RunsWatch:
         now = self.now()
         return max((max(self.rates.series(run, now, 8)) for run in self.rates.known), default=0) or 1.0
 
-    async def _page(self, log: Log, before: int | None) -> list[RunRow]:
+    @property
+    def _asked(self) -> tuple[str | None, str | None]:
+        """What the store is asked for. A page that was asked for before it changed is dropped: it would leave gaps."""
         shown = self.list.filter
-        status = shown.status if shown.status in ENDED else None
-        return await log.runs(status=status, pipeline=shown.pipeline, limit=PAGE, before=before)
+        return shown.status if shown.status in ENDED else None, shown.pipeline
+
+    async def _page(self, log: Log, before: int | None) -> list[RunRow]:
+        status, pipeline = self._asked
+        return await log.runs(status=status, pipeline=pipeline, limit=PAGE, before=before)
 
     async def _fill(self, log: Log) -> None:
         """Where a filter leaves little of what is loaded, load on until a page is full or the end is reached."""

@@ -24,6 +24,7 @@ from tagent_tui.shapes import Tab, chip
 from tagent_tui.text import one_line
 from tagent_tui.widgets.bars import Rows, TabRow
 from tagent_tui.widgets.fields import Choice, Field
+from tagent_tui.widgets.later import later
 
 FIELDS = ("target", "folder", "model", "params")
 NAMES = {"target": "pipeline", "params": "parameters"}
@@ -158,7 +159,7 @@ class LaunchScreen(FedScreen):
             return
         self._starting = True
         self._show()
-        self.run_worker(self._start(), group="start", exclusive=True)
+        later(self, "start", self._start, exclusive=False)
 
     async def _start(self) -> None:
         wanted = launch(self.form)

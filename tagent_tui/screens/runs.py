@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -18,7 +17,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input
 
-from store.errors import StoreError
 from tagent_tui import drive
 from tagent_tui.empty import empty_rows, trouble_rows
 from tagent_tui.launching import OFFLINE
@@ -31,6 +29,7 @@ from tagent_tui.shapes import chip
 from tagent_tui.text import safe
 from tagent_tui.watch import RunsWatch
 from tagent_tui.widgets.bars import Rows, Rule, Sheet
+from tagent_tui.widgets.later import later
 from tagent_tui.widgets.lines import LineView
 from tagent_tui.widgets.runtable import Header, RunSource
 
@@ -74,6 +73,7 @@ class RunsScreen(FedScreen):
         self.source = RunSource(self.known, lambda: self.host.glyphs)
         self._shown: list[Entry] = []
         self._chosen: str | None = None
+        self._starting = False
         self.empty = Sheet(id="empty")
         self.filter_line = Rows(id="filter")
         self.words = Input(id="words", placeholder="words in id, pipeline or now", compact=True)
@@ -130,10 +130,9 @@ class RunsScreen(FedScreen):
 
     async def _read_more(self) -> None:
         log = self.host.feed.log
-        with suppress(StoreError):  # what is wrong with the store the feed says itself, at its next look
-            if log is not None and await self.known.read_older(log):
-                self.known.list.arrange()
-                self._show_entries()
+        if log is not None and await self.known.read_older(log):
+            self.known.list.arrange()
+            self._show_entries()
 
     # Showing
 
@@ -256,14 +255,13 @@ class RunsScreen(FedScreen):
         self._chosen = entry.run.id if entry is not None else None
         self._show_frame()
         if message.view.window.stop >= self.source.count() - message.view.size.height:
-            self.run_worker(self._read_more(), group="more", exclusive=True)
-        self.run_worker(self._peek_soon(), group="peek", exclusive=True)
+            later(self, "more", self._read_more)
+        later(self, "peek", self._peek_soon)
 
     async def _peek_soon(self) -> None:
         await asyncio.sleep(REST)
-        with suppress(StoreError):
-            await self._read_peek()
-            self._show_peek()
+        await self._read_peek()
+        self._show_peek()
 
     @on(LineView.Opened)
     async def _opened(self) -> None:
@@ -319,7 +317,9 @@ class RunsScreen(FedScreen):
 
     def action_demo(self) -> None:
         """The demo on this folder, in a driver process of its own."""
-        self.run_worker(self._start_demo(), group="start", exclusive=True)
+        if not self._starting:
+            self._starting = True
+            later(self, "start", self._start_demo, exclusive=False)
 
     async def _start_demo(self) -> None:
         here = Path.cwd()
@@ -329,19 +329,24 @@ class RunsScreen(FedScreen):
         except drive.NotStartedError as error:
             self.host.say(str(error), wrong=True)
             return
+        finally:
+            self._starting = False
         await self.host.open_run(run_id)
 
     def action_resume(self) -> None:
         """Drive the selected run on, in a driver process of its own."""
         entry = self.chosen
-        if entry is not None:
-            self.run_worker(self._resume(entry.run.id), group="start", exclusive=True)
+        if entry is not None and not self._starting:
+            self._starting = True
+            later(self, "start", self._resume, entry.run.id, exclusive=False)
 
     async def _resume(self, run_id: str) -> None:
         try:
             await drive.resume(self.host.feed.path, run_id, self.host.config)
         except drive.NotStartedError as error:
             self.host.say(str(error), wrong=True)
+        finally:
+            self._starting = False
         self.host.feed.poke()
 
 

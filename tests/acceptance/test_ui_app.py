@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from textual.command import CommandPalette
+from textual.events import AppBlur, AppFocus
 
 from engine.config import TAgentConfig, UiConfig
+from tagent_tui.feed import Pace
 from tagent_tui.screens.confirm import ConfirmScreen
 from tagent_tui.screens.help import HelpScreen
 from tagent_tui.screens.runs import RunsScreen
@@ -77,8 +79,8 @@ async def test_the_palette_runs_commands_by_name(tmp_path: Path) -> None:
 async def test_both_themes(tmp_path: Path) -> None:
     """The theme of the settings is used, and every painted ground is one of its surfaces."""
     path = await store(tmp_path / "runs.db", simple(1))
-    for name, ground in (("light", "#fbfbfa"), ("dark", "#0e1116")):
-        async with opened(path, config=TAgentConfig(ui=UiConfig(theme=name))) as pilot:
+    for looks, ground in ((UiConfig(theme="light"), "#fbfbfa"), (UiConfig(theme="dark"), "#0e1116")):
+        async with opened(path, config=TAgentConfig(ui=looks)) as pilot:
             await sees(pilot, "1 run ·")
             assert ground in pilot.app.export_screenshot().lower()
 
@@ -182,10 +184,6 @@ async def test_out_of_focus_looks_less_often(tmp_path: Path) -> None:
     path = await store(tmp_path / "runs.db", simple(1))
     async with opened(path) as pilot:
         await sees(pilot, "1 run ·")
-        from textual.events import AppBlur, AppFocus
-
-        from tagent_tui.feed import Pace
-
         feed = app_of(pilot).feed
         pilot.app.post_message(AppBlur())
         await until(pilot, lambda: feed._pace is Pace.UNFOCUSED)
@@ -198,15 +196,8 @@ def test_opening_the_ui_imports_nothing_heavy() -> None:
     """The app's import brings neither the model library nor plots, nor a second UI toolkit's worth of widgets."""
     code = "import sys, tagent_tui.app; print(*sorted(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
-    modules = set(found.stdout.split())
-    assert not modules & {
-        "litellm",
-        "textual_plotext",
-        "ruamel.yaml",
-        "openai",
-        "tagent_tui.screens.run",
-        "tagent_tui.screens.launch",
-    }
+    heavy = {"litellm", "textual_plotext", "ruamel.yaml", "openai", "tagent_tui.screens.run", "tagent_tui.screens.launch"}
+    assert not set(found.stdout.split()) & heavy
 
 
 async def test_leaving_the_filter_keeps_the_list_alive(tmp_path: Path) -> None:

@@ -183,7 +183,12 @@ async def test_nothing_is_done_while_nothing_changes(tmp_path: Path) -> None:
         await sees(pilot, "39 runs")
         feed, view = app_of(pilot).feed, pilot.app.screen.query_one(LineView)
         news: list[int] = []
-        await until(pilot, lambda: news.append(feed.updates) or len(news) > 20 and len(set(news[-20:])) == 1)
+
+        def settled() -> bool:
+            news.append(feed.updates)
+            return len(news) > 20 and len(set(news[-20:])) == 1
+
+        await until(pilot, settled)
         looks, updates, painted = feed.looks, feed.updates, view.painted_rows
         await until(pilot, lambda: feed.looks > looks + 5)
         assert feed.updates == updates

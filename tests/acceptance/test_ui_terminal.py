@@ -11,6 +11,7 @@ import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import pexpect
 import psutil
@@ -20,6 +21,8 @@ from store.events import LogWritten, Recorded
 from store.log import Log
 from tests.acceptance.made_runs import write
 from tests.acceptance.piloting import simple, store
+
+Terminal: TypeAlias = "pexpect.spawn[Any]"
 
 LEFT = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l", b"\x1b[?2004l")
 """Alternate screen left, cursor shown, mouse off, bracketed paste off."""
@@ -32,11 +35,11 @@ async def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def start(path: Path) -> Iterator[Callable[..., pexpect.spawn[bytes]]]:
+def start(path: Path) -> Iterator[Callable[..., Terminal]]:
     """Starts the UI in a terminal of 80x24; what is left of it at the end is killed."""
-    started: list[pexpect.spawn[bytes]] = []
+    started: list[Terminal] = []
 
-    def begin(*words: str, seen: str | None = "report", **env: str) -> pexpect.spawn[bytes]:
+    def begin(*words: str, seen: str | None = "report", **env: str) -> Terminal:
         surroundings = {**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **env}
         surroundings.pop("NO_COLOR", None)
         child = pexpect.spawn(
@@ -52,7 +55,13 @@ def start(path: Path) -> Iterator[Callable[..., pexpect.spawn[bytes]]]:
         child.close(force=True)
 
 
-def ended(child: pexpect.spawn[bytes]) -> tuple[int | None, bytes]:
+def pid_of(child: Terminal) -> int:
+    """The process in the terminal."""
+    assert child.pid is not None
+    return int(child.pid)
+
+
+def ended(child: Terminal) -> tuple[int | None, bytes]:
     """Wait for the end; exit code and everything written since the last match."""
     child.expect(pexpect.EOF)
     child.wait()
@@ -60,7 +69,7 @@ def ended(child: pexpect.spawn[bytes]) -> tuple[int | None, bytes]:
     return child.exitstatus, child.before
 
 
-def echoes(child: pexpect.spawn[bytes]) -> bool:
+def echoes(child: Terminal) -> bool:
     """Whether the terminal echoes and edits lines again."""
     flags = termios.tcgetattr(child.child_fd)[3]
     return bool(flags & termios.ECHO) and bool(flags & termios.ICANON) and bool(flags & termios.ISIG)
@@ -76,7 +85,7 @@ def gone(pid: int, seconds: float) -> bool:
     return False
 
 
-def test_q_leaves_at_once(start: Callable[..., pexpect.spawn[bytes]]) -> None:
+def test_q_leaves_at_once(start: Callable[..., Terminal]) -> None:
     """`q` ends with 0 and leaves the terminal as it was."""
     child = start()
     child.send("q")
@@ -87,12 +96,12 @@ def test_q_leaves_at_once(start: Callable[..., pexpect.spawn[bytes]]) -> None:
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_signals_restore_the_terminal(start: Callable[..., pexpect.spawn[bytes]], signum: int, code: int) -> None:
+def test_signals_restore_the_terminal(start: Callable[..., Terminal], signum: int, code: int) -> None:
     """A signal ends the app with 128 plus its number, the alternate screen left, the cursor shown and echo on."""
     child = start()
     assert not echoes(child)
     child.kill(signum)
-    assert gone(child.pid, 10)
+    assert gone(pid_of(child), 10)
     assert echoes(child)
     found, rest = ended(child)
     assert found == code
@@ -100,57 +109,58 @@ def test_signals_restore_the_terminal(start: Callable[..., pexpect.spawn[bytes]]
     assert b"Traceback" not in rest
 
 
-def test_a_signal_while_it_starts(start: Callable[..., pexpect.spawn[bytes]]) -> None:
+def test_a_signal_while_it_starts(start: Callable[..., Terminal]) -> None:
     """A signal at any moment of the start ends the process and leaves echo on."""
     for delay in (0.0, 0.1, 0.2, 0.3, 0.4, 0.6):
         child = start(seen=None)
         time.sleep(delay)  # the moment is what varies; nothing is waited for
         child.kill(signal.SIGTERM)
         child.expect(pexpect.EOF)
-        assert gone(child.pid, 5), delay
+        assert gone(pid_of(child), 5), delay
         assert echoes(child), delay
 
 
-def test_a_terminal_that_nobody_reads(start: Callable[..., pexpect.spawn[bytes]]) -> None:
+def test_a_terminal_that_nobody_reads(start: Callable[..., Terminal]) -> None:
     """A signal ends the app even while its output is stuck, and echo is on again."""
     child = start(seen=None)
     time.sleep(1.0)  # long enough to start, and nothing it writes is read
     child.kill(signal.SIGTERM)
-    assert gone(child.pid, 15)
+    assert gone(pid_of(child), 15)
     assert echoes(child)
 
 
-def test_a_terminal_that_is_closed(start: Callable[..., pexpect.spawn[bytes]]) -> None:
+def test_a_terminal_that_is_closed(start: Callable[..., Terminal]) -> None:
     """When the terminal goes away the process goes too."""
     child = start()
     os.dup2(os.open(os.devnull, os.O_RDWR), child.child_fd)
-    assert gone(child.pid, 15)
+    assert gone(pid_of(child), 15)
 
 
 def test_a_terminal_that_is_closed_on_one_who_ignores_it(path: Path) -> None:
     """Even with SIGHUP ignored (nohup) a process without its terminal ends instead of spinning."""
-    code = f"import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); from tagent_tui.app import run_app; run_app({str(path)!r})"
+    code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); from tagent_tui.app import run_app; "
+    code += f"run_app({str(path)!r})"
     child = pexpect.spawn(sys.executable, ["-c", code], dimensions=(24, 80), timeout=20, env={**os.environ, "TERM": "xterm"})
     child.expect_exact(b"report")
     os.dup2(os.open(os.devnull, os.O_RDWR), child.child_fd)
     try:
-        assert gone(child.pid, 15)
+        assert gone(pid_of(child), 15)
     finally:
-        if psutil.pid_exists(child.pid):
-            os.kill(child.pid, signal.SIGKILL)
-        os.waitpid(child.pid, 0)
+        if psutil.pid_exists(pid_of(child)):
+            os.kill(pid_of(child), signal.SIGKILL)
+        os.waitpid(pid_of(child), 0)
 
 
-def test_stopped_and_continued(start: Callable[..., pexpect.spawn[bytes]]) -> None:
+def test_stopped_and_continued(start: Callable[..., Terminal]) -> None:
     """ctrl+z gives the shell its terminal back; continued, the app draws again and its keys work."""
     child = start()
-    os.kill(child.pid, signal.SIGTSTP)
+    os.kill(pid_of(child), signal.SIGTSTP)
     deadline = time.monotonic() + 10
-    while psutil.Process(child.pid).status() != psutil.STATUS_STOPPED:
+    while psutil.Process(pid_of(child)).status() != psutil.STATUS_STOPPED:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert echoes(child)
-    os.kill(child.pid, signal.SIGCONT)
+    os.kill(pid_of(child), signal.SIGCONT)
     child.expect_exact(b"\x1b[?1049h")
     child.expect_exact(b"report")
     child.send("q")
@@ -169,7 +179,7 @@ def test_without_a_terminal_nothing_is_drawn(path: Path, stream: str) -> None:
     assert b"\x1b" not in (found.stdout or b"") + found.stderr
 
 
-def test_a_dumb_terminal_is_not_drawn_on(start: Callable[..., pexpect.spawn[bytes]]) -> None:
+def test_a_dumb_terminal_is_not_drawn_on(start: Callable[..., Terminal]) -> None:
     """A terminal that cannot place a cursor gets words, not escape sequences."""
     child = start(seen=None, TERM="dumb")
     code, rest = ended(child)
@@ -188,7 +198,7 @@ def test_stderr_elsewhere_does_not_matter(path: Path) -> None:
     assert log.read_bytes() == b""
 
 
-def test_a_terminal_without_utf8_gets_ascii(start: Callable[..., pexpect.spawn[bytes]]) -> None:
+def test_a_terminal_without_utf8_gets_ascii(start: Callable[..., Terminal]) -> None:
     """With an encoding that has no marks the ASCII set is drawn by itself."""
     child = start(seen=None, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", PYTHONIOENCODING="ascii")
     child.expect_exact(b"report")
@@ -199,7 +209,7 @@ def test_a_terminal_without_utf8_gets_ascii(start: Callable[..., pexpect.spawn[b
     assert rest.isascii()
 
 
-def test_resizes_do_not_end_it(start: Callable[..., pexpect.spawn[bytes]]) -> None:
+def test_resizes_do_not_end_it(start: Callable[..., Terminal]) -> None:
     """A storm of real resizes, 1x1 among them, leaves an app that still works."""
     child = start()
     for rows, columns in [(1, 1), (60, 200), (2, 3), (24, 80), (1, 80), (50, 1), (40, 120)] * 3:
@@ -211,7 +221,7 @@ def test_resizes_do_not_end_it(start: Callable[..., pexpect.spawn[bytes]]) -> No
     assert ended(child)[0] == 0
 
 
-async def test_the_goodbye_says_what_is_still_running(path: Path, start: Callable[..., pexpect.spawn[bytes]]) -> None:
+async def test_the_goodbye_says_what_is_still_running(path: Path, start: Callable[..., Terminal]) -> None:
     """After leaving, one line on the normal screen says how many runs go on."""
     async with await Log.open(path) as log:
         lease = await write(log, simple(7, ended=False), alive=True)
