@@ -15,10 +15,11 @@ from store.errors import BlobMissingError, StoreError
 from store.events import Payload, Recorded, RunId, StepCompleted, StepFailed, StepReused
 from store.log import Log
 from tagent_tui.rows import BLANK, Ink, Row, Seg
+from tagent_tui.text import lines
 from tagent_tui.view import detail, messages
 from tagent_tui.view.describe import Around
 from tagent_tui.view.detail import EVENTS_SHOWN, Failed, Subject, Tab
-from tagent_tui.view.document import Content, Part, content_of, json_text
+from tagent_tui.view.document import Content, Para, Part, content_of, json_text
 from tagent_tui.view.effects import EFFECT_TYPES, EffectLine, effect_lines
 from tagent_tui.view.scene import Scene
 
@@ -54,16 +55,14 @@ class Details:
         """What a tab says of the subject, its heading first."""
         self.fetches += 1
         line = None
-        if subject.effect is not None or tab in (Tab.PROMPT, Tab.MESSAGES):
-            lines = await self.effects(subject.step, upto, touched=touched)
-            line = self._line(lines, subject, tab)
-        model = line.name if line is not None and line.kind == "model" else ""
-        shown = line if subject.effect is not None or tab is Tab.MESSAGES else None
-        head = detail.heading(scene, subject, shown if subject.effect is not None else None, model=model)
         try:
+            if subject.effect is not None or tab in (Tab.PROMPT, Tab.MESSAGES):
+                line = self._line(await self.effects(subject.step, upto, touched=touched), subject, tab)
             body = await self._body(scene, subject, tab, line, upto)
         except StoreError as error:
-            body = [Row([Seg(str(error), Ink.MUTED)])]
+            body = [Para(lines(str(error)).lines, Ink.MUTED)]
+        model = line.name if line is not None and line.kind == "model" else ""
+        head = detail.heading(scene, subject, line if subject.effect is not None else None, model=model)
         return [BLANK, head, BLANK, *(body or [Row([Seg("nothing here", Ink.MUTED)])])]
 
     def _line(self, lines: Sequence[EffectLine], subject: Subject, tab: Tab) -> EffectLine | None:

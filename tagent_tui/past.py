@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
-from store.errors import BlobMissingError
+from store.errors import BlobMissingError, StoreError
 from store.events import ArtifactMade, Payload, Recorded, RunId, RunMigrated
 from store.log import Log
 from store.state import RunState, StepStatus
@@ -59,15 +59,20 @@ class Moment:
 
 
 class Past:
-    """One run's history, and where in it we stand. `show` is awaited with every moment that is reached."""
+    """One run's history, and where in it we stand.
 
-    def __init__(self, log: Log, run: RunId, head: int, show: Callable[[Moment], Awaitable[None]]) -> None:
+    `show` is awaited with every moment that is reached, `refuse` is told in a sentence why one was not.
+    """
+
+    def __init__(
+        self, log: Log, run: RunId, head: int, show: Callable[[Moment], Awaitable[None]], refuse: Callable[[str], None]
+    ) -> None:
         self.log, self.run, self.head = log, run, max(head, 1)
         self.moment: Moment | None = None
         self.target = self.head
         self.seeks = 0
         self._history = log.history(run)
-        self._show = show
+        self._show, self._refuse = show, refuse
         self._wishes: Newest[int] = Newest(self._reach, Pace.SCRUBBING.value)
 
     def go(self, version: int) -> None:
@@ -87,7 +92,11 @@ class Past:
 
     async def _reach(self, target: int) -> None:
         if self.moment is None or self.moment.version != target:
-            self.moment = await self.stand_at(target)
+            try:
+                self.moment = await self.stand_at(target)
+            except StoreError as error:
+                self._refuse(str(error))
+                return
             await self._show(self.moment)
 
     async def stand_at(self, version: int) -> Moment:

@@ -12,7 +12,6 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.worker import Worker
 
-from store.errors import StoreError
 from tagent_tui.chart import read_starts, read_timeline
 from tagent_tui.past import Moment, Past
 from tagent_tui.places import moment, next_of, number, previous_of
@@ -20,6 +19,7 @@ from tagent_tui.screens.runlook import RunLook
 from tagent_tui.view.describe import FAILURE_TYPES, STEP_TYPES
 from tagent_tui.view.detail import Subject, Tab
 from tagent_tui.view.timeline import Timeline
+from tagent_tui.widgets.later import later
 from tagent_tui.widgets.lines import LineView
 from tagent_tui.widgets.timeline import TimelineView
 
@@ -53,6 +53,14 @@ class ReplayScreen(RunLook):
             at, self._enter_at = self._enter_at, None
             self.enter_past(at)
 
+    def grew(self, head: int) -> None:
+        """The run goes on while its past is looked at: the end moves, the playhead does not."""
+        if self.past is not None:
+            self.past.grow(head)
+            if self._timeline is not None:
+                self._timeline = self._timeline._replace(head=head)
+                self._show_timeline()
+
     # In and out
 
     def enter_past(self, at: int) -> None:
@@ -60,9 +68,9 @@ class ReplayScreen(RunLook):
         present = self.present
         if present is None or present.state.version < 1 or self.past is not None:
             return
-        self.past = Past(present.log, present.run, present.state.version, self._reached)
-        self._moving = self.run_worker(self.past.keep_up(), group="past", exclusive=True)
-        self.run_worker(self._read_chart(self.past), group="chart", exclusive=True)
+        self.past = Past(present.log, present.run, present.state.version, self._reached, self._refused)
+        self._moving = later(self, "past", self.past.keep_up)
+        later(self, "chart", self._read_chart, self.past)
         self.past.go(at)
 
     def leave_past(self) -> None:
@@ -100,6 +108,9 @@ class ReplayScreen(RunLook):
             self._shown_elsewhere()
         self._show_timeline()
         self.show_look()
+
+    def _refused(self, why: str) -> None:
+        self.host.say(why, wrong=True)
 
     def _shown_elsewhere(self) -> None:
         """Another time, another ground: everything is painted again."""
@@ -149,7 +160,7 @@ class ReplayScreen(RunLook):
     def jump(self, types: Collection[str], way: int) -> None:
         """To the next event of some types, or the last."""
         if self.past is not None:
-            self.run_worker(self._jump(self.past, types, way), group="jump", exclusive=True)
+            later(self, "jump", self._jump, self.past, types, way)
 
     async def _jump(self, past: Past, types: Collection[str], way: int) -> None:
         find = next_of if way > 0 else previous_of
@@ -171,11 +182,7 @@ class ReplayScreen(RunLook):
             if at is None:
                 self.host.say(f"{text!r} is no event; try 204, +10, -3, end, or a time as 10:12:18.", wrong=True)
                 return
-            try:
-                version = await past.log.locate(past.run, at=at)
-            except StoreError as error:
-                self.host.say(str(error), wrong=True)
-                return
+            version = await past.log.locate(past.run, at=at)
         past.go(version)
 
     @on(TimelineView.Picked)

@@ -28,6 +28,7 @@ from tagent_tui.view.describe import FAILURE_TYPES
 from tagent_tui.view.detail import Subject
 from tagent_tui.view.logrows import NO_FILTER, read_filter
 from tagent_tui.widgets.bars import Footer, Rows
+from tagent_tui.widgets.later import later
 from tagent_tui.widgets.lines import LineView
 
 _ASKS = {
@@ -92,7 +93,7 @@ class RunScreen(ReplayScreen):
             case "doubt":
                 return not past and self._doubtful() is not None
             case "follow":
-                return not past
+                return not past and not self.log_view.following
             case "again":
                 return bool(self._words)
             case "tab":
@@ -108,7 +109,8 @@ class RunScreen(ReplayScreen):
     def key_state(self) -> object:
         """What the keys depend on besides the look."""
         state = self.present.state if self.present is not None else None
-        return self._asking, bool(self._words), state and (state.pausing, state.cancelling), self.past is not None, self._doubtful()
+        told = state and (state.pausing, state.cancelling)
+        return self._asking, bool(self._words), told, self.past is not None, self._doubtful(), self.log_view.following
 
     def show_run_keys(self) -> None:
         """The footer, for the pane with the keys."""
@@ -198,7 +200,7 @@ class RunScreen(ReplayScreen):
         if self.past is not None:
             self.jump_failure(way)
         elif self.log_view.has_focus:
-            self.run_worker(self._failure_line(way), group="jump", exclusive=True)
+            later(self, "jump", self._failure_line, way)
         else:
             found = self.step_tree.lines.find(self.step_tree.cursor, way, self.step_tree.lines.failed)
             if found is None:
@@ -244,7 +246,7 @@ class RunScreen(ReplayScreen):
         what, text = self._asking, message.value
         self._stop_asking()
         if what == "goto":
-            await self.go_where(text)
+            later(self, "jump", self.go_where, text)
         elif what == "filter":
             names: Mapping[str, object] = self.present.state.steps if self.present is not None else {}
             self.log_view.narrow(read_filter(text, names))
@@ -256,7 +258,7 @@ class RunScreen(ReplayScreen):
     def action_again(self, way: int) -> None:
         """The next place with the words that were searched for."""
         if self._words:
-            self.run_worker(self._search(self._words, way), group="search", exclusive=True)
+            later(self, "search", self._search, self._words, way)
 
     async def _search(self, words: Sequence[str], way: int) -> None:
         found: bool | None
@@ -303,7 +305,7 @@ class RunScreen(ReplayScreen):
 
     def action_pager(self) -> None:
         """All of what the details show the first part of."""
-        self.run_worker(self._page(), group="pager", exclusive=True)
+        later(self, "pager", self._page)
 
     async def _page(self) -> None:
         subject = self.step_tree.subject
@@ -330,7 +332,7 @@ class RunScreen(ReplayScreen):
         if present is not None and present.alive:
             self._tell("resume")
         elif present is not None:
-            self.run_worker(self._drive_on(present.run), group="tell", exclusive=True)
+            later(self, "tell", self._drive_on, present.run)
 
     async def _drive_on(self, run: str) -> None:
         try:
@@ -373,7 +375,7 @@ class RunScreen(ReplayScreen):
 
     def _tell(self, kind: str, body: Mapping[str, Any] | None = None) -> None:
         if self.present is not None:
-            self.run_worker(self._told(self.present.run, kind, body), group="tell")
+            later(self, "tell", self._told, self.present.run, kind, body, exclusive=False)
 
     async def _told(self, run: str, kind: str, body: Mapping[str, Any] | None) -> None:
         try:

@@ -27,6 +27,7 @@ from tagent_tui.view.detail import Subject
 from tagent_tui.view.document import Part
 from tagent_tui.view.scene import Scene
 from tagent_tui.widgets.bars import Rule, TabRow
+from tagent_tui.widgets.later import later
 from tagent_tui.widgets.log import EventLog
 from tagent_tui.widgets.panes import DetailPane, Look, proposed_tab
 from tagent_tui.widgets.tree import StepTree
@@ -92,11 +93,15 @@ class RunLook(RunFrame):
     async def opened(self) -> None:
         """The run was found and read."""
 
+    def grew(self, head: int) -> None:
+        """The run has `head` events now."""
+
     async def _read_on(self, present: Present) -> None:
         batch = await present.pull()
         if not batch:
             return
         self.log_view.take(batch)
+        self.grew(present.state.version)
         self._stale.update(one.step for one in batch if one.step in self.step_tree.lines.unfolded)
         if any(one.step is None for one in batch):
             await present.look_at_driver()
@@ -106,7 +111,7 @@ class RunLook(RunFrame):
     def second(self) -> None:
         """Ask again who drives the run; clocks moved."""
         if self.present is not None and not self.present.state.status.ended:
-            self.run_worker(self._ask_driver(self.present), group="driver", exclusive=True)
+            later(self, "driver", self._ask_driver, self.present)
         elif self.present is not None:
             self.show_look()
 
@@ -236,9 +241,9 @@ class RunLook(RunFrame):
         self._slow_at = time.monotonic()
         self.steps_pane.say_waits(scene)
         if self.pane == 4:
-            self.run_worker(self._show_metrics(scene), group="metrics", exclusive=True)
+            later(self, "metrics", self._show_metrics, scene)
         for step in self._stale:
-            self.run_worker(self.unfold(step), group=f"unfold-{step}", exclusive=True)
+            later(self, f"unfold-{step}", self.unfold, step)
         self._stale = set()
 
     async def _show_metrics(self, scene: Scene) -> None:
@@ -332,13 +337,14 @@ class RunLook(RunFrame):
 
     @on(StepTree.Unfold)
     def _unfold_wanted(self, message: StepTree.Unfold) -> None:
-        self.run_worker(self.unfold(message.step), group=f"unfold-{message.step}", exclusive=True)
+        later(self, f"unfold-{message.step}", self.unfold, message.step)
 
     @on(EventLog.Changed, "#log")
     def _log_changed(self) -> None:
         self.log_pane.say()
-        if self.narrow:
-            self._show_position()
+        scene = self.scene()
+        if scene is not None:
+            self._show_around(scene)
 
     @on(DetailPane.TabChosen)
     def _tab_chosen(self, message: DetailPane.TabChosen) -> None:

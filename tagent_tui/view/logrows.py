@@ -93,21 +93,21 @@ class LogFilter:
         """Whether anything is left out."""
         return bool(self.words) or self.step is not None or self.types is not None
 
-    def keeps(self, recorded: Recorded) -> bool:
+    def keeps(self, recorded: Recorded, around: Around = NOTHING_AROUND) -> bool:
         """Whether the line is in the narrowed log."""
         if self.step is not None and recorded.step != self.step:
             return False
         if self.types is not None and recorded.event.type not in self.types:
             return False
-        return not self.words or has_words(recorded, self.words)
+        return not self.words or has_words(recorded, self.words, around)
 
 
 NO_FILTER = LogFilter()
 
 
-def has_words(recorded: Recorded, words: Sequence[str]) -> bool:
+def has_words(recorded: Recorded, words: Sequence[str], around: Around = NOTHING_AROUND) -> bool:
     """Whether step, type and text of the line have all the words, in lower case."""
-    line = say(recorded)
+    line = say(recorded, around)
     text = f"{recorded.step or 'run'} {line.type} {line.text.text}".lower()
     return all(word in text for word in words)
 

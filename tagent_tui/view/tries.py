@@ -88,13 +88,13 @@ def sentence(scene: Scene, name: str) -> Row:
         return Row([*segs, Seg("not started", Ink.MUTED)])
     total = sum(one.seconds for one in found)
     waited = sum(one.wait or 0.0 for one in found[:-1])
-    words = f"{len(found)} {'try' if len(found) == 1 else 'tries'}"
-    reasons = {one.reason for one in found if one.reason}
-    if len(reasons) == 1 and len(found) > 1:
-        words += (
-            f", {'all' if all(one.reason for one in found) else 'before'} {first_line(next(iter(reasons)), 40, scene.glyphs).text}"
-        )
-    words += f" {scene.glyphs.sep} {duration(total + waited)}"
+    words = f"{len(found)} {'try' if len(found) == 1 else 'tries'} {scene.glyphs.sep} {duration(total + waited)}"
     if waited:
         words += f", {duration(waited)} of it waiting to retry"
-    return Row([*segs, Seg(words, Ink.MUTED)])
+    segs.append(Seg(words, Ink.MUTED))
+    reasons = list(dict.fromkeys(one.reason for one in found if one.reason))
+    if reasons:
+        same = "all " if len(reasons) == 1 and len(found) > 1 and all(one.reason for one in found) else ""
+        segs.append(Seg(f" {scene.glyphs.sep} {same}", Ink.MUTED))
+        segs += first_line(reasons[-1], 200, scene.glyphs).segs(Ink.MUTED)
+    return Row(segs)

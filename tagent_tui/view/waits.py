@@ -78,7 +78,7 @@ def _blamed(scene: Scene) -> Iterator[Row]:
 def _in_doubt(scene: Scene) -> Iterator[Row]:
     for effect in [effect for effect in scene.state.open.values() if effect.in_doubt]:
         words = [*one_line(effect.name or effect.kind, 60, scene.glyphs).segs(Ink.WARNING)]
-        words.append(Seg(f" of {time_of_day(effect.requested_at)} may have happened", Ink.MUTED))
+        words.append(Seg(" may have happened", Ink.MUTED))
         key = [Seg("  d", Ink.STRONG, bold=True), Seg(" say", Ink.MUTED)]
         yield _row(Seg(scene.glyphs.in_doubt, Ink.WARNING), effect.step, words, scene)._replace(right=key)
 

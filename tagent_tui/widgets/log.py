@@ -33,6 +33,7 @@ from tagent_tui.view.logrows import (
     step_cells,
     waiting_row,
 )
+from tagent_tui.widgets.later import later
 from tagent_tui.widgets.lines import LineView
 
 CHUNK = 2_000
@@ -77,7 +78,8 @@ class EventLines:
         self.pages.take(batch)
         self.head = max(self.head, batch[-1].version) if batch else self.head
         if self.filter.on:
-            self.match([recorded for recorded in batch if self.filter.keeps(recorded)])
+            around = self.around(batch)
+            self.match([recorded for recorded in batch if self.filter.keeps(recorded, around)])
 
     def match(self, found: Sequence[Recorded], *, before: bool = False) -> None:
         """More of what the filter keeps, newer than what is known, or older."""
@@ -87,6 +89,11 @@ class EventLines:
             self._matches[recorded.version] = recorded
         while len(self._matches) > MATCHES_KEPT:
             self._matches.popitem(last=False)
+
+    def around(self, batch: Sequence[Recorded]) -> Around:
+        """What is known around events that were just read: themselves, and what is in memory."""
+        near = {recorded.version: recorded for recorded in batch}
+        return Around(lambda version: near.get(version) or self.get(version), self.step_of)
 
     def narrow(self, wanted: LogFilter) -> None:
         """Another filter: what it keeps has to be found first."""
@@ -160,7 +167,7 @@ class EventLog(LineView):
 
     def rows_grew(self) -> None:
         """Lines were added at the end: what is painted stays as it is, unless the reader stands at the end."""
-        if self.following:
+        if self.following and self.tail:
             self._left_at = self.lines.count()
             self.cursor = max(0, self.lines.count() - 1)
             top = self._last_top()
@@ -224,7 +231,7 @@ class EventLog(LineView):
         self._wanted.add(EventPages.page_of(version))
         if not self._reading and self._log is not None:
             self._reading = True
-            self.run_worker(self._read(), group="log-pages")
+            later(self, "log-pages", self._read, exclusive=False)
 
     async def _read(self) -> None:
         """Read the pages that are wanted and still on screen, until none is."""
@@ -263,7 +270,7 @@ class EventLog(LineView):
         self.rows_changed()
         self.post_message(self.Changed(self))
         if wanted.on:
-            self.run_worker(self._narrow(self._generation, self.lines.head), group="log-filter", exclusive=True)
+            later(self, "log-filter", self._narrow, self._generation, self.lines.head)
 
     async def _narrow(self, generation: int, head: int) -> None:
         """Look through the log backwards, a chunk at a time; a step or types are left out by the store already."""
@@ -275,7 +282,8 @@ class EventLog(LineView):
             found = await self._log.events(self._run, after=low, upto=high, step=wanted.step, types=wanted.types)
             if generation != self._generation:
                 return
-            kept = [recorded for recorded in found if wanted.keeps(recorded)]
+            around = self.lines.around(found)
+            kept = [recorded for recorded in found if wanted.keeps(recorded, around)]
             self._found_older(kept)
             if len(found) * 4 < chunk and (wanted.step is not None or wanted.types is not None):
                 chunk = min(chunk * 2, 8 * CHUNK)
@@ -308,8 +316,9 @@ class EventLog(LineView):
             found = await self._log.events(self._run, after=low, upto=high)
             if search != self._search:
                 return None
+            around = self.lines.around(found)
             for recorded in found if way > 0 else reversed(found):
-                if has_words(recorded, words):
+                if has_words(recorded, words, around):
                     self.move_to(self.lines.index(recorded.version))
                     return True
             at = high if way > 0 else low + 1
@@ -320,7 +329,7 @@ class EventLog(LineView):
         index = self.cursor + way
         while 0 <= index < self.lines.count():
             recorded = self.lines.get(self.lines.version(index))
-            if recorded is not None and has_words(recorded, words):
+            if recorded is not None and has_words(recorded, words, Around(self.lines.get, self.lines.step_of)):
                 self.move_to(index)
                 return True
             index += way

@@ -26,6 +26,7 @@ from tagent_tui.view.effects import EffectLine
 from tagent_tui.view.scene import Scene
 from tagent_tui.widgets.bars import Rows, Rule, TabRow
 from tagent_tui.widgets.detail import DetailView
+from tagent_tui.widgets.later import later
 from tagent_tui.widgets.log import EventLog
 from tagent_tui.widgets.tree import StepTree
 
@@ -111,7 +112,7 @@ class DetailPane(Vertical):
 
     def on_mount(self) -> None:
         """Begin to grant wishes."""
-        self.run_worker(self.wishes.run(), group="details")
+        later(self, "details", self.wishes.run, exclusive=False)
 
     @property
     def view(self) -> DetailView:

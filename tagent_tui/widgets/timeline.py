@@ -82,6 +82,6 @@ class TimelineView(Painted):
 
     def on_click(self, event: events.Click) -> None:
         """A click on the density or the rail goes there."""
-        inner = max(self.size.width - 2, 1)
+        last = max(self.size.width - 3, 1)
         if 0 < event.y < HEIGHT - 1:
-            self.post_message(self.Picked(min(max((event.x - 1) / inner, 0.0), 1.0)))
+            self.post_message(self.Picked(min(max((event.x - 1) / last, 0.0), 1.0)))

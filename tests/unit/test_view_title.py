@@ -114,8 +114,7 @@ def test_an_interrupted_run_says_what_helps() -> None:
 
 def test_doubt_comes_first() -> None:
     """An effect in doubt is the first sentence, with the key that settles it."""
-    assert reasons(seen(in_doubt(), alive=False))[0].startswith("? charge charge_card of ")
-    assert reasons(seen(in_doubt(), alive=False))[0].endswith("may have happened d say")
+    assert reasons(seen(in_doubt(), alive=False))[0].startswith("? charge charge_card may have happened d say")
 
 
 def test_pausing_and_paused_are_said() -> None:

@@ -213,5 +213,4 @@ def test_tries_are_listed_with_reason_and_wait() -> None:
     assert "try 3  ✗ 7.0 s   wait 7 s    HTTP 403" in said[0]
     assert "try 4  ✗ 3.0 s   gave up     HTTP 403" in said[1]
     assert text(tries.rows(scene, "score", 116)[0], 116).strip() == "not started"
-    assert "4 tries, all HTTP 403 Forbidden" in text(tries.sentence(scene, "legal"), 100)
-    assert "of it waiting to retry" in text(tries.sentence(scene, "legal"), 118)
+    assert "4 tries · 38.0 s, 12.8 s of it waiting to retry · all HTTP 403 Forbidden" in text(tries.sentence(scene, "legal"), 118)
