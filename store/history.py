@@ -174,6 +174,7 @@ class History:
         left = len(self._trail.past)
         if left < MARGIN and self._earlier is None and self.version > left + 1:
             self._earlier = asyncio.ensure_future(self._fold(self.version - left))
+            self._earlier.add_done_callback(lambda done: done.cancelled() or done.exception())  # told when it is awaited, if ever
 
     def _drop_earlier(self) -> None:
         if self._earlier is not None:

@@ -47,7 +47,7 @@ def insert(connection: sqlite3.Connection, encoded: list[rows.Row]) -> None:
 class LeaseBatch:
     """What one lease puts into one commit."""
 
-    __slots__ = ("_lease", "blobs", "encoded", "error", "events", "head", "snapshot", "summary")
+    __slots__ = ("_lease", "blobs", "encoded", "error", "events", "head", "snapshots", "summary")
 
     def __init__(self, lease: Lease, head: int) -> None:
         self._lease = lease
@@ -55,7 +55,7 @@ class LeaseBatch:
         self.events: list[Recorded] = []
         self.blobs: list[tuple[str, bytes]] = []
         self.summary: RunSummary | None = None
-        self.snapshot: tuple[int, bytes] | None = None
+        self.snapshots: list[tuple[int, bytes]] = []
         self.encoded: list[rows.Row] = []
         self.error: StoreError | None = None
 
@@ -71,7 +71,7 @@ class LeaseBatch:
         if self.error is None:
             try:
                 self.encoded = rows.encoded(lease.row, lease.seed, self.events)
-            except (TypeError, ValueError, OverflowError, RecursionError, rows.PackError) as error:
+            except Exception as error:  # whatever was queued as an event, the thread lives on and this run hears of it
                 self.error = ValueEncodingError(f"An event of run {lease.run} cannot be written: {error}.")
 
     def apply(self, connection: sqlite3.Connection) -> None:
@@ -89,8 +89,8 @@ class LeaseBatch:
         if self.blobs:
             contents.put(connection, self.blobs)
         insert(connection, self.encoded)
-        if self.snapshot is not None:
-            snapshots.put(connection, lease.row, *self.snapshot)
+        for version, encoded in self.snapshots:
+            snapshots.put(connection, lease.row, version, encoded)
         if self.summary is not None and self.summary.ended is not None:
             connection.execute("DELETE FROM live WHERE run = ?", (lease.row,))
 
@@ -128,24 +128,24 @@ class Lease:
             raise VersionRangeError(
                 f"Run {self.run} is at version {self.head}; a batch from {batch[0].version} to {batch[-1].version} does not follow."
             )
+        self.head += len(batch)
         if self.error is not None or self._released:
             return
-        queued = self._batch()
+        queued = self._batch(self.head - len(batch))
         queued.events += batch
         queued.blobs += blobs
         if row is not None:
             queued.summary = row
-        self.head += len(batch)
         if wake:
             self._writer.wake()
         else:
             self._writer.linger()
 
-    def _batch(self) -> LeaseBatch:
+    def _batch(self, head: int) -> LeaseBatch:
         commit = self._writer.collecting
         batch = commit.batches.get(self)
         if batch is None:
-            batch = commit.batches[self] = LeaseBatch(self, self.head)
+            batch = commit.batches[self] = LeaseBatch(self, head)
             self._riding = commit
         assert isinstance(batch, LeaseBatch)  # noqa: S101 - only leases put batches under their own key
         return batch
@@ -176,7 +176,7 @@ class Lease:
         """Offer the driver's state; kept when as many events passed since the last one as the state has entities (at least 512)."""
         if self.error is None and not self._released and snapshots.due(state, self._snapped):
             self._snapped = state.version
-            self._batch().snapshot = (state.version, snapshots.encode(state))
+            self._batch(self.head).snapshots.append((state.version, snapshots.encode(state)))
             self._writer.linger()
 
     async def release(self) -> None:

@@ -28,6 +28,11 @@ class Pulse:
         self._poller: asyncio.Task[None] | None = None
         self._seen: int | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many wait to be told."""
+        return len(self._waiting)
+
     def stamp(self, run: str | None) -> int:
         """Take it before reading, give it to `wait` after."""
         return self._count if run is None else self._run_counts.get(run, 0) + self._everything

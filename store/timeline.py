@@ -70,10 +70,10 @@ async def versions_at(reader: Reader, segments: Sequence[Segment], head: int, mo
 
 
 async def density(reader: Reader, segments: Sequence[Segment], head: int, buckets: int, span: tuple[float, float]) -> list[int]:
-    """How many events fell into each of `buckets` equal slices of `span`."""
+    """How many events fell into each of `buckets` equal slices of `span`; what lies on an edge is in the later one."""
     start, end = span
     width = (end - start) / buckets
-    edges = [math.nextafter(start, -math.inf), *(start + width * number for number in range(1, buckets)), end]
+    edges = [*(math.nextafter(start + width * number, -math.inf) for number in range(buckets)), end]
     return [after - before for before, after in pairwise(await versions_at(reader, segments, head, edges))]
 
 

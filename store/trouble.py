@@ -25,7 +25,7 @@ LOW_SPACE = 1 << 20
 """Bytes free below which a failed write is put down to a full disk."""
 
 
-def translate(error: sqlite3.Error | OSError, place: str) -> StoreUnusableError:
+def translate(error: Exception, place: str) -> StoreUnusableError:
     """What an error of sqlite3 or of the file system means to the caller, in one sentence."""
     if isinstance(error, OSError):
         return _translate_os(error, place)

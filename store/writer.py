@@ -25,6 +25,9 @@ LINGER = 0.1
 LOOK = 0.5
 """Seconds between looks whether the file is still the one that was opened."""
 
+_OF_ONE_BATCH = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
+"""Errors of what was to be written, not of the disk."""
+
 Work = Callable[[sqlite3.Connection], Any]
 
 
@@ -72,7 +75,10 @@ class Commit:
 
 
 class Writer:
-    """Collects on the loop, writes on its thread. `on_commit` hears the run ids that changed, on the loop."""
+    """Collects on the loop, writes on its thread. `on_commit` hears the run ids that changed, on the loop.
+
+    `commits` counts the transactions written.
+    """
 
     def __init__(
         self,
@@ -82,6 +88,7 @@ class Writer:
         path: str | None = None,
     ) -> None:
         self.place = place
+        self.commits = 0
         self._connection = connection
         self._path = path
         self._identity = _identity(path) if path else None
@@ -266,16 +273,14 @@ class Writer:
                     batch.apply(connection)
             applying = None
             connection.execute("COMMIT")
-        except (sqlite3.IntegrityError, sqlite3.ProgrammingError, OverflowError, TypeError, ValueError) as error:
-            if applying is None:
-                commit.error = StoreUnusableError(f"{self.place} refused a commit: {error}; check the store.")
-            else:
-                applying.error = ValueEncodingError(f"An event of run {applying.run} cannot be written: {error}.")
-                return False
-        except sqlite3.Error as error:
-            commit.error = trouble.translate(error, self.place)
+            self.commits += 1
         except StoreError as error:
             commit.error = error
+        except Exception as error:  # the thread lives on, and everyone who waits hears why
+            if applying is not None and (isinstance(error, _OF_ONE_BATCH) or not isinstance(error, sqlite3.Error)):
+                applying.error = ValueEncodingError(f"An event of run {applying.run} cannot be written: {error}.")
+                return False
+            commit.error = trouble.translate(error, self.place)
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
