@@ -24,7 +24,7 @@ from textual.worker import WorkerFailed
 from store.errors import StoreError
 from tagent_tui import terminal, theme
 from tagent_tui.feed import Feed, Pace, open_to_read
-from tagent_tui.glyphs import Glyphs, choose
+from tagent_tui.glyphs import ASCII, PROBE, Glyphs, choose
 from tagent_tui.keys import told, unknown_ids
 from tagent_tui.numbers import plural
 from tagent_tui.screens.base import SPIN, FedScreen
@@ -87,7 +87,10 @@ class TagentApp(App[None]):
             await self.open_run(self._run_id, self._at)
 
     def on_ready(self) -> None:
-        """The screen stands: follow the log from here."""
+        """The screen stands: follow the log from here. A signal that came before there was anything to end is heeded now."""
+        if self.signalled:
+            self.exit()
+            return
         self.feed.listen(self._news)
         self.set_interval(1.0, self._second)
         self.run_worker(self.feed.run(), name="feed", exit_on_error=True)
@@ -213,6 +216,9 @@ def run_app(db_path: str | Path, config: TAgentConfig | None = None, run_id: str
     terminal.draws_on_stdout()
     app = TagentApp(db_path, config, run_id, at=at)
     with terminal.guarded(app.leave):
+        asked_for = config is not None and config.ui.glyphs == "unicode"
+        if not app.glyphs.ascii and not asked_for and not terminal.draws_narrow(PROBE):
+            app.glyphs = ASCII
         goodbye = asyncio.run(_until_left(app))
     if app.defect is not None:
         raise app.defect
@@ -225,6 +231,8 @@ def run_app(db_path: str | Path, config: TAgentConfig | None = None, run_id: str
 
 async def _until_left(app: TagentApp) -> str:
     """The app until it ends, then the store closed; what to say after it."""
+    if app.signalled:
+        return ""
     try:
         await app.run_async()
     finally:

@@ -33,6 +33,23 @@ async def start(
     return str(spawned.run_id)
 
 
+def write_starter(folder: Path) -> list[Path]:
+    """Put the commented starter pipeline into a folder, overwriting nothing; the files, the pipeline's first."""
+    from tagent_tui.cli.starter import FILES
+
+    paths = [folder / name for name in FILES]
+    taken = [path.name for path in paths if path.is_symlink() or path.exists()]
+    if taken:
+        raise NotStartedError(f"{' and '.join(taken)} {'is' if len(taken) == 1 else 'are'} in {folder} already; n starts one.")
+    try:
+        for path, text in zip(paths, FILES.values(), strict=True):
+            with path.open("x", encoding="utf-8") as opened:
+                opened.write(text)
+    except OSError as error:
+        raise NotStartedError(f"{folder} cannot be written to ({error.strerror}); open the UI in another folder.") from None
+    return sorted(paths, key=lambda path: path.suffix != ".yaml")
+
+
 async def resume(db: Path, run_id: str, config: TAgentConfig | None = None) -> None:
     """Drive an unfinished run on in a process of its own."""
     from engine import driver

@@ -22,6 +22,7 @@ def empty_rows(width: int, height: int, model: str | None, glyphs: Glyphs) -> li
     for key, does, how in (
         ("d", "see one in 20 seconds", "the demo reads this folder; no key, no network"),
         ("n", "start your own", "a pipeline file or module, with its parameters"),
+        ("i", "write a pipeline", "a commented starter is put into this folder"),
     ):
         rows += [[Seg(pad(key, 4), Ink.ACCENT, bold=True), Seg(pad(does, 24)), Seg(how, Ink.MUTED)], []]
     rows += [[], [Seg(glyphs.hairline * min(BLOCK, width), Ink.HAIRLINE)]]

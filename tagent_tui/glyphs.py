@@ -162,6 +162,10 @@ ASCII = Glyphs(
 )
 
 
+PROBE = "●◆✓…━█▌‖⚑"
+"""Marks whose width a terminal is asked for: of each kind that some terminals draw two cells wide."""
+
+
 def to_ascii() -> dict[int, str]:
     """For `str.translate`: every Unicode mark, and the few signs that stand in words and numbers, to its ASCII one."""
     table = {ord("⟨"): "<", ord("⟩"): ">", ord("•"): "*", ord("’"): "'", ord("“"): '"', ord("”"): '"', ord("—"): "-"}

@@ -18,7 +18,7 @@ from tagent_tui.runlist import STATUS_INK, Entry, elapsed
 from tagent_tui.shapes import spark
 from tagent_tui.text import one_line
 from tagent_tui.view.clock import time_of_day
-from tagent_tui.view.describe import say
+from tagent_tui.view.describe import Around, say
 from tagent_tui.view.outline import NO_OUTLINE, Outline
 from tagent_tui.view.scene import Scene, look
 from tagent_tui.view.steps import step_row
@@ -71,7 +71,7 @@ def peek_rows(peek: Peek, width: int, glyphs: Glyphs) -> list[Row]:
     left_width = (width * 54) // 118
     right_width = width - left_width - 6
     left = step_rows(scene, left_width, STEPS)
-    right = [*pace_rows(peek, right_width, glyphs), *event_rows(peek.events, right_width, glyphs)]
+    right = [*pace_rows(peek, right_width, glyphs), *event_rows(peek.events, peek.state, right_width, glyphs)]
     for index in range(max(len(left), len(right), STEPS)):
         at_left = beside(*_sides(left, index), left_width, ellipsis=glyphs.ellipsis)
         at_right = beside(*_sides(right, index), right_width, ellipsis=glyphs.ellipsis)
@@ -155,13 +155,15 @@ def pace_rows(peek: Peek, width: int, glyphs: Glyphs) -> list[Row]:
     return rows
 
 
-def event_rows(events: Sequence[Recorded], width: int, glyphs: Glyphs) -> list[Row]:
+def event_rows(events: Sequence[Recorded], state: RunState | None, width: int, glyphs: Glyphs) -> list[Row]:
     """The last events, newest first: time, type, step, what it says."""
     rows = []
     shown = list(reversed(events))[:EVENTS]
+    known = {recorded.version: recorded for recorded in events}
+    around = Around(known.get, state.steps.get if state is not None else lambda name: None)
     types = max((cells([Seg(say(recorded).type)]) for recorded in shown), default=0)
     for recorded in shown:
-        said = say(recorded)
+        said = say(recorded, around)
         segs = [Seg(f"{time_of_day(recorded.at)}  ", Ink.MUTED), *column([Seg(said.type, said.ink)], types + 2)]
         if recorded.step:
             segs += one_line(recorded.step, 80, glyphs).segs(Ink.MUTED)

@@ -7,14 +7,21 @@ that hangs. Textual alone restores nothing on SIGTERM and SIGHUP.
 from __future__ import annotations
 
 import os
+import re
+import select
 import signal
 import sys
 import termios
 import threading
+import time
+import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
+
+ANSWER = 0.08
+"""Seconds a terminal has to answer how wide its marks are; a later answer is taken for what it is, a cursor position."""
 
 GRACE = 4.0
 """Seconds the app has to leave by itself after a signal; then the terminal is restored from here and the process ends."""
@@ -41,6 +48,40 @@ def draws_on_stdout() -> None:
         sys.__stderr__ = sys.__stdout__  # type: ignore[misc]
     if sys.__stderr__ is not None:
         sys.__stderr__.reconfigure(errors="replace")
+
+
+def draws_narrow(marks: str) -> bool:
+    """Whether the terminal draws each of these marks in one cell; asked of the terminal itself, True if it does not answer.
+
+    Where East Asian width is in force a terminal draws many of them in two, whatever the tables say. What a person types while
+    it is asked is lost, so it is asked once, before anything is drawn, and for `ANSWER` seconds at most.
+    """
+    kept = _settings()
+    if kept is None:
+        return True
+    try:
+        tty.setcbreak(0, termios.TCSANOW)
+        os.write(1, f"\r{marks}\x1b[6n\r\x1b[K".encode())
+        column = _cursor_column()
+    except (OSError, termios.error, UnicodeError):
+        return True
+    finally:
+        _restore(kept)
+    return column is None or column == len(marks) + 1
+
+
+def _cursor_column() -> int | None:
+    """The column in the answer to a cursor position request, from 1."""
+    answer = b""
+    deadline = time.monotonic() + ANSWER
+    while (left := deadline - time.monotonic()) > 0:
+        if not select.select([0], [], [], left)[0]:
+            return None
+        answer += os.read(0, 64)
+        found = re.search(rb"\x1b\[\d+;(\d+)R", answer)
+        if found is not None:
+            return int(found[1])
+    return None
 
 
 def is_gone() -> bool:

@@ -17,12 +17,15 @@ from store.errors import StoreError
 from store.events import Recorded, RunId
 from store.state import RunState, waits_for_person
 from tagent_tui.feed import Rates, RunFollower
-from tagent_tui.peek import EVENTS, GRAPH, Peek
+from tagent_tui.peek import GRAPH, Peek
 from tagent_tui.runlist import ENDED, Entry, Filter, RunList
 from tagent_tui.view.outline import NO_OUTLINE, Outline, read_outline
 
 PAGE = 100
 """Runs read at a time: more than two screens of them."""
+
+RECENT = 40
+"""Last events kept of the selected run: more than are shown, because an outcome is told by its request before it."""
 
 MOST = 5_000
 """Runs loaded at most while a filter looks for matches by itself."""
@@ -59,7 +62,7 @@ class Selected:
     run: str
     follower: RunFollower
     outline: Outline = NO_OUTLINE
-    recent: deque[Recorded] = field(default_factory=lambda: deque(maxlen=EVENTS))
+    recent: deque[Recorded] = field(default_factory=lambda: deque(maxlen=RECENT))
 
     async def read(self, log: Log, head: int) -> None:
         """Read on; the first time, the state and the last few events."""
@@ -67,7 +70,7 @@ class Selected:
             await self.follower.pull()
             state = self.follower.state
             head = state.version if state is not None else head
-            self.recent.extend(await log.events(RunId(self.run), after=max(head - EVENTS, 0), upto=head))
+            self.recent.extend(await log.events(RunId(self.run), after=max(head - RECENT, 0), upto=head))
             self.outline = await read_definition(log, state)
             return
         while batch := await self.follower.pull():

@@ -48,9 +48,9 @@ class LaunchScreen(FedScreen):
         Binding("f1", "app.help", "all keys that apply here", show=False, id="app.help-in-form"),
     ]
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, target: str = "", model: str = "") -> None:
         super().__init__()
-        self._folder = folder
+        self._folder, self._target, self._model = folder, target, model
         self._touched: set[str] = set()
         self._starting = False
         self._refused = ""
@@ -59,10 +59,10 @@ class LaunchScreen(FedScreen):
         """The fields, the same from a shell, and what the start needs."""
         yield TabRow(id="tabs")
         with VerticalScroll(id="form", can_focus=False):
-            yield Choice("run", ("the demo", "a pipeline"), id="what")
-            yield Field("pipeline *", "file or module:name", placeholder="pipeline.yaml", id="target")
+            yield Choice("run", ("the demo", "a pipeline"), id="what", index=1 if self._target else 0)
+            yield Field("pipeline *", "file or module:name", value=self._target, placeholder="pipeline.yaml", id="target")
             yield Field("folder *", "folder", value=str(self._folder), id="folder")
-            yield Field("model", "text", placeholder="offline", id="model")
+            yield Field("model", "text", value=self._model, placeholder="offline", id="model")
             yield Field("parameters", "name=value", placeholder="company=Acme since=2023", id="params")
             yield Rows(id="same")
 
@@ -93,8 +93,8 @@ class LaunchScreen(FedScreen):
     def _typed(self, message: Input.Changed) -> None:
         field = message.input.parent and message.input.parent.parent
         if field is not None and field.id and self.is_mounted:
-            initial = str(self._folder) if field.id == "folder" else ""
-            if message.value != initial:
+            initial = {"folder": str(self._folder), "target": self._target, "model": self._model}
+            if message.value != initial.get(field.id, ""):
                 self._touched.add(field.id)
         self._refused = ""
         self._show()

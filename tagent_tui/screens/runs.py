@@ -48,6 +48,7 @@ class RunsScreen(FedScreen):
         ("list.open", "open"),
         ("runs.demo", "demo"),
         ("runs.new", "new"),
+        ("runs.init", "init here"),
         ("runs.resume", "resume"),
         ("runs.filter", "filter"),
         ("runs.status", "status"),
@@ -60,6 +61,7 @@ class RunsScreen(FedScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("d", "demo", "the demo on this folder", show=False, id="runs.demo"),
         Binding("n", "new", "start a run", show=False, id="runs.new"),
+        Binding("i", "init", "write a starter pipeline into this folder", show=False, id="runs.init"),
         Binding("R", "resume", "resume the selected run", show=False, id="runs.resume"),
         Binding("/", "filter", "filter by words in id, pipeline or now", show=False, id="runs.filter"),
         Binding("s", "status", "narrow to the next status", show=False, id="runs.status"),
@@ -179,6 +181,10 @@ class RunsScreen(FedScreen):
         self.refresh_bindings()
         self.show_keys()
 
+    def show_keys(self, right: Sequence[Seg] = ()) -> None:
+        """The footer; at its right end what is under way."""
+        super().show_keys(right or ([Seg("a driver starts", Ink.ACCENT)] if self._starting else ()))
+
     def _show_empty(self) -> None:
         feed, glyphs = self.host.feed, self.host.glyphs
         if feed.trouble:
@@ -237,7 +243,7 @@ class RunsScreen(FedScreen):
         match action:
             case "open" | "filter" | "status":
                 return bool(self.known.list.runs) or self.filter.on
-            case "demo":
+            case "demo" | "init":
                 return not self.known.list.runs and not self.filter.on and not self.host.feed.trouble
             case "new":
                 return not self.host.feed.trouble
@@ -315,6 +321,19 @@ class RunsScreen(FedScreen):
 
         self.app.push_screen(LaunchScreen(Path.cwd()))
 
+    def action_init(self) -> None:
+        """A starter pipeline in this folder, and the form that starts it."""
+        from tagent_tui.screens.launch import LaunchScreen
+
+        here = Path.cwd()
+        try:
+            written = drive.write_starter(here)
+        except drive.NotStartedError as error:
+            self.host.say(str(error), wrong=True)
+            return
+        self.host.say(f"{' and '.join(path.name for path in written)} are in {_home(here)} now; look at them, then start.")
+        self.app.push_screen(LaunchScreen(here, target=written[0].name, model=OFFLINE))
+
     def action_demo(self) -> None:
         """The demo on this folder, in a driver process of its own."""
         if not self._starting:
@@ -323,7 +342,7 @@ class RunsScreen(FedScreen):
 
     async def _start_demo(self) -> None:
         here = Path.cwd()
-        self.host.say(f"The demo starts on {_home(here)}.")
+        self.show_keys()
         try:
             run_id = await drive.start(self.host.feed.path, "demo", {"root": str(here)}, OFFLINE, here, self.host.config)
         except drive.NotStartedError as error:
@@ -338,6 +357,7 @@ class RunsScreen(FedScreen):
         entry = self.chosen
         if entry is not None and not self._starting:
             self._starting = True
+            self.show_keys()
             later(self, "start", self._resume, entry.run.id, exclusive=False)
 
     async def _resume(self, run_id: str) -> None:

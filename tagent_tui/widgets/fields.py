@@ -124,10 +124,10 @@ class Choice(Painted, can_focus=True):
             """The choice."""
             return self.choice
 
-    def __init__(self, label: str, options: Sequence[str], *, id: str) -> None:
+    def __init__(self, label: str, options: Sequence[str], *, id: str, index: int = 0) -> None:
         super().__init__(id=id)
         self._label, self._options = label, tuple(options)
-        self.index = 0
+        self.index = index
 
     def action_turn(self, by: int) -> None:
         """The next one, round and round."""

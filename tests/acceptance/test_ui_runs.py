@@ -40,9 +40,9 @@ async def test_a_store_that_is_not_there(tmp_path: Path) -> None:
 async def test_every_key_on_the_empty_page_works(tmp_path: Path) -> None:
     """The keys the page and the footer name are bound; those that need a run are not shown."""
     async with opened(tmp_path / "none.db") as pilot:
-        await sees(pilot, "No runs yet.", "d demo", "n new", "q quit", "? help")
+        await sees(pilot, "No runs yet.", "d demo", "n new", "i init here", "q quit", "? help")
         shown = {active.binding.key for active in pilot.app.screen.active_bindings.values() if active.enabled}
-        assert {"d", "n", "q", "question_mark"} <= shown
+        assert {"d", "n", "i", "q", "question_mark"} <= shown
         assert not {"R", "slash", "s"} & shown
         assert "resume" not in text(pilot)
 

@@ -158,3 +158,33 @@ async def test_a_started_run_outlives_who_started_it(tmp_path: Path, folder: Pat
         assert driver.status() != psutil.STATUS_ZOMBIE
     finally:
         driver.kill()
+
+
+async def test_a_starter_pipeline_from_the_empty_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`i` writes the starter into this folder and opens the form on it, ready to start; a second time nothing is overwritten."""
+    made = tmp_path / "new"
+    made.mkdir()
+    monkeypatch.chdir(made)
+    async with opened(tmp_path / "runs.db") as pilot:
+        await sees(pilot, "write a pipeline")
+        await pilot.press("i")
+        await sees(pilot, "NEW RUN", "tagent-tui run pipeline.yaml --offline")
+        written = {path.name: path.read_text() for path in made.iterdir()}
+        assert "pipeline.yaml" in written
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
+        await pilot.press("i")
+        await sees(pilot, "already")
+        assert {path.name: path.read_text() for path in made.iterdir()} == written
+        assert isinstance(pilot.app.screen, RunsScreen)
+
+
+async def test_the_starter_runs_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `i`, F5 alone runs the starter offline to its end."""
+    monkeypatch.chdir(tmp_path)
+    async with opened(tmp_path / "runs.db") as pilot:
+        await sees(pilot, "write a pipeline")
+        await pilot.press("i")
+        await sees(pilot, "NEW RUN", "same as")
+        await pilot.press("f5")
+        await sees(pilot, "starter", "COMPLETED")

@@ -243,3 +243,18 @@ def test_a_store_in_trouble_is_a_sentence(tmp_path: Path) -> None:
     child.expect_exact(b"cannot be used")
     child.send("q")
     assert ended(child)[0] == 0
+
+
+@pytest.mark.parametrize(("width", "mark"), [(1, "✓"), (2, "+")])
+def test_a_terminal_that_draws_marks_wide_gets_ascii(path: Path, width: int, mark: str) -> None:
+    """The terminal is asked how wide it draws the marks; where one takes two cells the ASCII set is used."""
+    child = pexpect.spawn(
+        sys.executable, ["-m", "tagent_tui", "--db", str(path)], dimensions=(24, 80), timeout=20,
+        env={**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"},
+    )  # fmt: skip
+    child.expect_exact(b"\x1b[6n")
+    asked = child.before.decode().rpartition("\r")[2]
+    child.send(f"\x1b[1;{len(asked) * width + 1}R")
+    child.expect_exact(f"{mark}".encode())
+    child.send("q")
+    assert ended(child)[0] == 0
