@@ -9,17 +9,24 @@ from __future__ import annotations
 
 import sqlite3
 import struct
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from store import rows, schema
 from store.connections import READ, READ_UNCHANGING, connect
-from store.errors import StoreDamagedError, StoreForeignError
+from store.errors import StoreDamagedError, StoreForeignError, StoreUnusableError
 from store.trouble import translate
 
 NEWEST = 64
 """Events looked at before a store is opened for writing (0.3 ms): a lost or foreign log shows in the newest."""
+
+MIGRATED = 10_000
+"""By how much migrations may have raised the mark in a log that is not folded back yet."""
+
+SECOND_LOOK = 0.05
+"""Seconds between two looks at a file that seems unusable."""
 
 _WAL_HEADER = struct.Struct(">8I")
 _FRAME_HEADER = struct.Struct(">6I")
@@ -31,8 +38,8 @@ FROM (SELECT * FROM events ORDER BY seq DESC LIMIT {NEWEST}) e LEFT JOIN runs r 
 """  # noqa: S608 - no input in it
 
 
-def identify(path: Path) -> str | None:
-    """Refuse what cannot be a store of ours. The store's own name, None where only the write-ahead log completes the file."""
+def identify(path: Path) -> None:
+    """Refuse what cannot be a store of ours."""
     place = str(path)
     if path.is_dir():
         raise StoreForeignError(f"{place} is a folder, not a store; name a file in it with --db.")
@@ -41,11 +48,9 @@ def identify(path: Path) -> str | None:
     with closing(connect(path, READ_UNCHANGING, 0)) as connection:
         try:
             schema.identify(connection, place)
-            return schema.name(connection)
         except sqlite3.DatabaseError as error:
-            if isinstance(translate(error, place), StoreDamagedError) and has_wal(path):
-                return None  # a crash inside a checkpoint looks like this; the log beside the file has the rest
-            raise
+            if not isinstance(translate(error, place), StoreDamagedError) or not has_wal(path):
+                raise  # else: a crash inside a checkpoint looks like this; the log beside the file has the rest
 
 
 def has_wal(path: Path) -> bool:
@@ -55,21 +60,38 @@ def has_wal(path: Path) -> bool:
     return False
 
 
-def admit(path: Path, patience: float) -> None:
-    """Refuse what must not be written: not ours, another schema, another database's log beside it, its newest events damaged."""
-    name = identify(path)
-    if has_wal(path):
+def admit(path: Path, patience: float, *, writing: bool) -> None:
+    """Refuse what is not ours, has another schema or another database's log beside it; before writing, damaged newest events too.
+
+    Without a log beside the file this leaves no trace; a refusal then stands only if a second look agrees, because another process
+    may have been folding its log back at that moment.
+    """
+    for last in (False, True):
+        try:
+            _admit(path, patience, writing)
+            return
+        except (StoreUnusableError, sqlite3.Error):
+            if last or has_wal(path):
+                raise
+        time.sleep(SECOND_LOOK)
+
+
+def _admit(path: Path, patience: float, writing: bool) -> None:
+    identify(path)
+    logged = has_wal(path)
+    if logged:
         with Path(f"{path}-wal").open("rb") as log, closing(connect(path, READ_UNCHANGING, 0)) as connection:
             problem = foreign_log(log, connection, path.stat().st_size)
         if problem:
             raise _foreign(path, problem)
-    with closing(connect(path, READ, patience)) as connection:
-        if schema.identify(connection, str(path)) < schema.current():
-            return
+    with closing(connect(path, READ if logged else READ_UNCHANGING, patience)) as connection:
+        version = schema.identify(connection, str(path))
+        if version < schema.current():
+            if writing:
+                return
+            raise StoreUnusableError(f"{path} has the older format {version}; open it once for writing to bring it up to date.")
         schema.compare(connection, str(path))
-        if name is not None and schema.name(connection) != name:
-            raise _foreign(path, "it belongs to another store of ours")
-        if problem := _newest(connection):
+        if writing and (problem := _newest(connection)):
             raise StoreDamagedError(
                 f"{path} is damaged ({problem}); put its -wal file back if it was moved, or restore the store from a backup."
             )
@@ -87,14 +109,15 @@ def foreign_log(log: BinaryIO, connection: sqlite3.Connection, size: int) -> str
         return None  # SQLite takes no notice of it either
     try:
         (ours,) = connection.execute("PRAGMA page_size").fetchone()
+        (mark,) = connection.execute("PRAGMA schema_version").fetchone()
     except sqlite3.DatabaseError:
         return None
     if page_size != ours:
         return f"its pages have {page_size} bytes, not {ours}"
-    return _foreign_frames(log, page_size, salts, size)
+    return _foreign_frames(log, page_size, salts, size, mark)
 
 
-def _foreign_frames(log: BinaryIO, page_size: int, salts: list[int], size: int) -> str | None:
+def _foreign_frames(log: BinaryIO, page_size: int, salts: list[int], size: int, mark: int) -> str | None:
     pages = None
     while len(header := log.read(_FRAME_HEADER.size)) == _FRAME_HEADER.size:
         number, commit, *found, _, _ = _FRAME_HEADER.unpack(header)
@@ -102,13 +125,22 @@ def _foreign_frames(log: BinaryIO, page_size: int, salts: list[int], size: int) 
             break  # left over from before the log was begun anew
         if number == 1:
             first = log.read(page_size)
-            if len(first) == page_size and int.from_bytes(first[68:72], "big") != schema.APPLICATION_ID:
-                return "its first page is another application's"
+            if len(first) == page_size and (problem := _foreign_page(first, mark)):
+                return problem
         else:
             log.seek(page_size, 1)
         pages = commit or pages
     if pages is not None and pages * page_size < size:  # we never shrink a file
         return f"it is of a database of {pages} pages, this one has {size // page_size}"
+    return None
+
+
+def _foreign_page(first: bytes, mark: int) -> str | None:
+    """What in the first page of a database (see its file format) says that it is not ours."""
+    if int.from_bytes(first[68:72], "big") != schema.APPLICATION_ID:
+        return "its first page is another application's"
+    if not 0 <= int.from_bytes(first[40:44], "big") - mark <= MIGRATED:
+        return "it belongs to another store of ours"
     return None
 
 

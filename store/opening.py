@@ -37,6 +37,7 @@ def make(path: Path) -> None:
             connection.execute("BEGIN IMMEDIATE")
             schema.lay(connection)
             connection.execute("COMMIT")
+            schema.mark(connection)
             connection.execute("PRAGMA journal_mode = WAL")
         with suppress(FileExistsError):  # somebody else was first: theirs is as good
             os.link(draft, path)
@@ -55,7 +56,7 @@ def ready_to_write(path: Path, patience: float, create: bool) -> sqlite3.Connect
         if not create:
             raise missing(str(path))
         make(path)
-    inspection.admit(path, patience)
+    inspection.admit(path, patience, writing=True)
     connection = connect(path, "mode=rw", patience)
     try:
         _set_for_writing(connection, path)
@@ -75,7 +76,8 @@ def _set_for_writing(connection: sqlite3.Connection, path: Path) -> None:
     schema.compare(connection, str(path))
     if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
         raise StoreUnusableError(f"{path} is on a file system without the locks a store needs; move it to a local disk.")
-    connection.execute("BEGIN IMMEDIATE")  # may it be written at all? Better to know now
+    connection.execute("BEGIN IMMEDIATE")  # may it be written at all? Better to know now; of a read-only file BEGIN does not tell
+    connection.execute("DELETE FROM meta WHERE name IS NULL")
     connection.execute("ROLLBACK")
     connection.execute(f"PRAGMA busy_timeout = {int(COMMIT_PATIENCE * 1000)}")
 
@@ -86,25 +88,17 @@ def ready_to_read(path: Path, patience: float) -> str:
     Where its folder may not be written and no write-ahead log stands beside it, it is read as an unchanging file: SQLite
     could not make the index of a log there, and needs none.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         raise missing(str(path))
-    inspection.identify(path)
+    inspection.admit(path, patience, writing=False)
     try:
-        _check_readable(path, READ, patience)
-        return READ
+        with closing(connect(path, READ, patience)) as connection:
+            connection.execute("SELECT 1 FROM meta").fetchone()
+            return READ
     except sqlite3.OperationalError:
         if inspection.has_wal(path):
             raise
-        _check_readable(path, READ_UNCHANGING, patience)
         return READ_UNCHANGING
-
-
-def _check_readable(path: Path, options: str, patience: float) -> None:
-    with closing(connect(path, options, patience)) as connection:
-        version = schema.identify(connection, str(path))
-        if version < schema.current():
-            raise StoreUnusableError(f"{path} has the older format {version}; open it once for writing to bring it up to date.")
-        schema.compare(connection, str(path))
 
 
 def memory() -> sqlite3.Connection:

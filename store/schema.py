@@ -67,9 +67,16 @@ def lay(connection: sqlite3.Connection) -> None:
     """Make the tables of the current version in an empty database; the caller holds the transaction."""
     for statement in statements((_HERE / "schema.sql").read_text("utf-8")):
         connection.execute(statement)
-    connection.execute("INSERT INTO meta(name, value) VALUES ('store', ?)", (secrets.token_hex(16),))
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {current()}")
+
+
+def mark(connection: sqlite3.Connection) -> None:
+    """Start the schema's change counter at a random number.
+
+    It stands in the first page, so a write-ahead log can be told from another store's: see `inspection.foreign_log`.
+    """
+    connection.execute(f"PRAGMA schema_version = {secrets.randbelow(1 << 30) + 1}")
 
 
 def identify(connection: sqlite3.Connection, place: str) -> int:
@@ -86,12 +93,6 @@ def identify(connection: sqlite3.Connection, place: str) -> int:
     if version < 1:
         raise StoreDamagedError(f"{place} carries our mark but no format number; restore it from a backup.")
     return int(version)
-
-
-def name(connection: sqlite3.Connection) -> str | None:
-    """The random name a store got when it was made, by which its write-ahead log is told from another store's."""
-    row = connection.execute("SELECT value FROM meta WHERE name = 'store'").fetchone()
-    return None if row is None else str(row[0])
 
 
 def compare(connection: sqlite3.Connection, place: str) -> None:

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -177,12 +178,16 @@ def limited(size: str, *rest: str) -> None:
 
 
 def unprivileged(*rest: str) -> None:
-    """Do `rest` as a user who owns nothing here."""
-    for name in ("store", "store.log", "tests.happenings", "tests.stores", "aiosqlite", "psutil", "hypothesis"):
-        __import__(name)
+    """Do `rest` as a user who owns nothing here, not even the interpreter: what is imported late is imported before."""
+    with tempfile.TemporaryDirectory() as folder:
+        for rehearsed in ("write", "read"):
+            main(rehearsed, f"{folder}/runs.db")
+    import resource  # noqa: F401
+
     if os.getuid() == 0:
         os.setgid(65534)
         os.setuid(65534)
+    say("begins")
     main(*rest)
 
 
