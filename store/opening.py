@@ -15,7 +15,7 @@ from pathlib import Path
 from store import inspection, schema
 from store.connections import READ, READ_UNCHANGING, SETTINGS, connect, sync
 from store.errors import StoreUnusableError
-from store.trouble import missing
+from store.trouble import missing, read_only
 
 PATIENCE = 5.0
 """Seconds opening waits for another process's lock."""
@@ -57,6 +57,8 @@ def ready_to_write(path: Path, patience: float, create: bool) -> sqlite3.Connect
             raise missing(str(path))
         make(path)
     inspection.admit(path, patience, writing=True)
+    if not os.access(path, os.W_OK):  # SQLite would open it for reading and leave an empty log beside it
+        raise read_only(str(path))
     connection = connect(path, "mode=rw", patience)
     try:
         _set_for_writing(connection, path)

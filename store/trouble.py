@@ -38,7 +38,7 @@ def translate(error: Exception, place: str) -> StoreUnusableError:
         case sqlite3.SQLITE_READONLY if code == sqlite3.SQLITE_READONLY_DBMOVED:
             return moved(place)
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
-            return StoreReadOnlyError(f"{place} may not be written; change its permissions or choose another file with --db.")
+            return read_only(place)
         case sqlite3.SQLITE_NOTADB:
             return StoreForeignError(f"{place} is not a SQLite database; choose another file with --db.")
         case sqlite3.SQLITE_CORRUPT:
@@ -55,7 +55,7 @@ def _translate_os(error: OSError, place: str) -> StoreUnusableError:
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
         return StoreFullError(f"The disk or quota that holds {place} is full; make room and try again.")
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return StoreReadOnlyError(f"{place} may not be written; change its permissions or choose another file with --db.")
+        return read_only(place)
     return StoreUnusableError(f"{place} cannot be used: {error.strerror or error}; check the path and try again.")
 
 
@@ -80,3 +80,8 @@ def _full(place: str) -> bool:
 def missing(place: str) -> StoreUnusableError:
     """There is no such file."""
     return StoreUnusableError(f"There is no store at {place}; name another file with --db, or start a run to make one.")
+
+
+def read_only(place: str) -> StoreReadOnlyError:
+    """The file or its folder may not be written."""
+    return StoreReadOnlyError(f"{place} may not be written; change its permissions or choose another file with --db.")
