@@ -1,0 +1,131 @@
+"""A driver killed by SIGKILL after any event, and the run resumed in a new process: the same end, and nothing recorded done twice.
+
+The witness is a side file that every effect appends a line to. Here a spread of events; `-m torture` tries every one.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.crashing import ROOT
+
+SMALL, SIXTY = "tests.pipelines.crashing:small", "tests.pipelines.crashing:sixty"
+ONCE_ONLY = ("pays 1 pay", "posts 1 body")
+
+
+def stories(target: str, folder: Path, deaths: list[list[int]], *, exact: bool = True) -> list[dict[str, Any]]:
+    """Live through each list of deaths in a process that forks the drivers; the first story has none."""
+    environment = {**os.environ, "CRASH": "exact" if exact else "commit", "PYTHONPATH": str(ROOT)}
+    words = [",".join(map(str, versions)) for versions in [[], *deaths]]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.crashing", target, str(folder), *words],
+        env=environment, capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert all(story["code"] == 0 for story in told), ([story["deaths"] for story in told if story["code"]], done.stderr)
+    return told
+
+
+def fixed(story: dict[str, Any]) -> dict[str, Any]:
+    """The outputs that are the same in every run; the simulated answer hangs on the run's seed."""
+    return {name: output for name, output in story["end"]["outputs"].items() if name != "judge"}
+
+
+def judge(story: dict[str, Any], whole: dict[str, Any], *, exact: bool = True) -> None:
+    """Hold one story to the promises."""
+    about = f"killed at {story['deaths']}"
+    assert story["end"]["status"] == "completed", (about, story["end"])
+    assert fixed(story) == fixed(whole), about
+    last = story["last"]
+    assert last["gapless"], about
+    for number, crash in enumerate(story["crashes"]):
+        lives = len(story["crashes"]) - number
+        if crash["code"] == 0:  # the run had ended before that event came
+            continue
+        assert crash["code"] == -9, about
+        assert crash["gapless"], about
+        assert crash["head"] == crash["version"] if exact else crash["head"] >= crash["version"], about
+        later = Counter(last["touched"])
+        later.subtract(crash["touched"])
+        for name, count in later.items():
+            step = name.split()[0]
+            settled = crash["settled"].get(name, 0)
+            known = max(last["requested"].get(name, 0), last["settled"].get(name, 0))
+            if not known and not settled:  # asked in a life between that died before even its request was durable
+                known = 1
+            assert count <= (known - settled) * lives, f"{about}: {name} was done {count} times more after the crash"
+            assert not count or step not in crash["done"], f"{about}: {name} was done again, its step had completed"
+    for name in ONCE_ONLY:
+        if name in whole["last"]["touched"]:
+            assert last["touched"][name] == 1, f"{about}: {name} was done {last['touched'][name]} times"
+
+
+def spread(head: int, count: int) -> list[int]:
+    """So many events, evenly from the first to the last."""
+    return sorted({1, head, *(round(1 + number * (head - 1) / (count - 1)) for number in range(count))})
+
+
+def try_all(target: str, folder: Path, deaths: list[list[int]], *, exact: bool = True) -> list[dict[str, Any]]:
+    """Live through and judge; returns the stories."""
+    whole, *told = stories(target, folder, deaths, exact=exact)
+    assert whole["end"]["status"] == "completed", whole
+    assert len(told) == len(deaths)
+    for story in told:
+        judge(story, whole, exact=exact)
+    return told
+
+
+def head_of(target: str, folder: Path) -> int:
+    """How many events the run has when nothing kills it."""
+    return int(stories(target, folder, [])[0]["last"]["head"])
+
+
+def test_killed_across_a_small_run_it_goes_on(tmp_path: Path) -> None:
+    """Gathered, equal, raced, sync, irreversible, flaky and goal steps: killed at events all over it, nothing later durable."""
+    head = head_of(SMALL, tmp_path / "whole")
+    told = try_all(SMALL, tmp_path / "each", [[version] for version in spread(head, 18)])
+    assert any(story["end"]["doubts"] for story in told)
+
+
+def test_killed_after_a_commit_it_goes_on(tmp_path: Path) -> None:
+    """The same right after the commit that holds the event, as a real crash would leave it."""
+    head = head_of(SMALL, tmp_path / "whole")
+    try_all(SMALL, tmp_path / "each", [[version] for version in spread(head, 8)], exact=False)
+
+
+def test_killed_again_and_again_it_goes_on(tmp_path: Path) -> None:
+    """Three drivers die one after another, each a little further on; the fourth finishes."""
+    drawn = random.Random(4)
+    deaths = [sorted(drawn.sample(range(2, 130), 3)) for _ in range(6)]
+    try_all(SMALL, tmp_path / "each", deaths)
+
+
+def test_killed_across_sixty_steps_it_goes_on(tmp_path: Path) -> None:
+    """A generated graph of sixty steps with retries and concurrency, killed at events all over it."""
+    head = head_of(SIXTY, tmp_path / "whole")
+    try_all(SIXTY, tmp_path / "each", [[version] for version in spread(head, 7)])
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("exact", [True, False], ids=["exact", "commit"])
+@pytest.mark.parametrize("target", [SMALL, SIXTY], ids=["small", "sixty"])
+def test_killed_at_every_event(target: str, exact: bool, tmp_path: Path) -> None:
+    """Every event index of the run, and some beyond (runs differ in length by what wins a race)."""
+    head = head_of(target, tmp_path / "whole")
+    try_all(target, tmp_path / "each", [[version] for version in range(1, head + 6)], exact=exact)
+
+
+@pytest.mark.torture
+def test_killed_at_many_pairs_and_triples(tmp_path: Path) -> None:
+    """Two and three deaths at drawn events, two hundred times."""
+    drawn = random.Random(11)
+    deaths = [sorted(drawn.sample(range(1, 140), drawn.choice([2, 3]))) for _ in range(200)]
+    try_all(SMALL, tmp_path / "each", deaths)

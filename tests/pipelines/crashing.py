@@ -1,0 +1,184 @@
+"""Pipelines that are killed at every event: each effect leaves a line in a side file, so that a repeated one shows.
+
+The side file is named by the environment (`WITNESS`), not by an argument, so that it is no part of any effect's identity.
+"""
+
+import asyncio
+import json
+import os
+import random
+import secrets
+import time
+from typing import Any
+
+from engine import EffectFailedError, Pipeline, RetryPolicy, StepContext
+
+SOON = RetryPolicy(max_retries=2, backoff="fixed", delay=0.01, jitter=0.0)
+
+
+def witness(step: str, attempt: int, name: str) -> str:
+    """Leave a line, whole or not at all, and return the value in it, never given before."""
+    value = secrets.token_hex(4)
+    line = json.dumps({"step": step, "attempt": attempt, "name": name, "value": value}) + "\n"
+    handle = os.open(os.environ["WITNESS"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(handle, line.encode())
+    finally:
+        os.close(handle)
+    return value
+
+
+def touch(step: str, attempt: int, name: str) -> str:
+    """A plain function of the world, with a latency of its own; names that begin with `bad` fail after it happened."""
+    time.sleep(random.choice([0.0, random.random() * 0.003]))
+    value = witness(step, attempt, name)
+    if name.startswith("bad"):
+        raise OSError(name)
+    return value
+
+
+async def touch_async(step: str, attempt: int, name: str) -> str:
+    """The same without a thread."""
+    await asyncio.sleep(random.choice([0.0, random.random() * 0.003]))
+    return witness(step, attempt, name)
+
+
+async def ask(ctx: StepContext, name: str, **options: Any) -> Any:
+    """One witnessed effect of an async body, by thread or not."""
+    function = touch if sum(name.encode()) % 2 else touch_async
+    return await ctx.once(name, function, ctx.step, ctx.attempt, name, **options)
+
+
+async def gathered(ctx: StepContext) -> Any:
+    """Branches that ask twice each; the second question carries the first answer's branch, and a read that fails is caught."""
+
+    async def branch(number: int) -> str:
+        first = await ask(ctx, f"first {number}")
+        try:
+            await ask(ctx, f"bad {number}", safety="read")
+        except EffectFailedError:
+            await ask(ctx, f"second {number} {first}")
+        return f"branch {number}"
+
+    return await asyncio.gather(*(branch(number) for number in range(3)))
+
+
+async def equal(ctx: StepContext) -> Any:
+    """The same question in four branches; what each was told is confirmed by name, so that swapped answers show as new names."""
+
+    async def branch(number: int) -> int:
+        told = await ctx.once("same", touch_async, ctx.step, ctx.attempt, "same")
+        await ask(ctx, f"confirm {number} {told}")
+        return number
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(branch(number)) for number in range(4)]
+    return sorted(task.result() for task in tasks)
+
+
+async def raced(ctx: StepContext) -> Any:
+    """The first of three wins, the others are cancelled."""
+    tasks = [asyncio.ensure_future(ask(ctx, f"runner {number}")) for number in range(3)]
+    _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    return await ask(ctx, "after the race") and "won"
+
+
+def plain(ctx: Any) -> Any:
+    """A sync body: effects one after another, lines, an artifact, time and chance."""
+    print("plain begins")
+    ctx.now(), ctx.random()
+    told = [ctx.once(f"sync {number}", touch, ctx.step, ctx.attempt, f"sync {number}") for number in range(3)]
+    ctx.log("plain has asked", count=len(told))
+    ctx.artifact("plain.txt", "kept " * 500)
+    ctx.sleep(0.002)
+    return len(told)
+
+
+async def flaky(ctx: StepContext) -> Any:
+    """Fails once after an effect; the next attempt asks anew."""
+    await ask(ctx, "try")
+    if ctx.attempt == 1:
+        raise ValueError("the first attempt fails")
+    return ctx.attempt
+
+
+async def pays(ctx: StepContext) -> Any:
+    """An irreversible effect beside others."""
+
+    async def pay() -> Any:
+        return await ask(ctx, "pay", safety="irreversible")
+
+    async def look(number: int) -> Any:
+        return await ask(ctx, f"look {number}", safety="read")
+
+    await asyncio.gather(look(1), pay(), look(2))
+    return "paid"
+
+
+def posts() -> str:
+    """An irreversible body."""
+    witness("posts", 1, "body")
+    return "posted"
+
+
+def bare() -> str:
+    """A body without effects: at least once while in flight, never again once completed."""
+    witness("bare", 1, "body")
+    return "x" * 3000
+
+
+def report(**_: Any) -> str:
+    """The last step."""
+    return "reported"
+
+
+def small() -> Pipeline:
+    """Every kind of body once."""
+    pipeline = Pipeline("small")
+    for body in (gathered, equal, raced, plain, pays, bare):
+        pipeline.step(body.__name__, run=body, execution_mode="concurrent")
+    pipeline.step("flaky", run=flaky, retry=SOON)
+    pipeline.step("posts", run=posts, irreversible=True, depends_on=["bare"])
+    pipeline.step("judge", "Say something about it", depends_on=["plain"])
+    needs = ["gathered", "equal", "raced", "plain", "pays", "flaky", "posts", "judge"]
+    return pipeline.step("report", run=report, depends_on=needs, final=True)
+
+
+# -- sixty steps
+
+
+async def busy(ctx: StepContext) -> Any:
+    """Two to four effects together, then one, by the step's number."""
+    number = int(ctx.step[1:])
+    await asyncio.gather(*(ask(ctx, f"{ctx.step} {part}") for part in range(2 + number % 3)))
+    if number % 7 == 3 and ctx.attempt == 1:
+        raise OSError(f"{ctx.step} fails at first")
+    await ask(ctx, f"{ctx.step} last")
+    return number + sum(value for value in ctx.inputs.values() if isinstance(value, int))
+
+
+def steady(ctx: Any) -> Any:
+    """The same in a thread."""
+    number = int(ctx.step[1:])
+    ctx.once(f"{ctx.step} sync", touch, ctx.step, ctx.attempt, f"{ctx.step} sync")
+    if number % 11 == 5 and ctx.attempt < 3:
+        raise OSError(f"{ctx.step} fails twice")
+    return number + sum(value for value in ctx.inputs.values() if isinstance(value, int))
+
+
+def sixty() -> Pipeline:
+    """Sixty steps in a graph drawn from a fixed seed, two thirds concurrent, a few that fail first."""
+    drawn, pipeline = random.Random(60), Pipeline("sixty")
+    for number in range(60):
+        needs = drawn.sample(range(number), min(number, drawn.randint(0, 3))) if number else []
+        pipeline.step(
+            f"s{number}",
+            run=steady if number % 3 == 0 else busy,
+            depends_on=[f"s{need}" for need in sorted(needs)],
+            execution_mode=drawn.choice(["serial", "concurrent", "concurrent"]),
+            retry=SOON,
+        )
+    return pipeline
