@@ -29,6 +29,11 @@ class Pace(Enum):
     UNFOCUSED = 1.0
 
 
+QUIET = 0.25
+"""Seconds between two looks once nothing was new for `QUIET_AFTER` seconds: a look costs a hop to the reading thread."""
+
+QUIET_AFTER = 5.0
+
 RETRY = 1.0
 """Seconds between two tries to open a store that is not there or cannot be used."""
 
@@ -63,6 +68,7 @@ class Feed:
         self._closed = False
         self._file: tuple[int, int] | None = None
         self._next_file_look = float("-inf")
+        self._last_news = clock()
 
     def listen(self, listener: Callable[[], Awaitable[None]]) -> None:
         """Who is told. There is one listener: the app, which asks the screen that is shown."""
@@ -86,9 +92,11 @@ class Feed:
         """Look until closed or cancelled; the store is closed then (an open reading connection would hold up the exit)."""
         try:
             while not self._closed:
-                if await self.look() and self._listener is not None:
-                    self.updates += 1
-                    await self._listener()
+                if await self.look():
+                    self._last_news = self._clock()
+                    if self._listener is not None:
+                        self.updates += 1
+                        await self._listener()
                 await self._rest()
         finally:
             await self.close()
@@ -117,9 +125,15 @@ class Feed:
         if log is not None:
             await log.close()
 
+    @property
+    def rest(self) -> float:
+        """Seconds until the next look."""
+        quiet = self._clock() - self._last_news > QUIET_AFTER
+        return max(self._pace.value, QUIET) if quiet else self._pace.value
+
     async def _rest(self) -> None:
         try:
-            await asyncio.wait_for(self._poked.wait(), self._pace.value)
+            await asyncio.wait_for(self._poked.wait(), self.rest)
         except TimeoutError:
             return
 

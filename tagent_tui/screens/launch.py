@@ -124,7 +124,6 @@ class LaunchScreen(FedScreen):
         what = "the demo" if form.demo else "a pipeline"
         apart = [Seg("it runs in a process of its own", Ink.MUTED)]
         self.title_bar.show(chip("new run"), Row([Seg(what, Ink.STRONG, bold=True)], apart))
-        self.refresh_bindings()
         first = next(iter(shown.items()), None)
         complaint = (
             [Seg(f"{self.host.glyphs.failed} {NAMES.get(first[0], first[0])} ", Ink.ERROR), Seg(first[1], Ink.MUTED)]

@@ -36,6 +36,9 @@ from tagent_tui.widgets.runtable import Header, RunSource
 TALL = 34
 LOW = 14
 WEEK = 7 * 86_400.0
+CALM = 5
+"""Seconds between two looks at the clock while no run is driven."""
+
 REST = 0.08
 """Seconds the cursor rests on a run before its peek is read: holding `j` reads none of those it passes."""
 
@@ -76,6 +79,7 @@ class RunsScreen(FedScreen):
         self._shown: list[Entry] = []
         self._chosen: str | None = None
         self._starting = False
+        self._seconds = 0
         self.empty = Sheet(id="empty")
         self.filter_line = Rows(id="filter")
         self.words = Input(id="words", placeholder="words in id, pipeline or now", compact=True)
@@ -121,9 +125,11 @@ class RunsScreen(FedScreen):
         self._show_entries()
 
     def second(self) -> None:
-        """Ages, clocks and who lives."""
-        self.known.list.arrange()
-        self._show_entries(ticked=True)
+        """Ages, clocks and who lives; where nobody does, ages alone, which are in minutes."""
+        self._seconds += 1
+        if self.known.live or self._seconds % CALM == 0:
+            self.known.list.arrange()
+            self._show_entries(ticked=True)
 
     async def _read_peek(self) -> None:
         log, entry = self.host.feed.log, self.chosen
@@ -142,18 +148,19 @@ class RunsScreen(FedScreen):
         entries, before = self.source.entries, self._shown
         self._shown = list(entries)
         moved = [entry.run.id for entry in entries] != [entry.run.id for entry in before]
-        if moved or ticked:
-            self.source.forget()
-            self._keep_cursor(moved)
+        if self.source.refit() or moved:
+            self._keep_cursor()
+        elif ticked:
+            self.view.rows_ticked()
         else:
             for index, (new, old) in enumerate(zip(entries, before, strict=True)):
                 if new != old:
                     self.view.row_changed(index)
         self._show_frame()
 
-    def _keep_cursor(self, moved: bool) -> None:
+    def _keep_cursor(self) -> None:
         """The cursor stays on its run when others come or go above it; at the top it stays at the top."""
-        index = self.known.list.find(self._chosen) if moved and self._chosen else None
+        index = self.known.list.find(self._chosen) if self._chosen else None
         if index is not None and self.view.cursor != index and self.view.cursor > 0:
             self.view.top = max(0, self.view.top + index - self.view.cursor)
             self.view.cursor = index
@@ -178,7 +185,6 @@ class RunsScreen(FedScreen):
         self.filter_line.show([filter_row(self.filter, len(known.list.entries), more=known.list.more, glyphs=self.host.glyphs)])
         self._show_title()
         self._show_peek()
-        self.refresh_bindings()
         self.show_keys()
 
     def show_keys(self, right: Sequence[Seg] = ()) -> None:

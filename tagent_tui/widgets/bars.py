@@ -54,9 +54,11 @@ class Sheet(Rows):
         self._made: tuple[int, Sequence[Row]] | None = None
 
     def show_layout(self, layout: Callable[[int], Sequence[Row]]) -> None:
-        """Take the rows from this function from now on, asked once a width."""
-        self._layout, self._made = layout, None
-        self.refresh()
+        """Take the rows from this function from now on, asked once a width; the same rows are not painted again."""
+        self._layout, before = layout, self._made
+        self._made = None
+        if before is None or self.layout_rows(before[0]) != before[1]:
+            self.refresh()
 
     def layout_rows(self, width: int) -> Sequence[Row]:
         """The function's rows, kept until it or the width changes."""

@@ -120,6 +120,7 @@ class LineView(Painted, can_focus=True):
         self.painted_rows = 0
         """How many rows were laid out since the start: the measure of work in tests."""
         self._kept: dict[int, Strip] = {}
+        self._laid: dict[int, Row] = {}
         self._kept_for: tuple[object, ...] = ()
 
     # What the screen does
@@ -139,6 +140,13 @@ class LineView(Painted, can_focus=True):
             self.top = self._last_top()
         self._settle()
         self.refresh()
+
+    def rows_ticked(self) -> None:
+        """The clock moved: lay the rows on screen out again, and paint those that say something else now."""
+        width = max(self.size.width - 2, 0)
+        for index in self.window:
+            if self._laid.get(index) != self.source.row(index, width):
+                self.row_changed(index)
 
     def row_changed(self, index: int) -> None:
         """One row says something else now; nothing moved."""
@@ -265,7 +273,8 @@ class LineView(Painted, can_focus=True):
         selected = self.marked and index == self.cursor
         if not selected and index in self._kept:
             return self._kept[index]
-        strip = self._paint(self.source.row(index, max(width - 2, 0)), width, palette, selected)
+        row = self._laid[index] = self.source.row(index, max(width - 2, 0))
+        strip = self._paint(row, width, palette, selected)
         self.painted_rows += 1
         if not selected:
             self._kept[index] = strip
@@ -289,9 +298,11 @@ class LineView(Painted, can_focus=True):
         shown_for = (width, palette, self.source)
         if shown_for != self._kept_for:
             self._kept.clear()
+            self._laid.clear()
             self._kept_for = shown_for
-        elif len(self._kept) > 4 * max(self.size.height, 50):
+        elif len(self._laid) > 4 * max(self.size.height, 50):
             self._kept.clear()
+            self._laid.clear()
 
     def _refresh_row(self, index: int) -> None:
         y = index - self.top

@@ -43,9 +43,10 @@ class RunSource:
             self._columns = columns(width, wide=width >= WIDE - 2, ids=ids, steps=steps)
         return self._columns
 
-    def forget(self) -> None:
-        """The entries are others now."""
-        self._columns = None
+    def refit(self) -> bool:
+        """The entries are others now; whether the columns are too."""
+        before, self._columns = self._columns, None
+        return before is not None and self.columns(before.width) != before
 
     def row(self, index: int, width: int) -> Row:
         """The entry's row."""

@@ -11,7 +11,7 @@ from store.errors import StoreBusyError, StoreDamagedError, StoreForeignError
 from store.events import LogWritten, Recorded, RunId, Version
 from store.log import Log
 from store.state import RunState
-from tagent_tui.feed import RETRY, Feed, Pace, Rates, RunFollower
+from tagent_tui.feed import QUIET, QUIET_AFTER, RETRY, Feed, Pace, Rates, RunFollower
 
 
 class ScriptedLog:
@@ -225,3 +225,14 @@ def test_rates_keep_a_minute_and_forget_runs() -> None:
     assert sum(rates.series("r", 100.0, 60)) == 20
     rates.forget(keep=[])
     assert rates.known == []
+
+
+async def test_a_quiet_log_is_looked_at_less_often(tmp_path: Path) -> None:
+    """While something happens the pace is ten looks a second; after five seconds of nothing it is four, unfocused it stays one."""
+    clock = Clock()
+    feed = make(tmp_path / "none.db", clock)
+    assert feed.rest == Pace.LIVE.value
+    clock.now += QUIET_AFTER + 0.1
+    assert feed.rest == QUIET
+    feed.set_pace(Pace.UNFOCUSED)
+    assert feed.rest == Pace.UNFOCUSED.value
