@@ -12,16 +12,16 @@ import contextvars
 import threading
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pydantic
-
-from engine.config import TAgentConfig
 from engine.engine import Engine
 from engine.errors import EngineError
 from engine.pipeline import Pipeline
 from engine.result import PipelineResult
 from engine.steps import suggestion
+
+if TYPE_CHECKING:
+    from engine.config import TAgentConfig
 
 
 def run_agent(
@@ -70,6 +70,10 @@ async def run_goal(
 
 
 def _settings(config: TAgentConfig | None, overrides: Mapping[str, Any]) -> TAgentConfig:
+    import pydantic
+
+    from engine.config import TAgentConfig
+
     known = list(TAgentConfig.model_fields)
     unknown = [name for name in overrides if name not in known]
     if unknown:

@@ -13,11 +13,10 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from engine import capture, targets
 from engine.changes import Changes, compare
-from engine.config import TAgentConfig, default_db
 from engine.control import signal
 from engine.definition import Definition
 from engine.errors import DefinitionChangedError, EngineError, TargetError
@@ -35,6 +34,9 @@ from store.events import Recorded, RunCreated, RunId, RunMigrated
 from store.projector import project
 from store.state import RunState
 
+if TYPE_CHECKING:
+    from engine.config import TAgentConfig
+
 
 class Engine:
     """A store and the runs this process drives in it: `async with Engine(db) as engine`.
@@ -44,6 +46,8 @@ class Engine:
     """
 
     def __init__(self, db: str | Path | None = None, config: TAgentConfig | None = None, *, tee: bool = True) -> None:
+        from engine.config import TAgentConfig, default_db
+
         self.config = config or TAgentConfig()
         self._db = str(db if db is not None else self.config.db or default_db(os.environ))
         self._tee = tee

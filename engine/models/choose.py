@@ -6,11 +6,14 @@ Stands apart so that nobody else knows which models there are; the name `offline
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
-from engine.config import TAgentConfig
 from engine.models import offline
 from engine.models.litellm_model import LitellmModel
 from engine.models.port import Model
+
+if TYPE_CHECKING:
+    from engine.config import TAgentConfig
 
 
 def choose(name: str, config: TAgentConfig) -> Model:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import pydantic
 
 from engine.models.errors import OutputSchemaError
 
@@ -62,6 +61,8 @@ def misfit_of_type(value: Any, output_schema: Any) -> Misfit | None:
     """What a type's own rules say about a value that fits its JSON Schema (a pydantic validator is not in the schema)."""
     if isinstance(output_schema, dict):
         return misfit(value, output_schema)
+    import pydantic
+
     try:
         if isinstance(output_schema, type) and issubclass(output_schema, msgspec.Struct):
             msgspec.convert(value, output_schema)
@@ -135,6 +136,8 @@ def resolve(root: dict[str, Any], target: str, place: str) -> Any:
 
 
 def _from_type(output_type: Any) -> dict[str, Any]:
+    import pydantic
+
     try:
         if isinstance(output_type, type) and issubclass(output_type, msgspec.Struct):
             return msgspec.json.schema(output_type)
