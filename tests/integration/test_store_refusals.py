@@ -265,8 +265,9 @@ async def test_a_store_that_may_not_be_written(
     said = outcome(start("unprivileged", "write", path))
     assert said.startswith("refused StoreReadOnlyError")
     assert "may not be written" in said
-    assert outcome(start("unprivileged", "read", path)) == "run run 2000 2000"
     assert bytes_beside(path) == before
+    assert outcome(start("unprivileged", "read", path)) == "run run 2000 2000"
+    assert path.read_bytes() == before["runs.db"]
 
 
 async def test_a_store_that_may_not_be_read(db: Path, public: Path, start: Callable[..., Process]) -> None:

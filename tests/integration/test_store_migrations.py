@@ -1,0 +1,116 @@
+"""Stores of earlier versions: brought up to date in one step that happens or does not."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from store import Log, RunId, StoreNewerError, StoreUnusableError, schema
+from tests.happenings import lines
+from tests.stores import lead
+
+SECOND = """-- Version 2: notes.
+
+CREATE TABLE notes(run INTEGER NOT NULL, text TEXT NOT NULL) STRICT;
+INSERT INTO notes SELECT run, 'old' FROM runs;
+"""
+
+
+@pytest.fixture
+async def db(tmp_path: Path) -> Path:
+    """A closed store of version 1 with a run in it."""
+    path = tmp_path / "runs.db"
+    async with await Log.open(path) as log:
+        lease = await lead(log)
+        await lease.commit(lines(2, 20))
+        await lease.release()
+    return path
+
+
+@pytest.fixture
+def version_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later version of this program, with one migration more."""
+    scripts = {**schema.migrations(), 2: SECOND}
+    table = next(statement for statement in schema.statements(SECOND) if statement.startswith("CREATE"))
+    wanted = frozenset({*schema.expected(), ("table", "notes", table.rstrip(";"))})
+    monkeypatch.setattr(schema, "migrations", lambda: scripts)
+    monkeypatch.setattr(schema, "expected", lambda: wanted)
+
+
+def test_the_migrations_lead_to_the_schema() -> None:
+    """Running all migrations on an empty database makes exactly what schema.sql makes."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        schema.migrate(connection)
+        assert schema.found(connection) == set(schema.expected())
+        assert connection.execute("PRAGMA user_version").fetchone() == (schema.current(),)
+
+
+def test_migrations_are_numbered_without_gaps() -> None:
+    """Number n follows n - 1, from 1."""
+    assert list(schema.migrations()) == list(range(1, schema.current() + 1))
+
+
+def test_a_script_is_taken_apart_statement_by_statement() -> None:
+    """Triggers with statements inside stay whole, comments between are left out, and an unfinished script is an error."""
+    trigger = "CREATE TRIGGER t AFTER INSERT ON a\nBEGIN\n    SELECT 1;\n    SELECT 2;\nEND;\n"
+    script = f"-- a; comment\nCREATE TABLE a(b);\n\n{trigger}-- end\n"
+    assert [statement.split()[1] for statement in schema.statements(script)] == ["TABLE", "TRIGGER"]
+    with pytest.raises(ValueError, match="ends inside a statement"):
+        list(schema.statements("CREATE TABLE a(b"))
+
+
+async def test_an_older_store_is_brought_up_to_date(db: Path, version_two: None) -> None:
+    """Opening an older store for writing migrates it; nothing in it is lost."""
+    async with await Log.open(db) as log:
+        assert await log.head(RunId("run")) == 21
+        assert await log.reader.all("SELECT text FROM notes") == [("old",)]
+        assert await log.check() == []
+    async with await Log.open(db, readonly=True) as log:
+        assert await log.head(RunId("run")) == 21
+
+
+async def test_an_older_store_is_not_changed_by_reading(db: Path, version_two: None) -> None:
+    """Opened for reading an older store is left alone, and the sentence says how to bring it up to date."""
+    before = db.read_bytes()
+    with pytest.raises(StoreUnusableError, match="older format 1; open it once for writing"):
+        await Log.open(db, readonly=True)
+    assert db.read_bytes() == before
+
+
+async def test_a_failing_migration_changes_nothing(db: Path, version_two: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A migration that fails at its last statement leaves the store of the old version, whole."""
+    monkeypatch.setattr(schema, "migrations", lambda: {1: "", 2: SECOND + "INSERT INTO nowhere VALUES (1);\n"})
+    with pytest.raises(StoreUnusableError):
+        await Log.open(db)
+    with closing(sqlite3.connect(db)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert ("table", "notes") not in {(kind, name) for kind, name, _ in schema.found(connection)}
+
+
+async def test_a_store_of_the_later_version_is_refused_by_this_one(
+    db: Path, version_two: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the later version brought up to date, the earlier one does not touch any more."""
+    async with await Log.open(db):
+        pass
+    monkeypatch.undo()
+    before = db.read_bytes()
+    with pytest.raises(StoreNewerError):
+        await Log.open(db)
+    assert db.read_bytes() == before
+
+
+async def test_a_migrated_store_with_its_log_unfolded_opens(db: Path, version_two: None, tmp_path: Path) -> None:
+    """A migration that is still in the write-ahead log only is taken for this store's own."""
+    connection = sqlite3.connect(db, isolation_level=None)
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    schema.migrate(connection)
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{db}{suffix}", tmp_path / f"copy.db{suffix}")
+    connection.close()
+    async with await Log.open(tmp_path / "copy.db") as log:
+        assert await log.head(RunId("run")) == 21
