@@ -55,11 +55,11 @@ async def signal(log: Log, run: RunId, kind: str, body: dict[str, Any], *, actor
             await asyncio.sleep(POLL_SECONDS)
             continue
         try:
-            await _drain(log, own)
+            here = await _drain(log, own, sent)
         finally:
             await own.release()
         await _refuse_refused(log, run, sent, kind, body)
-        return f"Run {run} {_DONE[kind]}; no driver was alive, so this was recorded here."
+        return f"Run {run} {_DONE[kind]}{'; no driver was alive, so this was recorded here' if here else ''}."
 
 
 async def _taken(log: Log, run: RunId, sent: int) -> bool:
@@ -89,10 +89,12 @@ async def _record(log: Log, lease: Lease, kind: str, body: dict[str, Any], actor
     await lease.flush()
 
 
-async def _drain(log: Log, lease: Lease) -> None:
-    """Record everything that waits in the inbox, in order."""
+async def _drain(log: Log, lease: Lease, sent: int) -> bool:
+    """Record everything that waits in the inbox, in order; False when a driver that has just ended had taken `sent` already."""
     record = await _open(log, lease)
+    here = record.state.inbox < sent
     for waiting in await log.inbox(lease.run, record.state.inbox):
         facts, blobs = facts_of(record.state, waiting.kind, body_of(waiting.body), waiting.id, strict=False)
         record.commit(facts, blobs, actor=waiting.actor)
     await lease.flush()
+    return here
