@@ -14,15 +14,17 @@ from typing import Any
 from store.errors import BlobMissingError, StoreError
 from store.events import Payload, Recorded, RunId, StepCompleted, StepFailed, StepReused
 from store.log import Log
+from store.state import ArtifactRef
 from tagent_tui.rows import BLANK, Ink, Row, Seg
-from tagent_tui.text import lines
+from tagent_tui.text import TOTAL_CAP, lines
 from tagent_tui.view import detail, messages
 from tagent_tui.view.describe import Around
 from tagent_tui.view.detail import EVENTS_SHOWN, Failed, Subject, Tab
-from tagent_tui.view.document import Content, Para, Part, content_of, json_text
+from tagent_tui.view.document import Content, Para, Part, content_of, json_text, value_part
 from tagent_tui.view.effects import EFFECT_TYPES, EffectLine, effect_lines
 from tagent_tui.view.scene import Scene
 
+ARTIFACTS_SHOWN = 20
 EFFECTS_SHOWN = 5_000
 STEPS_KEPT = 8
 """Steps whose effects stay in memory, so that a replay folds them at every event without reading."""
@@ -102,14 +104,27 @@ class Details:
 
     async def _output(self, scene: Scene, subject: Subject) -> list[Part]:
         step = scene.state.steps.get(subject.step)
-        made = detail.artifacts(scene.state, subject.step, scene)
+        made = await self._artifacts(scene, subject.step)
         if step is None or step.output is None:
             live = scene.lives.get(subject.step, "")
             return [*detail.standing(scene, subject.step, live=live), *([BLANK, *made] if made else [])]
         payload = await self.output_payload(step.output)
         if payload is None:
             return made
-        return [*made, *([BLANK] if made else []), *detail.output(scene, subject, await self.content(payload))]
+        said = detail.output(scene, subject, await self.content(payload))
+        return [*made, BLANK, detail.caption("output", payload.size), BLANK, *said] if made else said
+
+    async def _artifacts(self, scene: Scene, step: str) -> list[Part]:
+        """The artifacts a step made: named, and those that are text in full, up to what a pane shows."""
+        parts: list[Part] = []
+        for one in [one for one in scene.state.artifacts if one.step == step][:ARTIFACTS_SHOWN]:
+            parts += [BLANK] if parts else []
+            parts.append(detail.caption(one.name, one.size))
+            if _is_text(one):
+                text = (await self.log.blob(one.blob)).decode("utf-8", "replace")
+                content = Content(text[:TOTAL_CAP], one.size, cut=len(text) > TOTAL_CAP)
+                parts += [BLANK, *value_part(content, glyphs=scene.glyphs)]
+        return parts
 
     async def _effect_output(self, scene: Scene, line: EffectLine | None) -> list[Part]:
         if line is None:
@@ -200,12 +215,18 @@ class Details:
         return detail.event_list(scene, shown, around, more=len(found) > len(shown))
 
     async def whole(self, scene: Scene | None, subject: Subject, tab: Tab) -> str | None:
-        """All of an output, however large; None where the pane shows everything there is."""
+        """All of an output and of the text artifacts with it, however large; None where the pane shows everything there is."""
         step = scene.state.steps.get(subject.step) if scene is not None else None
         if tab is not Tab.OUTPUT or subject.effect is not None or step is None or step.output is None:
             return None
+        made = [one for one in scene.state.artifacts if one.step == subject.step and _is_text(one)] if scene is not None else []
+        texts = [(await self.log.blob(one.blob)).decode("utf-8", "replace") for one in made]
         payload = await self.output_payload(step.output)
-        if payload is None:
-            return None
-        value = await self.log.value(payload)
-        return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, default=repr)
+        if payload is not None:
+            value = await self.log.value(payload)
+            texts.append(value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, default=repr))
+        return "\n\n".join(texts)
+
+
+def _is_text(artifact: ArtifactRef) -> bool:
+    return artifact.media_type.startswith(("text/", "application/json"))

@@ -91,10 +91,10 @@ def told(screen: _Bound) -> list[Told]:
 
 
 def unknown_ids(keymap: Mapping[str, str], nodes: Iterable[type[DOMNode]]) -> list[str]:
-    """The ids of a keymap that no binding of these classes has, to be named to the user."""
+    """The ids of a keymap that no binding of these classes, or of those they are made from, has; to be named to the user."""
     known: set[str] = set()
-    for node in nodes:
-        for bindings in BindingsMap(getattr(node, "BINDINGS", ())).key_to_bindings.values():
+    for one in (base for node in nodes for base in node.__mro__):
+        for bindings in BindingsMap(vars(one).get("BINDINGS", ())).key_to_bindings.values():
             known.update(binding.id for binding in bindings if binding.id)
     return sorted(one for one in keymap if one not in known)
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from store.errors import BlobMissingError
-from store.events import Recorded, RunId
+from store.events import LogWritten, Recorded, RunId
 from store.log import Log
 from store.runs import RunRow
 from store.state import RunState, StepStatus
 from tagent_tui.feed import RunFollower
 from tagent_tui.glyphs import Glyphs
+from tagent_tui.view.describe import STEP_TYPES
 from tagent_tui.view.outline import NO_OUTLINE, Outline, read_outline
 from tagent_tui.view.scene import Scene, look
 
 PULL = 2_000
+LINE_KEPT = 400
+"""Characters of a step's last log line that are kept to be shown beside it."""
 
 
 class Present:
@@ -30,10 +33,12 @@ class Present:
         self.alive = row.alive()
         self.outline: Outline = NO_OUTLINE
         self.lives: dict[str, str] = {}
+        """The latest line of each step that runs: what it streams, or the last it logged since we look."""
         self.touched: dict[str, int] = {}
         """The version of the last event of each step that was followed."""
         self._follower = RunFollower(log, row.id)
         self._definition = ""
+        self._logged: dict[str, str] = {}
 
     @classmethod
     async def open(cls, log: Log, wanted: str) -> Present:
@@ -53,10 +58,14 @@ class Present:
         for recorded in batch:
             if recorded.step is not None:
                 self.touched[recorded.step] = recorded.version
+                if isinstance(recorded.event, LogWritten):
+                    self._logged[recorded.step] = recorded.event.text[:LINE_KEPT]
+                elif recorded.event.type in STEP_TYPES:
+                    self._logged.pop(recorded.step, None)
         if self.state.definition != self._definition:
             await self._read_outline()
         if self.state.counts[StepStatus.RUNNING]:
-            self.lives = await self.log.lives(self.run)
+            self.lives = {**self._logged, **await self.log.lives(self.run)}
         elif self.lives:
             self.lives = {}
         return batch

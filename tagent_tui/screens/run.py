@@ -1,4 +1,4 @@
-"""The run screen: its keys. What they do to the view is done here; what they do to the run is told to its driver.
+"""The run screen: its keys, and what they do to the view.
 
 One screen for the present and the past, because a replay is the same fold and the same widgets: only where the state comes from
 differs. The run belongs to its driver: leaving the screen changes nothing.
@@ -15,14 +15,12 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from store.errors import StoreError
-from store.state import OpenEffect, RunStatus, StepStatus
-from tagent_tui import command, drive, pager
+from store.state import RunStatus, StepStatus
+from tagent_tui import pager
 from tagent_tui.numbers import plural
 from tagent_tui.places import next_of, previous_of
 from tagent_tui.rows import Ink, Row, Seg
-from tagent_tui.screens.confirm import ConfirmScreen
-from tagent_tui.screens.doubt import DoubtScreen
-from tagent_tui.screens.replay import ReplayScreen
+from tagent_tui.screens.commanding import CommandScreen
 from tagent_tui.screens.runkeys import run_keys
 from tagent_tui.view.describe import FAILURE_TYPES
 from tagent_tui.view.detail import Subject
@@ -38,7 +36,7 @@ _ASKS = {
 }
 
 
-class RunScreen(ReplayScreen):
+class RunScreen(CommandScreen):
     """One run. `at` opens it in the past, at that event."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -56,10 +54,6 @@ class RunScreen(ReplayScreen):
         Binding("h,left", "tab(-1)", "previous tab of the details", show=False, id="run.tab-previous"),
         Binding("y", "copy", "copy what is selected", show=False, id="run.copy"),
         Binding("v", "pager", "all of it in the pager", show=False, id="run.pager"),
-        Binding("p", "pause", "pause: start nothing new", show=False, id="run.pause"),
-        Binding("R", "resume", "go on with the run", show=False, id="run.resume"),
-        Binding("x", "cancel", "cancel the run", show=False, id="run.cancel"),
-        Binding("d", "doubt", "say what became of an effect in doubt", show=False, id="run.doubt"),
         Binding("escape", "back", "back", show=False, id="run.back"),
     ]
 
@@ -94,6 +88,8 @@ class RunScreen(ReplayScreen):
                 return not past and self._doubtful() is not None
             case "follow":
                 return not past and not self.log_view.following
+            case "failure":
+                return self._failures()
             case "again":
                 return bool(self._words)
             case "tab":
@@ -102,15 +98,24 @@ class RunScreen(ReplayScreen):
                 return self.pane == 2 or self.detail_pane.view.has_focus
         return True
 
-    def _fresh(self) -> bool:
-        """A run whose driver is about to take it."""
-        return self.present is not None and self.present.alive and self.present.state.status is RunStatus.PENDING
+    def _failures(self) -> bool:
+        """Whether there is a failure to go to."""
+        state = self.present.state if self.present is not None else None
+        return state is not None and bool(state.failures or state.counts[StepStatus.IN_DOUBT])
 
     def key_state(self) -> object:
         """What the keys depend on besides the look."""
         state = self.present.state if self.present is not None else None
         told = state and (state.pausing, state.cancelling)
-        return self._asking, bool(self._words), told, self.past is not None, self._doubtful(), self.log_view.following
+        return (
+            self._asking,
+            bool(self._words),
+            told,
+            self.past is not None,
+            self._doubtful(),
+            self.log_view.following,
+            self._failures(),
+        )
 
     def show_run_keys(self) -> None:
         """The footer, for the pane with the keys."""
@@ -319,70 +324,6 @@ class RunScreen(ReplayScreen):
             self.host.say(str(error), wrong=True)
         except SuspendNotSupported:
             self.host.say("There is no terminal to show a pager in.", wrong=True)
-
-    # Telling the run
-
-    def action_pause(self) -> None:
-        """Start nothing new; what runs is let finish."""
-        self._tell("pause")
-
-    def action_resume(self) -> None:
-        """Go on: its driver is told, or a new one is started."""
-        present = self.present
-        if present is not None and present.alive:
-            self._tell("resume")
-        elif present is not None:
-            later(self, "tell", self._drive_on, present.run)
-
-    async def _drive_on(self, run: str) -> None:
-        try:
-            await drive.resume(self.host.feed.path, run)
-            self.host.say(f"Run {run[:8]} goes on in a new driver.")
-        except drive.NotStartedError as error:
-            self.host.say(str(error), wrong=True)
-        self.host.feed.poke()
-
-    def action_cancel(self) -> None:
-        """Cancel the run, after asking."""
-        if self.present is None:
-            return
-        running = self.present.state.counts[StepStatus.RUNNING]
-        sentence = (
-            f"{plural(running, 'step')} under way will be stopped and nothing new starts. What is recorded stays; it cannot go on."
-        )
-        dialog = ConfirmScreen(f"Cancel {self.present.state.pipeline}?", sentence, yes="cancel the run", no="let it go on")
-        self.app.push_screen(dialog, lambda yes: self._tell("cancel") if yes else None)
-
-    def action_doubt(self) -> None:
-        """Say what became of an effect in doubt."""
-        effect = self._doubtful()
-        if effect is not None:
-            self.app.push_screen(DoubtScreen(effect), lambda outcome: self._resolve(effect, outcome))
-
-    def _doubtful(self) -> OpenEffect | None:
-        """The effect in doubt of the selected step, or the first one."""
-        if self.present is None or self.present.state.status.ended:
-            return None
-        found = [effect for effect in self.present.state.open.values() if effect.in_doubt]
-        subject = self.step_tree.subject
-        return next(
-            (effect for effect in found if subject is not None and effect.step == subject.step), found[0] if found else None
-        )
-
-    def _resolve(self, effect: OpenEffect, outcome: str | None) -> None:
-        if outcome is not None:
-            self._tell("resolve", {"step": effect.step, "outcome": outcome})
-
-    def _tell(self, kind: str, body: Mapping[str, Any] | None = None) -> None:
-        if self.present is not None:
-            later(self, "tell", self._told, self.present.run, kind, body, exclusive=False)
-
-    async def _told(self, run: str, kind: str, body: Mapping[str, Any] | None) -> None:
-        try:
-            self.host.say(await command.tell(self.host.feed.path, run, kind, body))
-        except command.RefusedError as error:
-            self.host.say(str(error), wrong=True)
-        self.host.feed.poke()
 
 
 def _named(name: str, words: Sequence[str]) -> bool:

@@ -13,7 +13,7 @@ from textual import on
 from store.errors import RunNotFoundError
 from store.log import Log
 from store.signals import Sample
-from store.state import RunStatus
+from store.state import RunStatus, StepStatus
 from tagent_tui.details import Details
 from tagent_tui.past import Moment
 from tagent_tui.present import PULL, Present
@@ -109,15 +109,15 @@ class RunLook(RunFrame):
             self.host.feed.poke()
 
     def second(self) -> None:
-        """Ask again who drives the run; clocks moved."""
+        """Ask again who drives the run; where somebody does, clocks moved. An ended run stands still."""
         if self.present is not None and not self.present.state.status.ended:
             later(self, "driver", self._ask_driver, self.present)
-        elif self.present is not None:
-            self.show_look()
 
     async def _ask_driver(self, present: Present) -> None:
+        before = present.alive
         await present.look_at_driver()
-        self.show_look()
+        if present.alive or before:
+            self.show_look()
 
     # Showing
 
@@ -141,7 +141,12 @@ class RunLook(RunFrame):
         self.log_pane.say()
         self._show_slow(scene)
         self._show_around(scene)
-        self.spin(scene.status is RunStatus.RUNNING and not scene.replay)
+        self.spin(self._moving_now(scene))
+
+    def _moving_now(self, scene: Scene) -> bool:
+        """Whether a driver lives that has something to do."""
+        alive = self.present is not None and self.present.alive and not scene.replay
+        return alive and (scene.status is RunStatus.RUNNING or bool(scene.state.counts[StepStatus.RUNNING]))
 
     def show_title(self, scene: Scene) -> None:
         """The bar above."""
@@ -149,12 +154,13 @@ class RunLook(RunFrame):
         if present is None:
             return
         state = present.state
-        moving = scene.status is RunStatus.RUNNING and not scene.replay
         ended = None
         if scene.replay and (state.status.ended or not present.alive):
             status = present.scene(self.host.now(), self.host.glyphs).status
             ended = (status, (state.ended_at or state.last_at) - state.created_at)
-        first = title.first_row(scene, present.run[:8], width, spinner=self.host.spinner() if moving else "", ended=ended)
+        first = title.first_row(
+            scene, present.run[:8], width, spinner=self.host.spinner() if self._moving_now(scene) else "", ended=ended
+        )
         second = None if self.has_class("-low") else title.second_row(scene, width)
         self.title_bar.show(title.mode_chip(scene), first, second)
 
@@ -324,7 +330,7 @@ class RunLook(RunFrame):
         if scene is not None and self.whole:
             self.show_title(scene)
             self.step_tree.lines.scene = scene
-            self.step_tree.repaint_changed()
+            self.step_tree.rows_ticked()
 
     # What the panes say
 

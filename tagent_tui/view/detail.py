@@ -82,8 +82,8 @@ def heading(scene: Scene, subject: Subject, line: EffectLine | None = None, *, m
     step = scene.state.steps.get(subject.step)
     if step is None:
         return Row(segs)
-    said = [_try(scene, subject.step, step)] if line is None else [f"try {line.attempt}"]
-    if model:
+    said = [_try(scene, subject.step, step) if line is None else f"try {line.attempt}" if line.attempt > 1 else ""]
+    if model and line is None:
         said.append(one_line(model, 60, glyphs).text)
     said.append(_pace(line) if line is not None else "")
     if step.simulated if line is None else line.simulated:
@@ -122,7 +122,7 @@ def standing(scene: Scene, name: str, *, live: str = "") -> list[Part]:
         for effect in [effect for effect in scene.state.open.values() if effect.step == name][:20]:
             words = one_line(effect_name(effect.kind, effect.name), 200, glyphs).segs()
             waited = Seg(f"  {duration(max(0.0, scene.now - effect.requested_at))}", Ink.MUTED)
-            parts.append(Row([Seg("  "), Seg(glyphs.running, Ink.ACCENT), Seg(" "), *words, waited]))
+            parts.append(Row([Seg("  "), mark.seg(), Seg(" "), *words, waited]))
         if live:
             parts += [BLANK, Para([one_line(live, glyphs=glyphs)], Ink.TEXT, tail=(Seg(glyphs.cursor, Ink.ACCENT),))]
         return parts
@@ -178,6 +178,11 @@ class Failed(NamedTuple):
     at: float
     failure: Failure
     trace: Content | None = None
+
+
+def caption(name: str, bytes_: int) -> Row:
+    """The name and the size over a content."""
+    return Row([*one_line(name, 200).segs(Ink.STRONG, bold=True), Seg(f"  {size(bytes_)}", Ink.MUTED)])
 
 
 def errors(scene: Scene, failures: Sequence[Failed]) -> list[Part]:

@@ -84,25 +84,17 @@ def _in_doubt(scene: Scene) -> Iterator[Row]:
 
 
 def _run_waits(scene: Scene) -> Iterator[Row]:
-    state = scene.state
-    key = Seg("R", Ink.STRONG, bold=True)
+    """The run itself waits: for a driver, for somebody to go on, for what is under way before it pauses."""
+    state, running = scene.state, scene.state.counts[StepStatus.RUNNING]
+    paused = Seg(scene.glyphs.paused, Ink.MUTED)
+    key = Seg("  R", Ink.STRONG, bold=True)
     if scene.status is RunStatus.INTERRUPTED:
-        yield Row(
-            [
-                Seg(scene.glyphs.interrupted, Ink.WARNING),
-                Seg(" its driver is gone", Ink.WARNING),
-                Seg("  ", Ink.MUTED),
-                key,
-                Seg(" goes on; nothing recorded is done again", Ink.MUTED),
-            ]
-        )
+        gone = [Seg(scene.glyphs.interrupted, Ink.WARNING), Seg(" its driver is gone", Ink.WARNING)]
+        yield Row([*gone, key, Seg(" goes on; nothing recorded is done again", Ink.MUTED)])
+    elif (state.pausing or scene.status is RunStatus.PAUSED) and running:
+        yield Row([paused, Seg(f" it pauses when {_steps(running)} under way ended", Ink.MUTED)])
     elif scene.status is RunStatus.PAUSED:
-        yield Row(
-            [Seg(scene.glyphs.paused, Ink.MUTED), Seg(" it is paused", Ink.MUTED), Seg("  "), key, Seg(" goes on", Ink.MUTED)]
-        )
-    elif state.pausing and state.counts[StepStatus.RUNNING]:
-        running = _steps(state.counts[StepStatus.RUNNING])
-        yield Row([Seg(scene.glyphs.paused, Ink.MUTED), Seg(f" it pauses when {running} under way ended", Ink.MUTED)])
+        yield Row([paused, Seg(" it is paused", Ink.MUTED), key, Seg(" goes on", Ink.MUTED)])
 
 
 def _retries(scene: Scene) -> Iterator[Row]:

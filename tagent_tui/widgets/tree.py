@@ -6,6 +6,7 @@ Apart from the screen because folding and the mapping from lines to steps are it
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -22,6 +23,9 @@ from tagent_tui.view.steps import effect_row, step_row
 from tagent_tui.widgets.lines import LineView
 
 _FAILED = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.IN_DOUBT})
+LEAD = 1.0
+"""Seconds the cursor stays at least on a step while it goes with what runs."""
+
 _WORTH = (StepStatus.IN_DOUBT, StepStatus.RUNNING, StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.WAITING)
 """Where the cursor stands first: what wants somebody, what runs, what failed."""
 
@@ -105,13 +109,16 @@ class StepLines:
         return step is not None and step.status in _FAILED
 
     def first_worth(self) -> int:
-        """Where to look first."""
+        """Where to look first: what wants somebody, runs or failed; of a completed run, what made its last artifact, or its end."""
         if self.scene is None:
             return 0
-        steps = self.scene.state.steps
+        state = self.scene.state
         for status in _WORTH:
-            if self.scene.state.counts[status]:
-                return next((index for index, name in enumerate(self._order) if steps[name].status is status), 0)
+            if state.counts[status]:
+                return next((index for index, name in enumerate(self._order) if state.steps[name].status is status), 0)
+        if state.status.ended and self._order:
+            made = state.artifacts[-1].step if state.artifacts else ""
+            return self._order.index(made) if made in state.steps else len(self._order) - 1
         return 0
 
     def row(self, index: int, width: int) -> Row:
@@ -143,7 +150,8 @@ class StepTree(LineView):
     def __init__(self, *, id: str | None = None) -> None:
         self.lines = StepLines()
         super().__init__(self.lines, id=id)
-        self._said: dict[int, Row] = {}
+        self._attended = False
+        self._led_at = 0.0
 
     @property
     def subject(self) -> Subject | None:
@@ -162,25 +170,33 @@ class StepTree(LineView):
                 self.cursor = self.lines.index(kept) or 0
             self.rows_changed()
             return
-        self.repaint_changed()
+        self._lead(scene)
+        self.rows_ticked()
 
-    def repaint_changed(self) -> None:
-        """Compare what is on screen with what it would say now."""
-        width = max(self.size.width - 2, 0)
-        said = {}
-        for index in self.window:
-            row = said[index] = self.lines.row(index, width)
-            if self._said.get(index) != row:
-                self.row_changed(index)
-        self._said = said
+    def _lead(self, scene: Scene) -> None:
+        """Until somebody uses the tree, the cursor goes with what runs, at most once a second."""
+        now = time.monotonic()
+        if self._attended or scene.replay or now - self._led_at < LEAD:
+            return
+        here = scene.state.steps.get(self.subject.step) if self.subject is not None else None
+        if here is None or here.status in _WORTH or not (scene.state.counts[StepStatus.RUNNING] or scene.state.status.ended):
+            return
+        worth = self.lines.first_worth()
+        if worth != self.cursor:
+            self._led_at = now
+            self.move_to(worth)
 
-    def rows_changed(self) -> None:
-        """Everything may be elsewhere now."""
-        self._said = {}
-        super().rows_changed()
+    def on_key(self) -> None:
+        """Somebody uses the tree: it moves by itself no more."""
+        self._attended = True
+
+    def on_mouse_down(self) -> None:
+        """The same with the mouse."""
+        self._attended = True
 
     def go_to(self, subject: Subject) -> None:
         """Put the cursor on a step or effect."""
+        self._attended = True
         index = self.lines.index(subject)
         if index is not None and index != self.cursor:
             self.move_to(index)
@@ -192,6 +208,17 @@ class StepTree(LineView):
         if kept is not None:
             self.cursor = self.lines.index(kept) or 0
         self.rows_changed()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Folding needs something to fold."""
+        return self.foldable if action in ("fold", "unfold", "shut") else True
+
+    @property
+    def foldable(self) -> bool:
+        """Whether the step under the cursor did anything to the world."""
+        subject, scene = self.subject, self.lines.scene
+        step = scene.state.steps.get(subject.step) if subject is not None and scene is not None else None
+        return step is not None and bool(step.effects)
 
     def action_fold(self) -> None:
         """Unfold the step under the cursor, or fold it."""

@@ -39,6 +39,7 @@ from store.locks import Driver
 from store.log import Log
 from store.projector import project
 from store.runs import RunSummary
+from store.state import RunState
 
 BASE = 1_760_004_547.0
 """2025-10-09 10:09:07 UTC."""
@@ -366,13 +367,16 @@ async def write(log: Log, made: Made, *, alive: bool = False) -> Lease:
 
 
 async def write_long(log: Log, count: int, *, run: str = "1000000f") -> Lease:
-    """Put a run of `count` events into a store, in batches."""
+    """Put a run of `count` events into a store, in batches, with the snapshots a driver would offer."""
     lease: Lease | None = None
+    state = RunState()
     for batch, blobs in long_run(count, run=run):
+        project(batch, state)
+        rest = batch
         if lease is None:
-            lease = await log.create(RunId(run), batch[:1], blobs.items(), driver=DEAD)
-            batch = batch[1:]
-        lease.append(batch)
+            lease, rest = await log.create(RunId(run), batch[:1], blobs.items(), driver=DEAD), batch[1:]
+        lease.append(rest)
+        lease.snapshot(state)
         await lease.flush()
     assert lease is not None
     return lease

@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from engine.config import TAgentConfig, UiConfig
-from store.events import LogWritten, Recorded, StepCompleted, StepStarted
+from store.events import ArtifactMade, LogWritten, Payload, Recorded, RunCompleted, StepCompleted, StepStarted
 from store.lease import Lease
 from store.log import Log
 from store.projector import project
@@ -97,15 +97,15 @@ async def test_a_run_without_a_driver_is_interrupted(tmp_path: Path) -> None:
 
 
 async def test_failures_are_found_by_their_key(tmp_path: Path) -> None:
-    """`]` goes to the failed step, whose error opens; where nothing failed it says so."""
+    """`]` goes to the failed step, whose error opens; where nothing failed or folds, there are no such keys."""
     async with shown(tmp_path, research()) as (pilot, screen, _, _):
         await pilot.press("right_square_bracket")
         assert screen.step_tree.subject is not None
         assert screen.step_tree.subject.step == "legal"
         await sees(pilot, "Traceback (most recent call last):", "try 4 of 4")
     async with shown(tmp_path / "two", many_steps(20, settled=0.2)) as (pilot, _, _, _):
-        await pilot.press("right_square_bracket")
-        await sees(pilot, "No step failed.")
+        await sees(pilot, "r replay")
+        await misses(pilot, "next ✗", "space fold")
 
 
 async def test_unfolding_shows_what_a_step_did(tmp_path: Path) -> None:
@@ -483,3 +483,59 @@ async def test_a_large_output_is_shown_in_part(tmp_path: Path) -> None:
         await pilot.press("v")
         await sees(pilot, "There is no terminal to show a pager in.")
         assert screen.detail_pane.view.document.count() < 3_000
+
+
+async def test_keys_of_the_run_screen_can_be_given_other_keys(tmp_path: Path) -> None:
+    """Ids of the run, of a replay, of the tree and of the metrics are known to the settings, and a moved key works."""
+    keys = {"run.cancel": "X", "replay.next": "t", "steps.fold": "o", "metrics.sort": "i"}
+    config = TAgentConfig(ui=UiConfig(keys=keys))
+    async with shown(tmp_path, research(), config=config) as (pilot, screen, _, _):
+        await sees(pilot, "X cancel", "o fold")
+        await misses(pilot, "names no binding")
+        await pilot.press("o")
+        await sees(pilot, "▾ ● reviews")
+        screen.enter_past(10)
+        await until(pilot, lambda: screen.moment is not None)
+        await pilot.press("t")
+        await until(pilot, lambda: screen.moment is not None and screen.moment.version == 11)
+
+
+async def test_help_tells_the_keys_of_the_pane(tmp_path: Path) -> None:
+    """`?` lists what applies in the run screen, with ids."""
+    async with shown(tmp_path, research(), (120, 60)) as (pilot, _, _, _):
+        await pilot.press("question_mark")
+        await sees(pilot, "run.replay", "run.cancel", "steps.fold", "run.filter", "waterfall and resources")
+        await misses(pilot, "replay.next")
+
+
+async def test_the_cursor_goes_with_what_runs_until_somebody_uses_the_tree(tmp_path: Path) -> None:
+    """When the watched step settles, the cursor goes to the next one that runs; after a key in the tree it stays."""
+    made = many_steps(40, settled=0.3)
+    async with shown(tmp_path, made) as (pilot, screen, lease, _):
+        await until(pilot, lambda: screen.step_tree.subject is not None and screen.step_tree.subject.step == "item_00011")
+        lease.append([Recorded(lease.head + 1, made.at, StepCompleted(), "item_00011", 1)])
+        await lease.flush()
+        await until(pilot, lambda: screen.step_tree.subject is not None and screen.step_tree.subject.step == "item_00012")
+        await pilot.press("k")
+        lease.append([Recorded(lease.head + 1, made.at, StepCompleted(), "item_00012", 1)])
+        await lease.flush()
+        await sees(pilot, "13/40")
+        await pilot.pause(1.2)
+        assert screen.step_tree.subject is not None
+        assert screen.step_tree.subject.step == "item_00011"
+
+
+async def test_a_completed_run_opens_at_what_it_made(tmp_path: Path) -> None:
+    """Of a run that completed, the step of its last artifact is selected and the artifact is read beside it."""
+    made = Made("ar7ifac7")
+    made.create({"name": "two", "steps": [{"name": "write"}, {"name": "after", "depends_on": [{"step": "write"}]}]})
+    content = b"# Findings\n\nNone.\n"
+    made.add(StepStarted(), "write", 1)
+    made.add(ArtifactMade("findings.md", "text/markdown", Payload(len(content), blob=made.keep(content))), "write", 1)
+    made.add(StepCompleted(made.pack({"count": 0})), "write", 1, after=1.0)
+    made.add(StepStarted(), "after", 1)
+    made.add(StepCompleted(made.pack(None)), "after", 1, after=1.0)
+    made.add(RunCompleted())
+    async with shown(tmp_path, made, alive=False) as (pilot, screen, _, _):
+        await sees(pilot, "▌  ✓ write", "findings.md  19 B", "# Findings", "output  11 B", '"count": 0')
+        assert screen.step_tree.cursor == 0

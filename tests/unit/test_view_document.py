@@ -171,7 +171,7 @@ def test_a_heading_says_try_model_pace_and_simulation() -> None:
     scene = seen(research(simulated=True))
     line = EffectLine(5, "model", "gpt-4.1", 1, "read", 10.0, ended_at=20.0, usage=Usage("gpt-4.1", 10, 380), simulated=True)
     head = detail.heading(scene, Subject("plan", 5), line, model="gpt-4.1")
-    assert "".join(seg.text for seg in head.left) == "plan › model gpt-4.1   try 1   gpt-4.1   38 tok/s   simulated"
+    assert "".join(seg.text for seg in head.left) == "plan › model gpt-4.1   38 tok/s   simulated"
     assert "".join(seg.text for seg in detail.heading(scene, Subject("legal")).left) == "legal   try 4 of 4"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from store.events import ArtifactMade, Payload, RunCompleted, RunPaused, SignalReceived
+from store.events import ArtifactMade, Payload, RunCompleted, RunPaused, SignalReceived, StepCompleted
 from store.projector import project
 from store.state import RunStatus
 from tagent_tui.rows import Ink, Row, beside, cells
@@ -123,6 +123,8 @@ def test_pausing_and_paused_are_said() -> None:
     made.add(SignalReceived(1, "pause"))
     assert "‖ it pauses when 1 step under way ended" in reasons(seen(made))
     made.add(RunPaused())
+    assert "‖ it pauses when 1 step under way ended" in reasons(seen(made))
+    made.add(StepCompleted(), "reviews", 1)
     assert reasons(seen(made))[0] == "‖ it is paused R goes on"
 
 
