@@ -537,5 +537,5 @@ async def test_a_completed_run_opens_at_what_it_made(tmp_path: Path) -> None:
     made.add(StepCompleted(made.pack(None)), "after", 1, after=1.0)
     made.add(RunCompleted())
     async with shown(tmp_path, made, alive=False) as (pilot, screen, _, _):
-        await sees(pilot, "▌  ✓ write", "findings.md  19 B", "# Findings", "output  11 B", '"count": 0')
+        await sees(pilot, "▌  ✓ write", "findings.md  18 B", "# Findings", "output  11 B", '"count": 0')
         assert screen.step_tree.cursor == 0
