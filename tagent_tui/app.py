@@ -83,6 +83,8 @@ class TagentApp(App[None]):
     async def on_mount(self) -> None:
         """Open the run that was asked for, above the list."""
         self._apply_keymap()
+        # Back from the shell the terminal shows the shell's text: everything has to be painted, not only what changed.
+        self.app_resume_signal.subscribe(self, lambda _: self.screen.refresh(layout=True))
         if self._run_id is not None:
             await self.open_run(self._run_id, self._at)
 
