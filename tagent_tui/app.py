@@ -25,11 +25,14 @@ from store.errors import StoreError
 from tagent_tui import terminal, theme
 from tagent_tui.feed import Feed, Pace, open_to_read
 from tagent_tui.glyphs import ASCII, PROBE, Glyphs, choose
-from tagent_tui.keys import told, unknown_ids
+from tagent_tui.keys import told, unknown_ids, written
 from tagent_tui.numbers import plural
 from tagent_tui.screens.base import SPIN, FedScreen
 from tagent_tui.screens.runs import RunsScreen
 from tagent_tui.text import lines
+
+UNNAMED = ("list.", "app.palette")
+"""Beginnings of binding ids that are no commands: moving about, and the list of commands itself."""
 
 NOT_A_TERMINAL = 2
 """Exit code when there is no terminal to draw on: the caller prints help."""
@@ -186,14 +189,22 @@ class TagentApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: everything a key does here, by name, and the two themes."""
-        for active in dict.fromkeys(screen.active_bindings.values()):
+        named: set[str] = set()
+        for active in screen.active_bindings.values():
             binding, node = active.binding, active.node
-            if active.enabled and binding.id and binding.description and not binding.id.startswith("list."):
+            if (
+                active.enabled
+                and binding.id
+                and binding.description
+                and not binding.id.startswith(UNNAMED)
+                and binding.id not in named
+            ):
+                named.add(binding.id)
 
                 async def run(action: str = binding.action, node: object = node) -> None:
                     await self.run_action(action, node)  # type: ignore[arg-type]
 
-                yield SystemCommand(binding.description, binding.id, run)
+                yield SystemCommand(binding.description, f"{written(binding.key)}  {binding.id}", run)
         yield SystemCommand("dark theme", "colours", lambda: setattr(self, "theme", theme.DARK_NAME))
         yield SystemCommand("light theme", "colours", lambda: setattr(self, "theme", theme.LIGHT_NAME))
 
@@ -257,9 +268,10 @@ async def _still_running(path: Path) -> str:
 def _bound_classes() -> list[type]:
     from tagent_tui.screens.launch import LaunchScreen
     from tagent_tui.screens.run import RunScreen
-    from tagent_tui.widgets.lines import LineView
+    from tagent_tui.widgets.metrics import Metrics
+    from tagent_tui.widgets.tree import StepTree
 
-    return [TagentApp, RunsScreen, RunScreen, LaunchScreen, LineView]
+    return [TagentApp, RunsScreen, RunScreen, LaunchScreen, StepTree, Metrics]
 
 
 def _encoding() -> str:

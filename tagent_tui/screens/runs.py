@@ -14,8 +14,8 @@ from typing import ClassVar
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
-from textual.widgets import Input
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Input, Static
 
 from tagent_tui import drive
 from tagent_tui.empty import empty_rows, trouble_rows
@@ -25,7 +25,7 @@ from tagent_tui.peek import HEIGHT, peek_rows
 from tagent_tui.rows import Ink, Row, Seg, clip_middle
 from tagent_tui.runlist import STATUSES, Entry, Filter, filter_row
 from tagent_tui.screens.base import FedScreen
-from tagent_tui.shapes import chip
+from tagent_tui.shapes import Key, chip
 from tagent_tui.text import safe
 from tagent_tui.watch import RunsWatch
 from tagent_tui.widgets.bars import Rows, Rule, Sheet
@@ -88,7 +88,14 @@ class RunsScreen(FedScreen):
         self.over_peek = Rule(id="over-peek")
         self.peek = Sheet(id="peek")
         self.body = Vertical(
-            self.filter_line, self.words, self.columns, Rule(id="under-columns"), self.view, self.over_peek, self.peek, id="runs"
+            self.filter_line,
+            Horizontal(Static("/", id="slash"), self.words, id="typing"),
+            self.columns,
+            Rule(id="under-columns"),
+            self.view,
+            self.over_peek,
+            self.peek,
+            id="runs",
         )
 
     def compose_body(self) -> ComposeResult:
@@ -98,7 +105,6 @@ class RunsScreen(FedScreen):
 
     def on_mount(self) -> None:
         """The list has the keys."""
-        self.words.display = False
         self.view.focus()
         self._show_frame()
 
@@ -188,7 +194,10 @@ class RunsScreen(FedScreen):
         self.show_keys()
 
     def show_keys(self, right: Sequence[Seg] = ()) -> None:
-        """The footer; at its right end what is under way."""
+        """The footer; while words are typed, what ends that; at its right end what is under way."""
+        if self.has_class("-typing"):
+            self.footer.show([Key("enter", "keep"), Key("esc", "all runs")], right)
+            return
         super().show_keys(right or ([Seg("a driver starts", Ink.ACCENT)] if self._starting else ()))
 
     def _show_empty(self) -> None:
@@ -294,9 +303,10 @@ class RunsScreen(FedScreen):
 
     def action_filter(self) -> None:
         """Type words."""
-        self.words.display, self.filter_line.display = True, False
+        self.add_class("-typing")
         self.words.value = self.filter.words
         self.words.focus()
+        self.show_keys()
 
     def action_clear(self) -> None:
         """All runs again."""
@@ -311,8 +321,9 @@ class RunsScreen(FedScreen):
 
     @on(Input.Submitted, "#words")
     def _leave_words(self) -> None:
-        self.words.display, self.filter_line.display = False, True
+        self.remove_class("-typing")
         self.view.focus()
+        self.show_keys()
 
     def _narrow(self, wanted: Filter) -> None:
         self.known.narrow(wanted)
