@@ -70,7 +70,7 @@ def admit(path: Path, patience: float, *, writing: bool) -> None:
         try:
             _admit(path, patience, writing)
             return
-        except (StoreUnusableError, sqlite3.Error):
+        except (StoreUnusableError, sqlite3.Error, UnicodeDecodeError):
             if last or has_wal(path):
                 raise
         time.sleep(SECOND_LOOK)

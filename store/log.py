@@ -79,7 +79,7 @@ class Log:
                 options = await asyncio.to_thread(opening.ready_to_read, file, patience)
                 return cls(str(file), FileReader(file, patience, options), None, readonly=True)
             connection = await asyncio.to_thread(opening.ready_to_write, file, patience, create)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
             raise trouble.translate(error, str(file)) from error
         found = file.stat()
         log = cls(str(file), FileReader(file, patience), (found.st_dev, found.st_ino), readonly=False)

@@ -56,6 +56,8 @@ class FileReader:
         try:
             connection = self._connection or await self._connect()
             return await connection.execute_fetchall(sql, parameters)  # type: ignore[return-value]
+        except UnicodeDecodeError as error:
+            raise trouble.translate(error, str(self._path)) from error
         except ValueError as error:  # how aiosqlite says that the connection was closed
             raise StoreUnusableError(f"{self._path} was closed; open it again.") from error
         except sqlite3.OperationalError as error:

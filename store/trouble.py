@@ -29,6 +29,8 @@ def translate(error: Exception, place: str) -> StoreUnusableError:
     """What an error of sqlite3 or of the file system means to the caller, in one sentence."""
     if isinstance(error, OSError):
         return _translate_os(error, place)
+    if isinstance(error, UnicodeDecodeError):  # sqlite3 could not even read its own message, which quotes the file
+        return StoreDamagedError(f"{place} is damaged; restore it from a backup.")
     code = getattr(error, "sqlite_errorcode", 0) or 0
     match code & 0xFF:
         case sqlite3.SQLITE_FULL:

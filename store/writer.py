@@ -25,7 +25,14 @@ LINGER = 0.1
 LOOK = 0.5
 """Seconds between looks whether the file is still the one that was opened."""
 
-_OF_ONE_BATCH = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
+_OF_ONE_BATCH = (
+    sqlite3.IntegrityError,
+    sqlite3.ProgrammingError,
+    sqlite3.InterfaceError,
+    UnicodeEncodeError,
+    OverflowError,
+    TypeError,
+)
 """Errors of what was to be written, not of the disk."""
 
 Work = Callable[[sqlite3.Connection], Any]
@@ -277,7 +284,7 @@ class Writer:
         except StoreError as error:
             commit.error = error
         except Exception as error:  # the thread lives on, and everyone who waits hears why
-            if applying is not None and (isinstance(error, _OF_ONE_BATCH) or not isinstance(error, sqlite3.Error)):
+            if applying is not None and isinstance(error, _OF_ONE_BATCH):
                 applying.error = ValueEncodingError(f"An event of run {applying.run} cannot be written: {error}.")
                 return False
             commit.error = trouble.translate(error, self.place)
