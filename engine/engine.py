@@ -7,6 +7,7 @@ process drives, and finds a run's pipeline again when it is resumed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 import secrets
@@ -29,7 +30,7 @@ from engine.runtime import Migration, Runtime
 from engine.scheduler import Plan
 from engine.steps import PipelineStep
 from store import Driver, Lease, Log, RunRow, values
-from store.errors import RunConflictError
+from store.errors import RunConflictError, StoreError
 from store.events import Recorded, RunCreated, RunId, RunMigrated
 from store.projector import project
 from store.state import RunState
@@ -54,6 +55,7 @@ class Engine:
         self._log: Log | None = None
         self._driver = Driver.current()
         self._tasks: dict[RunId, asyncio.Task[str | None]] = {}
+        self._leases: dict[RunId, Lease] = {}
         self._models: dict[str, Model] = {}
 
     @property
@@ -76,6 +78,10 @@ class Engine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for lease in list(self._leases.values()):  # of a task that was cancelled before its first step
+            with contextlib.suppress(StoreError):
+                await lease.release()
+        self._leases.clear()
         for model in self._models.values():
             await model.aclose()
         self._models.clear()
@@ -102,7 +108,7 @@ class Engine:
         """
         run, lease, state, runtime = await self._create(pipeline, params or {}, model, target, cwd, max_concurrent_steps, run_id)
         del lease, state
-        self._tasks[run] = asyncio.get_running_loop().create_task(self._drive(runtime))
+        self._take_up(run, runtime)
         return run
 
     async def _create(
@@ -174,6 +180,10 @@ class Engine:
             self._models[key] = choose(name, self.config.model_copy(update={"api_base": server}))
         return self._models[key]
 
+    def _take_up(self, run: RunId, runtime: Runtime) -> None:
+        self._leases[run] = runtime.lease
+        self._tasks[run] = asyncio.get_running_loop().create_task(self._drive(runtime))
+
     async def _drive(self, runtime: Runtime) -> str | None:
         """Drive to the end; returns why it is parked, and holds on to nothing else of the run."""
         try:
@@ -181,6 +191,7 @@ class Engine:
                 await runtime.drive()
         finally:
             await runtime.lease.release()
+            self._leases.pop(runtime.lease.run, None)
         return runtime.parked
 
     async def resume(
@@ -234,7 +245,7 @@ class Engine:
             raise
         runtime = self._runtime(lease, state, definition, pipeline, params, settings, migrated)
         runtime.note_sources(changes.sources)
-        self._tasks[row.id] = asyncio.get_running_loop().create_task(self._drive(runtime))
+        self._take_up(row.id, runtime)
         return row.id
 
     async def _find_again(
