@@ -116,7 +116,7 @@ def report(
 
 def raw(path: Path, synchronous: str = "FULL") -> sqlite3.Connection:
     """The plainest durable table there is: one index-free table, WAL."""
-    connection = sqlite3.connect(path, isolation_level=None)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute(f"PRAGMA synchronous={synchronous}")
     connection.execute(RAW_TABLE)

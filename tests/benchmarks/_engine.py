@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import queue
+import sqlite3
+import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, NamedTuple
 
 from _common import RAW_INSERT, folder, raw
@@ -95,6 +99,41 @@ def raw_commit(commits: int, rows: int = 1) -> float:
         ended = time.perf_counter()
         connection.close()
     return (ended - began) / commits * 1e6
+
+
+def bare_thread(steps: int) -> float:
+    """Microseconds a step of the plainest durable loop with a writing thread: a task, two rows, one commit there, and back.
+
+    What any engine pays that keeps commits off the loop: two hops between threads, whose cost is the machine's.
+    """
+    orders: queue.SimpleQueue[tuple[asyncio.Future[None], list[tuple[int, bytes]]] | None] = queue.SimpleQueue()
+
+    async def measure(connection: sqlite3.Connection) -> float:
+        loop = asyncio.get_running_loop()
+
+        def write() -> None:
+            while (order := orders.get()) is not None:
+                landed, rows = order
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany(RAW_INSERT, rows)
+                connection.execute("COMMIT")
+                loop.call_soon_threadsafe(landed.set_result, None)
+
+        thread = threading.Thread(target=write, daemon=True)
+        thread.start()
+        began = time.perf_counter()
+        for place in range(steps):
+            await loop.create_task(nothing())
+            landed: asyncio.Future[None] = loop.create_future()
+            orders.put((landed, [(place, ROW), (place, ROW)]))
+            await landed
+        ended = time.perf_counter()
+        orders.put(None)
+        thread.join()
+        return (ended - began) / steps * 1e6
+
+    with folder() as place, closing(raw(place / "raw.db")) as connection:
+        return asyncio.run(measure(connection))
 
 
 def task(tasks: int) -> float:

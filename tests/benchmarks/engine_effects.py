@@ -123,7 +123,8 @@ def main() -> None:
     half = count // 20
     compare(
         "conversation_bytes", lambda: turn_bytes(count // 10, half), lambda: turn_bytes(count, half),
-        repeats=1 if asked.small else 2, unit="bytes a turn", gate=1.05, gate_is="at most", rate=False, limit_is=f"turn {count // 10}", ours_is=f"turn {count}",
+        repeats=1 if asked.small else 2, unit="bytes a turn", gate=1.05, gate_is="at most", rate=False,
+        limit_is=f"turn {count // 10}", ours_is=f"turn {count}",
         note="bytes do not vary with the machine: fewer repeats",
     )  # fmt: skip
     pairs = [turn_us(count) for _ in range(repeats)]

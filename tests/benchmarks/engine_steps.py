@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 
 from _common import arguments, compare, emit, in_turn, report
-from _engine import chain, fan, nothing_sync, per_step, raw_commit, task, took
+from _engine import bare_thread, chain, fan, nothing_sync, per_step, raw_commit, task, took
 
 COMMIT_US = 135.0
 """A raw commit on the machine the absolute gates come from."""
@@ -40,7 +40,7 @@ def growth(name: str, gate: float, few: int, repeats: int, make: str, limit: int
 
 def main() -> None:
     asked = arguments(__doc__ or "")
-    repeats, steps = asked.repeats, 20 if asked.small else 1_000
+    repeats, steps = (asked.repeats, 20) if asked.small else (max(9, asked.repeats), 1_000)
     line = chain(steps)
     emit(name="steps", steps=steps, small=asked.small)
     compare(
@@ -50,6 +50,10 @@ def main() -> None:
     compare(
         "step_durable_chain", lambda: raw_commit(steps, 2), lambda: per_step(line), repeats=repeats, unit="us a step",
         gate=1.5, gate_is="at most", rate=False, limit_is="sqlite3 commit of 2 rows, FULL",
+    )  # fmt: skip
+    compare(
+        "step_durable_chain_thread", lambda: bare_thread(steps), lambda: per_step(line), repeats=repeats, unit="us a step",
+        rate=False, limit_is="the plainest loop with a writing thread; no gate",
     )  # fmt: skip
     scaled("step_durable_fan_64", 40.0, steps, steps, 64, repeats)
     scaled("step_durable_fan_5", 90.0, steps, steps, 5, repeats)

@@ -5,24 +5,31 @@ The limit is the import of what it cannot do without: msgspec, aiosqlite and pyd
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 from _common import ROOT, arguments, compare, emit, in_turn, report
 
+ENVIRON = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 FORBIDDEN = ("litellm", "textual", "openai", "tiktoken")
+
+
+def said(code: str) -> str:
+    """What a fresh interpreter prints."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=ENVIRON).stdout
 
 
 def seconds(statement: str) -> float:
     """Seconds of a statement in an interpreter of its own, its start not counted."""
     code = f"import time; began = time.perf_counter(); {statement}; print(time.perf_counter() - began)"
-    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout)
+    return float(said(code))
 
 
 def modules(statement: str) -> set[str]:
     """The top-level modules that are there after a statement."""
     code = f"import sys; {statement}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
-    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split())
+    return set(said(code).split())
 
 
 def main() -> None:
