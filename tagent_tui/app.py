@@ -29,7 +29,7 @@ from tagent_tui.keys import told, unknown_ids, written
 from tagent_tui.numbers import plural
 from tagent_tui.screens.base import SPIN, FedScreen
 from tagent_tui.screens.runs import RunsScreen
-from tagent_tui.text import lines
+from tagent_tui.text import lines, typed
 
 UNNAMED = ("list.", "app.palette")
 """Beginnings of binding ids that are no commands: moving about, and the list of commands itself."""
@@ -121,6 +121,12 @@ class TagentApp(App[None]):
         """One sentence in a toast; what it quotes is made safe here."""
         shown = "\n".join(line.text for line in lines(sentence, total=2_000).lines)
         self.notify(shown, severity="error" if wrong else "information", markup=False)
+
+    async def on_event(self, event: events.Event) -> None:
+        """What is pasted into any line loses its control characters on the way."""
+        if isinstance(event, events.Paste):
+            event.text = typed(event.text)
+        await super().on_event(event)
 
     # News
 

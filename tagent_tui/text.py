@@ -142,6 +142,16 @@ def wrap(line: Line, width: int) -> list[Line]:
     return out
 
 
+def typed(text: str) -> str:
+    """What of a text may stand in a line to type on: breaks and tabs are spaces, what would be named is left out.
+
+    An input draws its value as it is, so an escape sequence that is pasted into it would reach the terminal.
+    """
+    if is_plain(text):
+        return text
+    return "".join(char for char in re.sub(r"[\t\n\r\u2028\u2029]+", " ", text) if _kind(char) in (_Kind.SHOWN, _Kind.MARK))
+
+
 def token(char: str, glyphs: Glyphs = UNICODE) -> str:
     """The visible name of a character that must not reach the terminal."""
     code = ord(char)

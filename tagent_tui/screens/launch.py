@@ -21,7 +21,7 @@ from tagent_tui.launching import Form, check, command, launch
 from tagent_tui.rows import BLANK, Ink, Row, Seg, Tint
 from tagent_tui.screens.base import FedScreen
 from tagent_tui.shapes import Tab, chip
-from tagent_tui.text import one_line
+from tagent_tui.text import one_line, typed
 from tagent_tui.widgets.bars import Rows, TabRow
 from tagent_tui.widgets.fields import Choice, Field
 from tagent_tui.widgets.later import later
@@ -50,7 +50,8 @@ class LaunchScreen(FedScreen):
 
     def __init__(self, folder: Path, *, target: str = "", model: str = "") -> None:
         super().__init__()
-        self._folder, self._target, self._model = folder, target, model
+        self._folder = str(folder) if typed(str(folder)) == str(folder) else "."
+        self._target, self._model = target, model
         self._touched: set[str] = set()
         self._starting = False
         self._refused = ""
@@ -61,7 +62,7 @@ class LaunchScreen(FedScreen):
         with VerticalScroll(id="form", can_focus=False):
             yield Choice("run", ("the demo", "a pipeline"), id="what", index=1 if self._target else 0)
             yield Field("pipeline *", "file or module:name", value=self._target, placeholder="pipeline.yaml", id="target")
-            yield Field("folder *", "folder", value=str(self._folder), id="folder")
+            yield Field("folder *", "folder", value=self._folder, id="folder")
             yield Field("model", "text", value=self._model, placeholder="offline", id="model")
             yield Field("parameters", "name=value", placeholder="company=Acme since=2023", id="params")
             yield Rows(id="same")
@@ -93,7 +94,7 @@ class LaunchScreen(FedScreen):
     def _typed(self, message: Input.Changed) -> None:
         field = message.input.parent and message.input.parent.parent
         if field is not None and field.id and self.is_mounted:
-            initial = {"folder": str(self._folder), "target": self._target, "model": self._model}
+            initial = {"folder": self._folder, "target": self._target, "model": self._model}
             if message.value != initial.get(field.id, ""):
                 self._touched.add(field.id)
         self._refused = ""

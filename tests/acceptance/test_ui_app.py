@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from textual.command import CommandPalette
-from textual.events import AppBlur, AppFocus
+from textual.events import AppBlur, AppFocus, Paste
 
 from engine.config import TAgentConfig, UiConfig
 from tagent_tui.feed import Pace
@@ -211,3 +211,16 @@ async def test_leaving_the_filter_keeps_the_list_alive(tmp_path: Path) -> None:
         await sees(pilot, "0002")
         await pilot.press("q")
         await until(pilot, lambda: not pilot.app.is_running or pilot.app._exit)
+
+
+@pytest.mark.parametrize("keys", [("slash",), ("n", "tab"), ("ctrl+p",)])
+async def test_pasted_escape_sequences_do_not_reach_the_terminal(tmp_path: Path, keys: tuple[str, ...]) -> None:
+    """Whatever is pasted into the filter, the form or the palette is drawn without control characters."""
+    path = await store(tmp_path / "runs.db", simple(1))
+    async with opened(path) as pilot:
+        await sees(pilot, "1 run ·")
+        await pilot.press(*keys)
+        await pilot.pause()
+        pilot.app.post_message(Paste("before\x1b]52;c;aGFjaw==\x07\x9b31m\u202eafter"))
+        await sees(pilot, "before]52;c;aGFjaw==31mafter")
+        assert not [char for char in text(pilot) if (ord(char) < 32 and char != "\n") or char in "\x7f\x9b\u202e"]

@@ -248,13 +248,28 @@ def test_a_store_in_trouble_is_a_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("width", "mark"), [(1, "✓"), (2, "+")])
 def test_a_terminal_that_draws_marks_wide_gets_ascii(path: Path, width: int, mark: str) -> None:
     """The terminal is asked how wide it draws the marks; where one takes two cells the ASCII set is used."""
-    child = pexpect.spawn(
+    child: Terminal = pexpect.spawn(
         sys.executable, ["-m", "tagent_tui", "--db", str(path)], dimensions=(24, 80), timeout=20,
         env={**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"},
     )  # fmt: skip
     child.expect_exact(b"\x1b[6n")
+    assert isinstance(child.before, bytes)
     asked = child.before.decode().rpartition("\r")[2]
     child.send(f"\x1b[1;{len(asked) * width + 1}R")
     child.expect_exact(f"{mark}".encode())
     child.send("q")
     assert ended(child)[0] == 0
+
+
+def test_a_defect_restores_the_terminal_and_is_one_sentence(path: Path) -> None:
+    """A defect of ours leaves the terminal as it was and ends with 70 and a sentence, no traceback and no values of variables."""
+    code = "from tagent_tui.screens.runs import RunsScreen\n"
+    code += "async def look(self):\n    secret = 'sk-hidden'\n    raise ZeroDivisionError('on purpose')\n"
+    code += f"RunsScreen.look = look\nimport sys\nfrom tagent_tui.cli import main\nsys.exit(main(['--db', {str(path)!r}]))\n"
+    child = pexpect.spawn(sys.executable, ["-c", code], dimensions=(24, 80), timeout=20, env={**os.environ, "TERM": "xterm"})
+    found, rest = ended(child)
+    assert found == 70
+    assert all(one in rest for one in LEFT)
+    assert b"on purpose" in rest or b"ZeroDivisionError" in rest
+    assert b"Traceback" not in rest
+    assert b"sk-hidden" not in rest

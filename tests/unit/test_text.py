@@ -164,3 +164,12 @@ def test_wrapping_carries_marks() -> None:
     """A marked span that is broken is marked in both pieces."""
     pieces = wrap(one_line("ab\x1bcd"), 4)
     assert [(piece.text, piece.marks) for piece in pieces] == [("ab⟨E", ((2, 4),)), ("SC⟩c", ((0, 3),)), ("d", ())]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_what_is_typed_has_nothing_to_obey(hostile: str) -> None:
+    """A line to type on takes text without controls, breaks or tabs; plain text is taken as it is."""
+    kept = text.typed(hostile)
+    assert not [char for char in kept if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Cn", "Zl", "Zp")]
+    assert text.typed("a b") == "a b"
+    assert text.typed("日本\té\n") == "日本 é "
