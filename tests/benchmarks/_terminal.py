@@ -36,7 +36,7 @@ class Terminal:
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         environ = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"}
-        for name in ("NO_COLOR", "PYTHONDONTWRITEBYTECODE"):
+        for name in ("NO_COLOR", "LINES", "COLUMNS", "PYTHONDONTWRITEBYTECODE"):
             environ.pop(name, None)
         self._process = subprocess.Popen(
             [sys.executable, *arguments], stdin=slave, stdout=slave, stderr=slave, env=environ, start_new_session=True

@@ -23,7 +23,7 @@ from store.projector import evolve
 from store.state import RunState
 
 GONE = Driver(1, 1.0, "elsewhere")
-LIST_WORDS, RUN_WORDS, EMPTY_WORDS = b"wide", b"step_00001", b"hello there"
+LIST_WORDS, RUN_WORDS, EMPTY_WORDS = b"wide", b"step_0", b"hello there"
 WIDE = "1000000fff"
 KEYS = b"jkGg"
 """A row down and up, to the last row and back to the first."""
