@@ -20,8 +20,10 @@ from engine import capture, targets
 from engine.changes import Changes, compare
 from engine.control import signal
 from engine.definition import Definition
-from engine.errors import DefinitionChangedError, EngineError, TargetError
+from engine.errors import DefinitionChangedError, EngineError, PipelineValidationError, Problem, TargetError
 from engine.models.choose import choose
+from engine.models.errors import ModelError
+from engine.models.litellm_model import LitellmModel
 from engine.models.port import Model
 from engine.models.schemas import schema_of
 from engine.pipeline import Pipeline
@@ -118,6 +120,7 @@ class Engine:
         pipeline = pipeline.copy()
         model = model or self.config.model
         definition = pipeline.define(list(params), model=model)
+        await self._check_models(definition, model)
         given = values.decode(values.encode({**definition.params, **params}))
         limit = self.config.max_concurrent_steps if limit is None else limit
         if limit < 1:
@@ -171,6 +174,24 @@ class Engine:
             limit=int(settings.get("max_concurrent_steps") or self.config.max_concurrent_steps), driver=self._driver,
             migrated=migrated,
         )  # fmt: skip
+
+    async def _check_models(self, definition: Definition, model: str | None) -> None:
+        """Refuse what a provider would refuse without being asked (an unknown model, a missing key), before anything runs."""
+        users: dict[str, str] = {}
+        for step in definition.steps:
+            name = step.model or model
+            if step.run is None and name is not None:
+                users.setdefault(name, step.name)
+        problems = []
+        for name, user in users.items():
+            chosen = self._model(None, name)
+            if isinstance(chosen, LitellmModel):
+                try:
+                    await asyncio.to_thread(chosen.check)  # imports litellm: 2 s the first call would take anyway
+                except ModelError as error:
+                    problems.append(Problem(f"steps.{user}", str(error)))
+        if problems:
+            raise PipelineValidationError(definition.name, problems)
 
     def _model(self, api_base: str | None, name: str) -> Model:
         """A model by name, at the server that is configured now, else at the one the run was started with."""

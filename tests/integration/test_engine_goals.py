@@ -6,7 +6,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from engine import Pipeline, PipelineValidationError, RetryPolicy, StepContext
+from engine import Engine, Pipeline, PipelineValidationError, RetryPolicy, StepContext
 from engine.models.errors import ModelError, ModelErrorKind
 from store.events import Usage
 from tests.driving import Scripted, engine_at, typed
@@ -179,3 +179,16 @@ async def test_offline_answers_are_labelled() -> None:
     assert result.step_metadata["g"]["simulated"]
     assert not result.step_metadata["h"]["simulated"]
     assert result.total_cost == 0.0
+
+
+async def test_a_model_without_its_key_is_refused_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a provider would refuse unasked, a missing key or an unknown model, is a validation error that names its step."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("TAGENT_API_KEY", raising=False)
+    pipeline = Pipeline("keyless").step("first", "Say hi", model="gpt-4o-mini").step("second", "Say hi", model="nonsense/model")
+    async with Engine(":memory:") as engine:
+        with pytest.raises(PipelineValidationError) as caught:
+            await engine.start(pipeline)
+        assert await engine.runs() == []
+    assert [problem.where for problem in caught.value.problems] == ["steps.first", "steps.second"]
+    assert "OPENAI_API_KEY" in str(caught.value)
