@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from engine.definition import Definition
+from store import values
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -39,6 +42,10 @@ def compare(recorded: Definition, present: Definition) -> Changes:
 
 
 def _fields(old: msgspec.Struct, new: msgspec.Struct) -> list[str]:
-    return [
-        name for name in new.__struct_fields__ if name != "source" and getattr(old, name) != getattr(new, name) and name != "steps"
-    ]
+    names = [name for name in new.__struct_fields__ if name not in ("source", "steps")]
+    return [name for name in names if not _same(getattr(old, name), getattr(new, name))]
+
+
+def _same(old: Any, new: Any) -> bool:
+    """Equal, or written alike: NaN is no other value than it was."""
+    return bool(old == new) or (isinstance(old, dict) and isinstance(new, dict) and values.encode(old) == values.encode(new))

@@ -13,7 +13,7 @@ from typing import Any
 from engine.definition import MAX_STEPS, NAME, DependencyType, ExecutionMode
 from engine.errors import Problem
 from engine.models.schemas import schema_of
-from engine.policies import problems_of
+from engine.policies import RetryPolicy, problems_of
 from engine.steps import PipelineStep, encodable, free_parameters, suggestion
 
 NO_MODEL = (
@@ -48,8 +48,9 @@ def problems(
     seen: set[str] = set()
     for step in steps:
         found += _of_step(step, known, seen, names, model)
-        seen.add(step.name)
-    finals = [step.name for step in steps if step.final]
+        if isinstance(step.name, str):
+            seen.add(step.name)
+    finals = [str(step.name) for step in steps if step.final]
     if len(finals) > 1:
         found.append(Problem("steps", f"{' and '.join(finals)} are all final; mark one"))
     return found + _cycle(known)
@@ -130,6 +131,7 @@ def _dependencies(step: PipelineStep, where: str, known: dict[str, PipelineStep]
 
 def _options(step: PipelineStep, where: str) -> Iterator[Problem]:
     modes = [mode.value for mode in ExecutionMode]
+    retry: Any = step.retry
     if not isinstance(step.execution_mode, ExecutionMode) and step.execution_mode not in modes:
         near = suggestion(str(step.execution_mode), modes)
         yield Problem(f"{where}.execution_mode", f"is {step.execution_mode!r}; use {' or '.join(modes)}{near}")
@@ -137,6 +139,8 @@ def _options(step: PipelineStep, where: str) -> Iterator[Problem]:
         yield Problem(f"{where}.timeout", f"is {step.timeout!r}; give seconds greater than 0")
     if step.max_retries is not None and not (isinstance(step.max_retries, int) and not isinstance(step.max_retries, bool)):
         yield Problem(f"{where}.max_retries", f"is {step.max_retries!r}; give a whole number")
+    elif retry is not None and not isinstance(retry, RetryPolicy):
+        yield Problem(f"{where}.retry", f"is {retry!r}; give RetryPolicy(...)")
     else:
         for message in problems_of(step.policy()):
             yield Problem(f"{where}.retry", message)

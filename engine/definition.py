@@ -81,7 +81,7 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def to_json(self) -> bytes:
         """Canonical JSON text; `from_json` reads it back."""
-        return values.encode(msgspec.to_builtins(self))
+        return values.encode(msgspec.to_builtins(self, builtin_types=(bytes,)))
 
     @staticmethod
     def from_json(text: bytes) -> Definition:

@@ -118,7 +118,7 @@ def encodable(value: Any) -> str | None:
 
 def suggestion(word: str, known: Sequence[str]) -> str:
     """`; did you mean 'x'?` for the nearest known word, else nothing."""
-    near = difflib.get_close_matches(word, known, 1, 0.6)
+    near = difflib.get_close_matches(str(word), known, 1, 0.6)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

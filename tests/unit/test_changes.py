@@ -80,6 +80,12 @@ def test_changes_of_the_whole_pipeline_are_named(field: str, value: Any) -> None
     assert changes.sentences == [f"the pipeline has another {field}"]
 
 
+def test_values_json_has_no_word_for_are_no_change() -> None:
+    """NaN, bytes and large integers among params and shared values compare equal after a trip through the store."""
+    odd = msgspec.structs.replace(RECORDED, params={"n": float("nan"), "b": b"\x00", "i": 2**99}, shared={"k": {3: "\ud800"}})
+    assert compare(Definition.from_json(odd.to_json()), odd).sentences == []
+
+
 def test_new_constraints_change_every_goal_step() -> None:
     """Constraints are part of what each goal step is told, so all of them count as changed; function steps do not."""
     changes = compare(RECORDED, msgspec.structs.replace(RECORDED, constraints=("long",)))

@@ -1,0 +1,157 @@
+"""Everything wrong with a pipeline is told at once, each with its place and what to do."""
+
+from typing import Any
+
+import pydantic
+import pytest
+
+from engine import Dep, Pipeline, PipelineValidationError, RetryPolicy
+
+
+class Answer(pydantic.BaseModel):
+    text: str
+
+
+def fine() -> int:
+    return 1
+
+
+def only_by_position(x: int, /) -> int:
+    return x
+
+
+class NotASchema:
+    def __init__(self) -> None:
+        raise OSError("never")
+
+
+def told(pipeline: Pipeline, *, given: list[str] | None = None, model: str | None = "m") -> list[str]:
+    """The problems as texts."""
+    return [str(problem) for problem in pipeline.problems(given or [], model=model)]
+
+
+CASES: list[tuple[Pipeline, str]] = [
+    (Pipeline("p"), "steps: the pipeline has no steps; add one with .step(...)"),
+    (Pipeline("").step("x", run=fine), "name: '' is not a name; use a letter, then letters, digits, '_' or '-'"),
+    (Pipeline("a b").step("x", run=fine), "name: 'a b' is not a name"),
+    (Pipeline("p").step("1x", run=fine), "steps: '1x' is not a step name"),
+    (Pipeline("p").step("x\ny", run=fine), "is not a step name"),
+    (Pipeline("p").step("x" * 200, run=fine), "is not a step name"),
+    (Pipeline("p").step(["x"], run=fine), "steps: ['x'] is not a step name"),  # type: ignore[arg-type]
+    (Pipeline("p").step("x", run=fine).step("x", run=fine), "steps.x: is defined twice; rename one"),
+    (Pipeline("p").step("x"), "steps.x: has neither a goal nor a function; give goal=... or run=..."),
+    (Pipeline("p").step("x", "Say", run=fine), "steps.x: has both a goal and a function; keep one"),
+    (Pipeline("p").step("x", "  "), "steps.x.goal: is empty; say what the model should achieve"),
+    (Pipeline("p").step("x", "Say ${{ params.y }}"), "steps.x.goal: uses ${{ ... }}, which goals do not know"),
+    (Pipeline("p").step("x", run=5), "steps.x.run: is 5, which cannot be called; give a function"),
+    (Pipeline("p").step("x", run=only_by_position), "steps.x.run: takes 'x' by position only"),
+    (
+        Pipeline("p").step("x", run=lambda y: y),
+        "steps.x.run: parameter 'y' is neither a dependency nor a param; give it with -p y=...",
+    ),
+    (
+        Pipeline("p").step("other", run=fine).step("x", run=lambda other: other),
+        "steps.x.run: parameter 'other' is neither a dependency nor a param; add depends_on=['other']",
+    ),
+    (
+        Pipeline("p", params={"colour": 1}).step("x", run=lambda color: color),
+        "parameter 'color' is neither a dependency nor a param; did you mean 'colour'?",
+    ),
+    (Pipeline("p").step("x", run=fine, depends_on="x"), "steps.x.depends_on: names the step itself; remove it"),
+    (
+        Pipeline("p").step("first", run=fine).step("x", run=fine, depends_on="frist"),
+        "there is no step 'frist'; did you mean 'first'?",
+    ),
+    (Pipeline("p").step("x", run=fine, depends_on=[Dep(5)]), "there is no step 5"),  # type: ignore[arg-type]
+    (
+        Pipeline("p").step("a", run=fine).step("x", run=fine, depends_on=["a", "a"]),
+        "steps.x.depends_on: names 'a' twice; remove one",
+    ),
+    (Pipeline("p").step("a", run=fine).step("x", run=fine, depends_on=[Dep("a", "sofft")]), "'sofft' is not a dependency type"),
+    (
+        Pipeline("p").step("a", run=fine, depends_on="c").step("b", run=fine, depends_on="a").step("c", run=fine, depends_on="b"),
+        "steps: these wait for each other:",
+    ),
+    (
+        Pipeline("p").step("x", run=fine, execution_mode="parallel"),
+        "steps.x.execution_mode: is 'parallel'; use serial or concurrent",
+    ),
+    *((Pipeline("p").step("x", run=fine, timeout=value), "steps.x.timeout: is") for value in (0, -1, "5", True, float("nan"))),
+    *((Pipeline("p").step("x", run=fine, max_retries=value), "steps.x.") for value in (-1, "2", True, 1.5, 10**6)),
+    (Pipeline("p").step("x", run=fine, retry={"max_retries": 2}), "steps.x.retry: is {'max_retries': 2}; give RetryPolicy(...)"),
+    (Pipeline("p").step("x", run=fine, retry=RetryPolicy(delay=-1)), "steps.x.retry: delay is -1; give a number from 0 up"),
+    (Pipeline("p").step("x", run=fine, constraints=[5]), "steps.x.constraints: 5 is not text"),
+    (Pipeline("p").step("x", run=fine, output_schema=NotASchema), "steps.x.output_schema: cannot be read as a schema"),
+    (Pipeline("p", params={"x": object()}).step("x", run=fine), "params.x: The value at its root is a builtins.object"),
+    (Pipeline("p").shared("x", {1: print}).step("x", run=fine), "shared.x: The value at"),
+    (Pipeline("p").step("x", run=fine, final=True).step("y", run=fine, final=True), "steps: x and y are all final; mark one"),
+]
+
+
+@pytest.mark.parametrize(("pipeline", "said"), CASES, ids=lambda value: value[:40] if isinstance(value, str) else "")
+def test_each_mistake_is_one_problem_with_its_place(pipeline: Pipeline, said: str) -> None:
+    """One mistake is one problem, in one sentence."""
+    problems = told(pipeline)
+    assert len(problems) == 1, problems
+    assert said in problems[0]
+
+
+def test_a_cycle_names_the_chain() -> None:
+    """Who waits for whom, all the way round."""
+    pipeline = (
+        Pipeline("p").step("a", run=fine, depends_on="c").step("b", run=fine, depends_on="a").step("c", run=fine, depends_on="b")
+    )
+    (problem,) = told(pipeline)
+    names = problem.split(": ")[2].split(";")[0].split(" -> ")
+    assert names[0] == names[-1]
+    assert set(names) == {"a", "b", "c"}
+
+
+def test_all_mistakes_are_told_at_once_in_definition_order() -> None:
+    """Five mistakes in three steps are five lines of one error."""
+    pipeline = (
+        Pipeline("p").step("a", run=fine, timeout=-1, max_retries=-1).step("b", run=lambda missing: 0, depends_on="zzz").step("c")
+    )
+    with pytest.raises(PipelineValidationError) as refused:
+        pipeline.define([])
+    assert [problem.where for problem in refused.value.problems] == [
+        "steps.a.timeout",
+        "steps.a.retry",
+        "steps.b.run",
+        "steps.b.depends_on",
+        "steps.c",
+    ]
+    assert str(refused.value).startswith("The pipeline 'p' has 5 problems:\n  steps.a.timeout: ")
+
+
+def test_a_goal_without_a_model_says_how_to_configure_one() -> None:
+    """Nothing simulated appears unasked: the offline model is one of the ways that are named, not a fallback."""
+    pipeline = Pipeline("p").step("g", "Say").step("own", "Say", model="mine")
+    (problem,) = told(pipeline, model=None)
+    assert problem.startswith("steps.g: has a goal but no model is configured; give --model NAME")
+    assert "--offline" in problem
+
+
+def test_a_sound_pipeline_has_no_problems() -> None:
+    """Names of every kind of parameter are found; `ctx`, defaults, `*args` and `**kwargs` need nothing."""
+
+    def body(a: int, given: int, own: int, ctx: Any, d: int = 1, *args: Any, k: int = 2, **more: Any) -> None: ...
+
+    pipeline = (
+        Pipeline("p-1", params={"own": 1})
+        .step("a", run=fine)
+        .step("b_2", run=body, depends_on=["a"], timeout=0.5, max_retries=0, output_schema=Answer)
+    )
+    assert told(pipeline, given=["given"]) == []
+
+
+def test_before_params_are_known_free_parameters_are_no_problem() -> None:
+    """Looking at a pipeline without running it takes a free parameter for one that the run will be given."""
+    assert Pipeline("p").step("x", run=lambda y: y).problems() == []
+
+
+def test_a_hundred_thousand_steps_are_the_most() -> None:
+    """More are refused by number."""
+    pipeline = Pipeline("p").step("x", run=fine)
+    pipeline.steps *= 100_001
+    assert "100001 steps are more than 100000; split the pipeline" in str(pipeline.problems([])[0])
