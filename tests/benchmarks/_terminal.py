@@ -58,7 +58,7 @@ class Terminal:
         """Seconds since the start until these words were drawn; raises with the end of what was drawn when they never are."""
         drawn = b""
         while words not in drawn:
-            if time.perf_counter() - self.began > PATIENCE:
+            if time.perf_counter() - self.began > PATIENCE or self._process.poll() is not None:
                 raise TimeoutError(f"{words!r} was not drawn; the last of what was: {drawn[-600:]!r}")
             drawn += self.read(0.1)
         return time.perf_counter() - self.began
