@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import ClassVar
 
 from textual import events, on
@@ -17,14 +16,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, Static
 
-from tagent_tui import drive
 from tagent_tui.empty import empty_rows, trouble_rows
-from tagent_tui.launching import OFFLINE
 from tagent_tui.numbers import run_cost
 from tagent_tui.peek import HEIGHT, peek_rows
 from tagent_tui.rows import Ink, Row, Seg, clip_middle
 from tagent_tui.runlist import STATUSES, Entry, Filter, filter_row
-from tagent_tui.screens.base import FedScreen
+from tagent_tui.screens.starting import Starting, at_home
 from tagent_tui.shapes import Key, chip
 from tagent_tui.text import safe
 from tagent_tui.watch import RunsWatch
@@ -43,7 +40,7 @@ REST = 0.08
 """Seconds the cursor rests on a run before its peek is read: holding `j` reads none of those it passes."""
 
 
-class RunsScreen(FedScreen):
+class RunsScreen(Starting):
     """The run list."""
 
     AUTO_FOCUS = "#list"
@@ -78,7 +75,6 @@ class RunsScreen(FedScreen):
         self.source = RunSource(self.known, lambda: self.host.glyphs)
         self._shown: list[Entry] = []
         self._chosen: str | None = None
-        self._starting = False
         self._seconds = 0
         self.empty = Sheet(id="empty")
         self.filter_line = Rows(id="filter")
@@ -113,6 +109,13 @@ class RunsScreen(FedScreen):
         """The entry the cursor is on."""
         entries = self.source.entries
         return entries[self.view.cursor] if self.view.cursor < len(entries) else None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the page without runs stands in for the list: there are none, or there is no store that could have any."""
+        feed, known = self.host.feed, self.known
+        absent = feed.log is None and feed.looks > 0
+        return absent or (known.loaded and not known.list.runs and not self.filter.on)
 
     @property
     def filter(self) -> Filter:
@@ -179,10 +182,8 @@ class RunsScreen(FedScreen):
         """Everything around the list."""
         if not self.is_mounted:
             return
-        known, feed = self.known, self.host.feed
-        nothing = known.loaded and not known.list.runs and not self.filter.on
-        absent = feed.log is None and feed.looks > 0
-        self.empty.display = nothing or absent
+        known = self.known
+        self.empty.display = self.is_empty
         self.body.display = not self.empty.display
         if self.empty.display:
             self._show_empty()
@@ -198,7 +199,7 @@ class RunsScreen(FedScreen):
         if self.has_class("-typing"):
             self.footer.show([Key("enter", "keep"), Key("esc", "all runs")], right)
             return
-        super().show_keys(right or ([Seg("a driver starts", Ink.ACCENT)] if self._starting else ()))
+        super().show_keys(right or ([Seg("a driver starts", Ink.ACCENT)] if self.starting else ()))
 
     def _show_empty(self) -> None:
         feed, glyphs = self.host.feed, self.host.glyphs
@@ -211,7 +212,7 @@ class RunsScreen(FedScreen):
 
     def _show_title(self) -> None:
         known, glyphs = self.known, self.host.glyphs
-        path = clip_middle(safe(_home(self.host.feed.path)), max(self.size.width // 2 - 8, 8), glyphs.ellipsis)
+        path = clip_middle(safe(at_home(self.host.feed.path)), max(self.size.width // 2 - 8, 8), glyphs.ellipsis)
         right: list[Seg] = []
         if known.live:
             right.append(Seg(f"{self.host.spinner()} {known.live} live", Ink.ACCENT))
@@ -256,10 +257,10 @@ class RunsScreen(FedScreen):
         del parameters
         entry = self.chosen if self.is_mounted else None
         match action:
-            case "open" | "filter" | "status":
+            case "filter" | "status":
                 return bool(self.known.list.runs) or self.filter.on
             case "demo" | "init":
-                return not self.known.list.runs and not self.filter.on and not self.host.feed.trouble
+                return self.is_empty and not self.host.feed.trouble
             case "new":
                 return not self.host.feed.trouble
             case "resume":
@@ -332,64 +333,8 @@ class RunsScreen(FedScreen):
         self._show_entries()
         self.host.feed.poke()
 
-    def action_new(self) -> None:
-        """The form for a new run."""
-        from tagent_tui.screens.launch import LaunchScreen
-
-        self.app.push_screen(LaunchScreen(Path.cwd()))
-
-    def action_init(self) -> None:
-        """A starter pipeline in this folder, and the form that starts it."""
-        from tagent_tui.screens.launch import LaunchScreen
-
-        here = Path.cwd()
-        try:
-            written = drive.write_starter(here)
-        except drive.NotStartedError as error:
-            self.host.say(str(error), wrong=True)
-            return
-        self.host.say(f"{' and '.join(path.name for path in written)} are in {_home(here)} now; look at them, then start.")
-        self.app.push_screen(LaunchScreen(here, target=written[0].name, model=OFFLINE))
-
-    def action_demo(self) -> None:
-        """The demo on this folder, in a driver process of its own."""
-        if not self._starting:
-            self._starting = True
-            later(self, "start", self._start_demo, exclusive=False)
-
-    async def _start_demo(self) -> None:
-        here = Path.cwd()
-        self.show_keys()
-        try:
-            run_id = await drive.start(self.host.feed.path, "demo", {"root": str(here)}, OFFLINE, here, self.host.config)
-        except drive.NotStartedError as error:
-            self.host.say(str(error), wrong=True)
-            return
-        finally:
-            self._starting = False
-        await self.host.open_run(run_id)
-
     def action_resume(self) -> None:
-        """Drive the selected run on, in a driver process of its own."""
+        """Drive the selected run on."""
         entry = self.chosen
-        if entry is not None and not self._starting:
-            self._starting = True
-            self.show_keys()
-            later(self, "start", self._resume, entry.run.id, exclusive=False)
-
-    async def _resume(self, run_id: str) -> None:
-        try:
-            await drive.resume(self.host.feed.path, run_id, self.host.config)
-        except drive.NotStartedError as error:
-            self.host.say(str(error), wrong=True)
-        finally:
-            self._starting = False
-        self.host.feed.poke()
-
-
-def _home(path: Path) -> str:
-    """The path as people write it, with `~` for their home."""
-    try:
-        return f"~/{path.absolute().relative_to(Path.home())}"
-    except (ValueError, RuntimeError):
-        return str(path)
+        if entry is not None:
+            self.resume_run(entry.run.id)

@@ -191,6 +191,11 @@ class LineView(Painted, can_focus=True):
 
     # Keys and mouse
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A list without rows has nothing to open, and a footer does not say that it has."""
+        del parameters
+        return action != "open" or (self.marked and self.source.count() > 0)
+
     def action_move(self, by: int) -> None:
         """One row down or up."""
         self._step(by)
