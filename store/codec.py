@@ -20,6 +20,9 @@ UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
 
 _encoder = msgspec.json.Encoder()
 _DECODERS: dict[str, Callable[[bytes | str], Event]] = {name: msgspec.json.Decoder(cls).decode for name, cls in EVENTS.items()}
+_BY_NAME: dict[str, Callable[[bytes | str], Event]] = {
+    name if cls.schema == 1 else f"{name}/{cls.schema}": _DECODERS[name] for name, cls in EVENTS.items()
+}
 _CURRENT: dict[tuple[str, int], Callable[[bytes | str], Event]] = {
     (name, cls.schema): _DECODERS[name] for name, cls in EVENTS.items()
 }
@@ -57,6 +60,15 @@ def decode(name: str, schema: int, text: bytes | str) -> Event:
     except (msgspec.DecodeError, RecursionError, ValueError, TypeError, LookupError):
         pass  # of another shape than its type says, in whatever way: kept as it is
     return UnknownEvent(name, schema, text if isinstance(text, str) else _text(text))
+
+
+def decode_named(named: str, text: bytes | str) -> Event:
+    """`decode` for the hot path: `named` is the type for schema 1, `type/schema` for others; one look-up, one decoding."""
+    try:
+        return _BY_NAME[named](text)
+    except (msgspec.DecodeError, RecursionError, ValueError, TypeError, LookupError):
+        name, _, schema = str(named).partition("/")
+        return decode(name, int(schema) if schema.isdecimal() else 1, text)
 
 
 def _text(stored: Any) -> str:

@@ -18,20 +18,21 @@ PAGE = 2000
 """Events a read."""
 
 SELECT = (
-    "SELECT version, at, type, schema, step, attempt, data FROM events "
+    "SELECT version, at, iif(schema = 1, type, type || '/' || schema), step, attempt, data FROM events "
     "WHERE run = ? AND version > ? AND version <= ? ORDER BY version LIMIT ?"
 )
+"""A column costs 0.2 us, half as much as decoding the event: the schema, nearly always 1, travels in the type."""
 NO_END = 2**63 - 1
 
-Row = tuple[int, float, str, int, str | None, int, str]
+Row = tuple[int, float, str, str | None, int, str]
 Page = list[Row]
 
 
 def evolve_page(state: RunState, page: Page) -> None:
     """Fold rows into `state`, in place, without making their envelopes (as `projector.evolve` would need)."""
-    decode, rules = codec.decode, RULES
-    for version, at, kind, schema, step, attempt, text in page:
-        event = decode(kind, schema, text)
+    decode, rules = codec.decode_named, RULES
+    for version, at, kind, step, attempt, text in page:
+        event = decode(kind, text)
         rules[type(event)](state, version, at, step or "", attempt, event)
     if page:
         state.version, state.last_at = page[-1][0], page[-1][1]

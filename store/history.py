@@ -59,8 +59,8 @@ class _Trail:
         """Fold rows in, leaving a trail."""
         state = self.state
         for row in page:
-            version, at, kind, schema, step, attempt, text = row
-            event = codec.decode(kind, schema, text)
+            version, at, kind, step, attempt, text = row
+            event = codec.decode_named(kind, text)
             if type(event) is RunCreated or type(event) is RunMigrated:
                 self.past.clear()  # these rebuild all steps: behind them lies another trail
             else:

@@ -38,6 +38,7 @@ def arguments(what: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=what)
     parser.add_argument("--small", action="store_true", help="small sizes, to see that it works; the numbers mean nothing")
     parser.add_argument("--repeats", type=int, default=0, help="how often each is measured (at least 5 unless --small)")
+    parser.add_argument("--peer", metavar="PYTHON", help="an interpreter that has the peer, to measure it here too")
     parsed = parser.parse_args()
     parsed.repeats = parsed.repeats or (1 if parsed.small else 5)
     return parsed

@@ -1,7 +1,7 @@
 """Durable appends against the bare disk: one awaited event, 64 and 1,000 producers, bulk. `synchronous=FULL` throughout.
 
-The limit is sqlite3 with one plain table, 300-byte rows, on this thread. Ours carries the same 300 bytes as an event of the log: encoded,
-with a checksum, fenced by the lease, with the unique (run, version), through the writing thread, and awaited.
+The limit is sqlite3 with one plain table, 300-byte rows, on this thread. Ours carries the same 300 bytes as an event of the log:
+encoded, with a checksum, fenced by the lease, with the unique (run, version), through the writing thread, and awaited.
 """
 
 from __future__ import annotations

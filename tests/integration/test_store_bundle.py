@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from store import BundleError, Log, RunId, RunSummary, StoreDamagedError, StoreError, chain, values
-from store.bundle import export_runs, import_bundle
+from store import BundleError, Log, RunId, RunSummary, StoreDamagedError, StoreError, chain, rows, values
+from store.bundle import BundledEvent, export_runs, import_bundle
 from store.events import EffectRequested, Recorded, Safety, SignalReceived, StepCompleted, UnknownEvent
 from tests.happenings import lines, one_of_each, pinned
 from tests.stores import ME, branch, lead
@@ -237,6 +238,13 @@ def event(entries: dict[str, bytes], number: int, **changes: Any) -> None:
     entries["events/1.jsonl"] = b"".join(found)
 
 
+def checked(kind: str, entries: dict[str, bytes], number: int) -> int:
+    """The checksum a line of the first run would have with another type."""
+    line = msgspec.json.decode(entries["events/1.jsonl"].splitlines()[number], type=BundledEvent)
+    text = bytes(line.data).decode()
+    return rows.checksum(rows.seed("run"), line.version, kind, 1, line.at, line.step, line.attempt, line.causation, None, text)
+
+
 def dropped(entries: dict[str, bytes], name: str) -> None:
     """Take an entry out."""
     del entries[name]
@@ -247,6 +255,7 @@ STRANGE: dict[str, Callable[[dict[str, bytes]], Any]] = {
     "a time changed": lambda entries: event(entries, 10, at=99.0),
     "a step changed": lambda entries: event(entries, 10, step="report"),
     "a version changed": lambda entries: event(entries, 10, version=12),
+    "a type with a slash": lambda entries: event(entries, 10, type="a/1", checksum=checked("a/1", entries, 10)),
     "a time that is none": lambda entries: event(entries, 10, at=None),
     "an event dropped": lambda entries: entries.update(
         {"events/1.jsonl": b"".join(entries["events/1.jsonl"].splitlines(True)[:-1])}
