@@ -9,6 +9,7 @@ commit: stricter than any real crash. Without it the kill comes right after the 
 """
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -127,7 +128,9 @@ class Story:
                 doubts += 1
                 await engine.resume(run, resolve=await self._resolutions(engine, run))
             result = await engine.result(run)
-            return {"status": result.status, "outputs": result.step_outputs, "doubts": doubts, "reason": result.summary}
+            made = {name: hashlib.sha256(content).hexdigest() for name, content in result.artifacts.items()}
+            told = {"status": result.status, "outputs": result.step_outputs, "artifacts": made}
+            return {**told, "doubts": doubts, "reason": result.summary}
 
     def _params(self) -> dict[str, Any]:
         return json.loads(os.environ.get("CRASH_PARAMS", "{}"))

@@ -20,9 +20,12 @@ SMALL, SIXTY = "tests.pipelines.crashing:small", "tests.pipelines.crashing:sixty
 ONCE_ONLY = ("pays 1 pay", "posts 1 body")
 
 
-def stories(target: str, folder: Path, deaths: list[list[int]], *, exact: bool = True) -> list[dict[str, Any]]:
+def stories(
+    target: str, folder: Path, deaths: list[list[int]], *, exact: bool = True, params: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """Live through each list of deaths in a process that forks the drivers; the first story has none."""
-    environment = {**os.environ, "CRASH": "exact" if exact else "commit", "PYTHONPATH": str(ROOT)}
+    how = {"CRASH": "exact" if exact else "commit", "CRASH_PARAMS": json.dumps(params or {})}
+    environment = {**os.environ, **how, "PYTHONPATH": str(ROOT)}
     words = [",".join(map(str, versions)) for versions in [[], *deaths]]
     done = subprocess.run(
         [sys.executable, "-m", "tests.crashing", target, str(folder), *words],
@@ -39,7 +42,7 @@ def fixed(story: dict[str, Any]) -> dict[str, Any]:
     return {name: output for name, output in story["end"]["outputs"].items() if name != "judge"}
 
 
-def judge(story: dict[str, Any], whole: dict[str, Any], *, exact: bool = True) -> None:
+def judge_story(story: dict[str, Any], whole: dict[str, Any], *, exact: bool = True) -> None:
     """Hold one story to the promises."""
     about = f"killed at {story['deaths']}"
     assert story["end"]["status"] == "completed", (about, story["end"])
@@ -79,7 +82,7 @@ def try_all(target: str, folder: Path, deaths: list[list[int]], *, exact: bool =
     assert whole["end"]["status"] == "completed", whole
     assert len(told) == len(deaths)
     for story in told:
-        judge(story, whole, exact=exact)
+        judge_story(story, whole, exact=exact)
     return told
 
 
@@ -106,6 +109,36 @@ def test_killed_again_and_again_it_goes_on(tmp_path: Path) -> None:
     drawn = random.Random(4)
     deaths = [sorted(drawn.sample(range(2, 130), 3)) for _ in range(6)]
     try_all(SMALL, tmp_path / "each", deaths)
+
+
+def try_the_demo(folder: Path, judge: bool, count: int | None) -> None:
+    """Kill the bundled report over a small tree of real files at so many events (None: at each)."""
+    tree = folder / "tree"
+    tree.mkdir()
+    for number in range(4):
+        (tree / f"module{number}.py").write_text(f"def f():  # TODO: {number}\n    return {number}\n")
+    (tree / "pyproject.toml").write_text('[project]\nname = "x"\ndependencies = ["click>=8"]\n')
+    params = {"root": str(tree), "judge": judge}
+    head = int(stories("demo", folder / "whole", [], params=params)[0]["last"]["head"])
+    deaths = [[version] for version in (range(1, head + 2) if count is None else spread(head, count))]
+    whole, *told = stories("demo", folder / "each", deaths, params=params)
+    assert len(told) == len(deaths)
+    for story in told:
+        judge_story(story, whole)
+        assert set(story["end"]["outputs"]) == set(whole["end"]["outputs"])
+        assert judge or story["end"]["artifacts"] == whole["end"]["artifacts"]
+
+
+def test_the_demo_killed_goes_on(tmp_path: Path) -> None:
+    """The bundled report, killed at events all over it: every step's output and the report are the same."""
+    try_the_demo(tmp_path, judge=False, count=7)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("judge", [True, False], ids=["judged", "plain"])
+def test_the_demo_killed_at_every_event_goes_on(tmp_path: Path, judge: bool) -> None:
+    """The same at every event index, with and without the judging step."""
+    try_the_demo(tmp_path, judge, None)
 
 
 def test_killed_across_sixty_steps_it_goes_on(tmp_path: Path) -> None:
