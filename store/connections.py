@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
-from urllib.parse import quote
 
 SETTINGS = ("trusted_schema = OFF", "cell_size_check = ON")
 """Of every connection: no code in a schema runs, and a damaged page is noticed when it is read."""
@@ -19,8 +18,9 @@ READ_UNCHANGING = "mode=ro&immutable=1"
 
 
 def uri(path: Path, options: str) -> str:
-    """The SQLite URI of a file (characters with a meaning in URIs escaped)."""
-    return f"file:{quote(str(path))}?{options}"
+    """The SQLite URI of a file, its characters with a meaning in URIs escaped."""
+    name = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return f"file:{name}?{options}"
 
 
 def connect(path: Path, options: str, patience: float) -> sqlite3.Connection:

@@ -13,7 +13,6 @@ import threading
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from urllib.parse import quote
 
 import msgspec
 
@@ -22,6 +21,8 @@ from store.values import digest
 
 _CLOCK_SLACK = 2.0
 """Seconds two readings of a process's start may differ: it is derived from the boot time, which clock adjustments move."""
+
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 
 _held: set[tuple[object, str]] = set()
 _guard = threading.Lock()
@@ -98,7 +99,7 @@ def take(store: str | int, folder: Path | None, run: str, *, force: bool = False
     if folder is None:
         return RunLock(key, None, None)
     try:
-        path = folder / f"{_file_name(run)}.lock"
+        path = folder / f"{file_name(run)}.lock"
         folder.mkdir(mode=0o700, exist_ok=True)
         if force:
             path.unlink(missing_ok=True)
@@ -145,7 +146,7 @@ def _same_file(handle: int, path: Path) -> bool:
     return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
 
 
-def _file_name(run: str) -> str:
+def file_name(run: str) -> str:
     """A run's id as a file name: escaped, or its hash when long; never a path."""
-    name = quote(run, safe="").replace(".", "%2E")
+    name = "".join(chr(byte) if chr(byte) in _PLAIN else f"%{byte:02X}" for byte in run.encode())
     return name if len(name) <= 120 else digest(run.encode())
