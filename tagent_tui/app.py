@@ -138,7 +138,7 @@ class TagentApp(App[None]):
             except StoreError as error:
                 self.feed.trouble = str(error)
             except NoMatches:
-                if screen.is_running and not self._exit:
+                if screen.is_running:
                     raise  # a screen that is being left has lost its widgets, and that is all right
 
     def _second(self) -> None:
@@ -186,6 +186,12 @@ class TagentApp(App[None]):
         """What ended the app against its will, for the command line to put into one sentence."""
         found = self._exception
         return found.error if isinstance(found, WorkerFailed) else found
+
+    def _handle_exception(self, error: Exception) -> None:
+        """While the app is left its screens lose their widgets before their work is cancelled: not finding one is no defect."""
+        cause = error.error if isinstance(error, WorkerFailed) else error
+        if not (self._exit and isinstance(cause, NoMatches)):
+            super()._handle_exception(error)
 
     def _print_error_renderables(self) -> None:
         """Textual would print a traceback with the values of all variables, which may hold what nobody should read."""

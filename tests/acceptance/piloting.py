@@ -55,6 +55,7 @@ async def opened(
     async with app.run_test(size=size, notifications=True) as pilot:
         await until(pilot, lambda: app.feed.updates > 0)
         yield pilot
+        app.exit()
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
