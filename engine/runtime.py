@@ -53,7 +53,6 @@ LINE_LIMIT = 16_384
 EFFECT_TYPES = frozenset({"effect.requested", "effect.succeeded", "effect.failed", "effect.resolved"})
 REPLAYED_TYPES = EFFECT_TYPES | {"log.written", "artifact.made"}
 
-
 Migration = tuple[RunMigrated, tuple[str, bytes]]
 """What a run goes on under from now: the event and the blob of the new definition."""
 
@@ -152,18 +151,18 @@ class Runtime:
             text = f"the code of {', '.join(self._sources)} changed since the run began; what they completed is kept"
             facts.append((LogWritten(text, "warning"), None, 0))
         batch = self._record.commit(facts, [self._migrated[1]] if self._migrated is not None else [])
-        fresh = {recorded.step for recorded in batch if type(recorded.event) is StepStarted}
-        interrupted = [name for name in self._record.running if name not in fresh]
+        starts = [recorded for recorded in batch if type(recorded.event) is StepStarted]
+        interrupted = set(self._record.running) - {recorded.step for recorded in starts}
         await self._take_signals()
         if interrupted:
             await self.lease.flush()
-            await self._redrive(interrupted)
-        return [recorded for recorded in batch if type(recorded.event) is StepStarted]
+            await self._redrive([name for name in self.state.steps if name in interrupted])
+        return starts
 
     async def _redrive(self, names: Sequence[str]) -> None:
         """Run interrupted attempts again over what they recorded."""
-        state = self.state
-        attempts = {name: state.steps[name].attempt for name in names if state.steps[name].status is StepStatus.RUNNING}
+        steps = self.state.steps
+        attempts = {name: steps[name].attempt for name in names if steps[name].status is StepStatus.RUNNING}
         tapes: dict[str, list[Recorded]] = {name: [] for name in attempts}
         only = next(iter(attempts)) if len(attempts) == 1 else None
         for recorded in await self.log.events(self.lease.run, step=only, types=REPLAYED_TYPES):
@@ -295,8 +294,7 @@ class Runtime:
             self._timer.cancel()
         self._armed, self._timer = due, None
         if due is not None:
-            delay = max(0.0, due - self._record.clock())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._ring)
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - self._record.clock()), self._ring)
 
     def _ring(self) -> None:
         self._armed = None
