@@ -13,7 +13,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -190,6 +190,8 @@ class SyncStepContext:
         self.inputs, self.params, self.shared = context.inputs, context.params, context.shared
 
     def _wait(self, effect: Coroutine[Any, Any, T]) -> T:
+        if _on(self._loop):  # a plain function that returned a coroutine: there the effect is awaited; waiting here would never end
+            return cast("T", effect)
         try:
             asked = asyncio.run_coroutine_threadsafe(effect, self._loop)
         except RuntimeError as error:  # the loop is closed: a thread that was left behind goes on
@@ -208,7 +210,7 @@ class SyncStepContext:
 
     def artifact(self, name: str, content: str | bytes, media_type: str = "text/plain") -> None:
         """See `StepContext.artifact`."""
-        self._wait(self._context.artifact(name, content, media_type))
+        return self._wait(self._context.artifact(name, content, media_type))
 
     def now(self) -> float:
         """See `StepContext.now`."""
@@ -224,7 +226,7 @@ class SyncStepContext:
 
     def sleep(self, seconds: float) -> None:
         """See `StepContext.sleep`."""
-        self._wait(self._context.sleep(seconds))
+        return self._wait(self._context.sleep(seconds))
 
     def once(
         self, key: str, function: Callable[..., Any], *args: Any, safety: Safety | str = Safety.IDEMPOTENT, **kwargs: Any
@@ -235,3 +237,10 @@ class SyncStepContext:
     def model(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Any:
         """See `StepContext.model`."""
         return self._wait(self._context.model(prompt, **options))
+
+
+def _on(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False

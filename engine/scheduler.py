@@ -214,7 +214,7 @@ class Schedule:
         while self.cancels:
             name = self.cancels.popleft()
             if not state.steps[name].status.settled:
-                return StepCancelled("the run was cancelled"), name, state.steps[name].attempt
+                return StepCancelled(f"the run was cancelled{_unknown(state, name)}"), name, state.steps[name].attempt
         return RunCancelled("cancelled by a command"), None, 0
 
     def _skip(self, state: RunState) -> Decision | None:
@@ -254,8 +254,8 @@ class Schedule:
             step = steps[names[place]]
             if step.status is StepStatus.WAITING and step.due == due:
                 return StepStarted(), names[place], step.attempt + 1
-        place = self._ready_place(steps)
-        return None if place is None else (StepStarted(), names[place], steps[names[place]].attempt + 1)
+        ready = self._ready_place(steps)
+        return None if ready is None else (StepStarted(), names[ready], steps[names[ready]].attempt + 1)
 
     def _ready_place(self, steps: dict[str, StepState]) -> int | None:
         """Take the first ready step in definition order; serial ones wait while the chain does."""
@@ -295,6 +295,12 @@ class Schedule:
                 return due
             heapq.heappop(self.timers)
         return None
+
+
+def _unknown(state: RunState, name: str) -> str:
+    """What a step leaves behind that may have happened or not."""
+    left = [effect.name for effect in state.open.values() if effect.step == name and effect.safety == "irreversible"]
+    return f"; {', '.join(map(repr, left))} has no known outcome" if left else ""
 
 
 def _settled_how(step: StepState) -> str:

@@ -355,6 +355,20 @@ async def test_bodies_of_every_callable_kind_run() -> None:
     assert list(result.step_outputs.values()) == [11, 12, 13, 14, 17]
 
 
+async def test_a_plain_function_that_returns_a_coroutine_may_await_its_effects() -> None:
+    """A lambda around an async function is not seen to be async; its coroutine awaits effects on the loop and blocks nothing."""
+
+    async def asks(ctx: Any, more: int) -> list[Any]:
+        await ctx.sleep(0.001)
+        await ctx.artifact("a", "text")
+        return [await ctx.once("add", lambda: 1 + more), 0 <= await ctx.random() < 1]
+
+    async with asyncio.timeout(10):
+        result = await drive(Pipeline("p").step("x", run=lambda ctx: asks(ctx, 2)))
+    assert result.final_output == [3, True]
+    assert result.artifacts == {"a": b"text"}
+
+
 async def test_changing_the_directory_is_the_bodys_own_affair(tmp_path: Path) -> None:
     """A body that changes the working directory stops nothing: the run goes on and its store, named relatively, stays whole."""
     (tmp_path / "elsewhere").mkdir()

@@ -129,6 +129,8 @@ def test_a_cancelled_run_stops_everything_that_is_not_settled() -> None:
     ]
     assert run.state.steps["done"].status is StepStatus.COMPLETED
     assert run.state.status is RunStatus.CANCELLED
+    assert run.state.steps["doubt"].reason == "the run was cancelled; 'x' has no known outcome"
+    assert run.state.steps["runs"].reason == "the run was cancelled"
 
 
 def test_nothing_follows_the_end() -> None:
