@@ -35,7 +35,7 @@ async def start(
 
 def write_starter(folder: Path) -> list[Path]:
     """Put the commented starter pipeline into a folder, overwriting nothing; the files, the pipeline's first."""
-    from tagent_tui.cli.starter import FILES
+    from tagent_tui.starter import FILES
 
     paths = [folder / name for name in FILES]
     taken = [path.name for path in paths if path.is_symlink() or path.exists()]

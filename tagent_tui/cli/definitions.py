@@ -20,7 +20,7 @@ from tagent_tui.numbers import plural
 @click.argument("folder", metavar="[DIR]", default=".")
 def init(session: Session, folder: str) -> int:
     """Write a commented starter pipeline and its functions into DIR (default: here)."""
-    from tagent_tui.cli.starter import FILES
+    from tagent_tui.starter import FILES
 
     root = Path(folder)
     taken = [str(root / name) for name in FILES if (root / name).is_symlink() or (root / name).exists()]
