@@ -87,7 +87,7 @@ def test_pausing_twice_and_commanding_an_ended_run_are_refused() -> None:
         assert "has completed" in str(refusal(run.state, kind, {}))
 
 
-@pytest.mark.parametrize("stored", [b"", b"{", b"[1]", b"\xff", b"null", b'{"$int":"zz"}', b"[" * 100_000])
+@pytest.mark.parametrize("stored", [b"", b"{", b"[1]", b"\xff", b"null", b"3", b"[" * 100_000])
 def test_an_inbox_body_that_is_no_object_says_nothing(stored: bytes) -> None:
     """Whatever another process put into the inbox, reading it never stops a driver."""
     assert body_of(stored) == {}
