@@ -6,6 +6,9 @@ can neither freeze the screen nor print over it.
 
 from __future__ import annotations
 
+import asyncio
+import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,20 +36,23 @@ async def start(
     return str(spawned.run_id)
 
 
-def write_starter(folder: Path) -> list[Path]:
-    """Put the commented starter pipeline into a folder, overwriting nothing; the files, the pipeline's first."""
-    from tagent_tui.starter import FILES
+async def write_starter(folder: Path) -> list[Path]:
+    """Put the commented starter pipeline into a folder, overwriting nothing; its files, the pipeline's first.
 
-    paths = [folder / name for name in FILES]
-    taken = [path.name for path in paths if path.is_symlink() or path.exists()]
-    if taken:
-        raise NotStartedError(f"{' and '.join(taken)} {'is' if len(taken) == 1 else 'are'} in {folder} already; n starts one.")
+    It is `tagent-tui init`, asked as anybody would: the command line starts this UI, so the UI does not import it.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tagent_tui", "--json", "init", str(folder),
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await process.communicate()
     try:
-        for path, text in zip(paths, FILES.values(), strict=True):
-            with path.open("x", encoding="utf-8") as opened:
-                opened.write(text)
-    except OSError as error:
-        raise NotStartedError(f"{folder} cannot be written to ({error.strerror}); open the UI in another folder.") from None
+        answer = json.loads(out if process.returncode == 0 else err)
+        if process.returncode != 0:
+            raise NotStartedError(str(answer["error"]["message"]))
+        paths = [Path(name) for name in answer["data"]["files"]]
+    except (ValueError, KeyError, TypeError):
+        raise NotStartedError(f"tagent-tui init {folder} ended with code {process.returncode}; try it in a shell.") from None
     return sorted(paths, key=lambda path: path.suffix != ".yaml")
 
 

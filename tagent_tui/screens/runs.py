@@ -199,7 +199,7 @@ class RunsScreen(Starting):
         if self.has_class("-typing"):
             self.footer.show([Key("enter", "keep"), Key("esc", "all runs")], right)
             return
-        super().show_keys(right or ([Seg("a driver starts", Ink.ACCENT)] if self.starting else ()))
+        super().show_keys(right or ([Seg("starting", Ink.ACCENT)] if self.starting else ()))
 
     def _show_empty(self) -> None:
         feed, glyphs = self.host.feed, self.host.glyphs

@@ -15,11 +15,11 @@ from tagent_tui.screens.base import FedScreen
 from tagent_tui.widgets.later import later
 
 Work = Callable[[Any], Awaitable[str | None]]
-"""Starts a driver; the id of a new run, or None if the run was there before."""
+"""Starts something; the id of a new run, or None if there is none to open."""
 
 
 class Starting(FedScreen):
-    """A screen that can start runs. `starting` says that a driver is on its way; a second one is not started meanwhile."""
+    """A screen that can start runs. `starting` says that one is on its way; a second is not started meanwhile."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,18 +35,9 @@ class Starting(FedScreen):
 
     def action_init(self) -> None:
         """A starter pipeline in this folder, and the form that starts it."""
-        from tagent_tui.screens.launch import LaunchScreen
-
         here = self._here()
-        if here is None:
-            return
-        try:
-            written = drive.write_starter(here)
-        except drive.NotStartedError as error:
-            self.host.say(str(error), wrong=True)
-            return
-        self.host.say(f"{' and '.join(path.name for path in written)} are in {at_home(here)} now; look at them, then start.")
-        self.app.push_screen(LaunchScreen(here, target=written[0].name, model=OFFLINE))
+        if here is not None:
+            self._begin(self._write_starter, here)
 
     def action_demo(self) -> None:
         """The demo on this folder, in a driver process of its own."""
@@ -82,6 +73,13 @@ class Starting(FedScreen):
             self.host.feed.poke()
         if run_id is not None:
             await self.host.open_run(run_id)
+
+    async def _write_starter(self, here: Path) -> None:
+        from tagent_tui.screens.launch import LaunchScreen
+
+        written = await drive.write_starter(here)
+        self.host.say(f"{' and '.join(path.name for path in written)} are in {at_home(here)} now; look at them, then start.")
+        await self.app.push_screen(LaunchScreen(here, target=written[0].name, model=OFFLINE))
 
     async def _start_demo(self, here: Path) -> str:
         return await drive.start(self.host.feed.path, "demo", {"root": str(here)}, OFFLINE, here, self.host.config)
