@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from contextlib import closing
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from store import Log, RunId, StoreNewerError, StoreUnusableError, schema
-from tests.happenings import lines
+from store.projector import project
+from tests.happenings import lines, plain
 from tests.stores import lead
 
 SECOND = """-- Version 2: notes.
@@ -114,3 +116,39 @@ async def test_a_migrated_store_with_its_log_unfolded_opens(db: Path, version_tw
     connection.close()
     async with await Log.open(tmp_path / "copy.db") as log:
         assert await log.head(RunId("run")) == 21
+
+
+async def test_the_store_of_version_1_opens_for_ever(tmp_path: Path) -> None:
+    """A file written by version 1 (kept, never made anew) opens in this version with every event meaning what it meant."""
+    golden = Path(__file__).parents[1] / "golden"
+    means = [json.loads(line)["means"] for line in (golden / "log_v1.jsonl").read_text("utf-8").splitlines()]
+    run, fork = RunId("run-of-version-1"), RunId("fork-of-version-1")
+    shutil.copy(golden / "store_v1.db", tmp_path / "runs.db")
+    async with await Log.open(tmp_path / "runs.db") as log:
+        events = await log.events(run)
+        assert [one.version for one in events] == list(range(1, 28))
+        for one, then in zip(events, means[:25], strict=False):
+            now = plain(one.event)
+            assert {name: now[name] for name in then} == then, one.event.type
+        assert (events[4].step, events[4].attempt, events[4].causation, events[4].actor) == ("search", 1, 4, "driver")
+        assert (events[0].at, events[0].actor, events[26].at) == (1700000000.5, "user", 1700000101.0)
+        assert await log.output(run, 27) == {"text": "x" * 3000}
+        asked = await log.value(events[25].event.arguments)
+        assert [message["content"] for message in await log.messages(asked["messages"]["chain"])] == ["Who are they?", "A company."]
+        state = await log.state(run)
+        assert state == project(events)
+        assert (state.pipeline, state.inbox, len(state.artifacts)) == ("research", 12, 1)
+        assert [(one.version, one.event.type) for one in (await log.events(fork))[9:]] == [
+            (10, "step.skipped"),
+            (11, "run.forked"),
+            (12, "log.written"),
+        ]
+        row = await log.find("fork")
+        assert (row.parent, row.parent_version, row.reuse_upto, row.head, row.created) == (run, 10, 27, 12, 1700000200.0)
+        (signal,) = await log.inbox(run, 0)
+        assert (signal.kind, signal.body, signal.actor, signal.at) == ("pause", b'{"why":"lunch"}', "user", 1700000102.0)
+        assert [(one.cpu, one.rss) for one in await log.samples(run)] == [(12.5, 1000000)]
+        assert [(found.version, found.what[:24]) for found in await log.check()] == [
+            (14, "the content abababababab"),
+            (20, "the content cdcdcdcdcdcd"),
+        ]
