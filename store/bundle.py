@@ -85,22 +85,6 @@ async def export_runs(log: Log, runs: Sequence[RunId], target: Path, overwrite: 
     return len(order)
 
 
-async def import_bundle(log: Log, source: Path) -> list[RunId]:
-    """Take in the runs of a bundle, all or none; returns those that were not there yet. They can be viewed, nothing is executed.
-
-    Raises `BundleError` for what is no bundle, is damaged, or has a run that differs from the one of that name here.
-    """
-    from store import unbundling
-
-    bundle = await asyncio.to_thread(unbundling.Bundle, Path(source))
-    try:
-        await asyncio.to_thread(bundle.verify)
-        taken = await log.writer.call(bundle.take_in)
-    finally:
-        bundle.close()
-    return [RunId(run) for run in taken]
-
-
 async def _with_ancestors(log: Log, runs: Sequence[RunId]) -> dict[str, int]:
     """Run ids to row numbers, an ancestor before its forks."""
     order: dict[str, int] = {}

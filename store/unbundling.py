@@ -6,6 +6,7 @@ Entries are read as streams and never unpacked to a path, so no name in it can l
 
 from __future__ import annotations
 
+import asyncio
 import io
 import math
 import re
@@ -15,14 +16,19 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from store import births, blobs, folding, lineage, rows, values
 from store.bundle import FORMAT, VERSION, BundledEvent, BundledRun, Manifest, damaged
 from store.errors import BundleError, StoreError
+from store.events import RunId
 from store.lease import insert
 from store.state import RunState
+
+if TYPE_CHECKING:
+    from store.log import Log
 
 MANIFEST_LIMIT = 64 << 20
 LINE_LIMIT = 64 << 20
@@ -41,6 +47,20 @@ _PAGE = 1000
 
 _read_manifest = msgspec.json.Decoder(Manifest).decode
 _read_event = msgspec.json.Decoder(BundledEvent).decode
+
+
+async def import_bundle(log: Log, source: Path) -> list[RunId]:
+    """Take in the runs of a bundle, all or none; returns those that were not there yet. They can be viewed, nothing is executed.
+
+    Raises `BundleError` for what is no bundle, is damaged, or has a run that differs from the one of that name here.
+    """
+    bundle = await asyncio.to_thread(Bundle, Path(source))
+    try:
+        await asyncio.to_thread(bundle.verify)
+        taken = await log.writer.call(bundle.take_in)
+    finally:
+        bundle.close()
+    return [RunId(run) for run in taken]
 
 
 class Bundle:

@@ -81,7 +81,7 @@ async def _export(session: Session, wanted: tuple[str, ...], target: str) -> int
 
 
 async def _import(session: Session, file: str) -> int:
-    from store.bundle import import_bundle
+    from store.unbundling import import_bundle
 
     if not Path(file).exists():
         raise RefusedError(f"there is no file {file}; check the path", exit=Exit.NOT_FOUND, code="not_found")

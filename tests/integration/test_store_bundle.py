@@ -15,8 +15,9 @@ import msgspec
 import pytest
 
 from store import BundleError, Log, RunId, RunSummary, StoreDamagedError, StoreError, chain, rows, values
-from store.bundle import BundledEvent, export_runs, import_bundle
+from store.bundle import BundledEvent, export_runs
 from store.events import EffectRequested, Recorded, Safety, SignalReceived, StepCompleted, UnknownEvent
+from store.unbundling import import_bundle
 from tests.happenings import lines, one_of_each, pinned
 from tests.stores import ME, branch, lead
 
