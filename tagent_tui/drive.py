@@ -39,10 +39,11 @@ async def start(
 async def write_starter(folder: Path) -> list[Path]:
     """Put the commented starter pipeline into a folder, overwriting nothing; its files, the pipeline's first.
 
-    It is `tagent-tui init`, asked as anybody would: the command line starts this UI, so the UI does not import it.
+    It is `tagent-tui init`, asked as anybody would: the command line starts this UI, so the UI does not import it. `-P` keeps a
+    `store.py` of the user's in this folder from standing in for ours.
     """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tagent_tui", "--json", "init", str(folder),
+        sys.executable, "-P", "-m", "tagent_tui", "--json", "init", str(folder),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, err = await process.communicate()
