@@ -52,10 +52,6 @@ class Lineages:
         await self.of(run)
         return [(number, id) for number, id, _, _ in await self._reader.all(SELECT, (run,))]
 
-    def forget(self) -> None:
-        """Ask again next time (after runs were removed)."""
-        self._known.clear()
-
 
 def segments(rows: list[tuple[int, str, int | None, int | None]]) -> list[Segment]:
     """The segments that `SELECT` found, oldest first; a parent that was forked after the fork's own point adds nothing."""
