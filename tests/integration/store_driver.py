@@ -6,6 +6,7 @@ Run as `python -m tests.integration.store_driver WHAT DB …` from the top of th
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import signal
 import subprocess
@@ -242,7 +243,7 @@ async def migrate(db: str) -> None:
 def main(what: str, *rest: str) -> None:
     """Do it."""
     doing = globals()[what]
-    if asyncio.iscoroutinefunction(doing):
+    if inspect.iscoroutinefunction(doing):
         asyncio.run(doing(*rest))
     else:
         doing(*rest)
