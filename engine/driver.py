@@ -103,7 +103,7 @@ def _launch(db: str | Path, verb: str, asked: dict[str, Any], cwd: Path) -> subp
     trace = _trace_file(db)
     try:
         return subprocess.Popen(
-            [sys.executable, "-m", "engine.driver", verb, "--db", str(Path(db).absolute()), "--ask", json.dumps(asked)],
+            [sys.executable, "-P", "-m", "engine.driver", verb, "--db", str(Path(db).absolute()), "--ask", json.dumps(asked)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=trace, cwd=cwd, start_new_session=True,
         )  # fmt: skip
     except OSError as error:

@@ -188,3 +188,14 @@ async def test_the_starter_runs_as_it_is(tmp_path: Path, monkeypatch: pytest.Mon
         await sees(pilot, "NEW RUN", "same as")
         await pilot.press("f5")
         await sees(pilot, "starter", "COMPLETED")
+
+
+async def test_a_folder_with_modules_named_like_ours(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `store.py`, `engine.py` or `json.py` in the folder the demo reads is read, not run."""
+    for name in ("store", "engine", "tagent_tui", "json"):
+        (folder / f"{name}.py").write_text("raise SystemExit('the wrong module')\n")
+    monkeypatch.chdir(folder)
+    async with opened(tmp_path / "runs.db") as pilot:
+        await sees(pilot, "No runs yet.")
+        await pilot.press("d")
+        await sees(pilot, "repository_report", "COMPLETED")
