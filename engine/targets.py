@@ -51,7 +51,7 @@ def load(target: str, *, cwd: Path | str, params: Mapping[str, Any] | None = Non
     folder = Path(cwd).absolute()
     given = dict(params or {})
     if target in TEMPLATES:
-        ours = Path(__file__).parents[1]  # not the user's folder: an `engine` or `store` of theirs is read by the demo, not imported
+        ours = Path(__file__).parents[1]  # not their folder: an `engine` or `store` there is read by the demo, not imported
         return Loaded(_made(TEMPLATES[target], {"root": str(folder), **given}, ours), target, str(folder))
     if _is_file(target, folder):
         return _load_file(target, folder)
