@@ -35,6 +35,10 @@ def _host() -> str:
     return platform.node()
 
 
+class HeldElsewhereError(RunConflictError):
+    """Another process holds the kernel's lock (it may be about to end: its threads do not end all at once)."""
+
+
 class Driver(msgspec.Struct, frozen=True):
     """A process that drives runs: `started` is its start in unix seconds, so that a reused pid is not mistaken for it."""
 
@@ -121,7 +125,7 @@ def _lock_file(path: Path, run: str) -> int:
             _lock(handle)
         except OSError as error:
             os.close(handle)
-            raise RunConflictError(f"Run {run} is driven by another process; pause or cancel it, or wait for its end.") from error
+            raise HeldElsewhereError(f"Run {run} is driven by another process; pause or cancel it, or wait for its end.") from error
         if _same_file(handle, path):
             return handle
         os.close(handle)  # the holder before us removed it between our opening and our locking

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -19,7 +20,7 @@ from store.errors import BlobMissingError, RunNotFoundError, StoreReadOnlyError,
 from store.events import Payload, Recorded, RunCreated, RunForked, RunId
 from store.lease import Lease
 from store.lineage import Lineages, Segment
-from store.locks import Driver, RunLock, take
+from store.locks import Driver, HeldElsewhereError, RunLock, take
 from store.projector import project
 from store.pulse import Pulse, data_version
 from store.reader import FileReader, InlineReader, Reader
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 MEMORY = ":memory:"
 TELEMETRY_DELAY = 0.25
 """Seconds latest lines and samples are gathered before they are written."""
+
+ENDING = 1.0
+"""Seconds a killed process is given to let go of its locks: it looks gone before its last thread is."""
 
 _memories = itertools.count(1)
 
@@ -143,7 +147,14 @@ class Log:
         `force` takes it from a process that lives but is stuck (stopped, hanging): its later writes are refused.
         """
         await self.lineages.of(run)
-        return await self._lead(run, lambda connection: births.attach(connection, run, driver), force=force)
+        deadline = time.monotonic() + ENDING
+        while True:
+            try:
+                return await self._lead(run, lambda connection: births.attach(connection, run, driver), force=force)
+            except HeldElsewhereError:
+                if time.monotonic() > deadline or (await self.find(run)).alive():
+                    raise
+            await asyncio.sleep(ENDING / 50)
 
     async def _lead(self, run: RunId, work: Callable[[sqlite3.Connection], births.Held], *, force: bool = False) -> Lease:
         writer = self.writer

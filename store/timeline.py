@@ -20,12 +20,12 @@ from store.reader import Reader
 _MARKS = "SELECT version, at, type, step FROM marks WHERE run = ? AND version BETWEEN ? AND ? ORDER BY version LIMIT ?"
 
 _SEARCH = """
-WITH RECURSIVE edge(place, moment) AS (SELECT key, value FROM json_each(?1)),
+WITH RECURSIVE edge(place, moment) AS (SELECT key, value FROM json_each(?)),
 search(place, moment, low, high) AS (
-    SELECT place, moment, ?3, ?4 FROM edge
+    SELECT place, moment, ?, ? FROM edge
     UNION ALL
     SELECT place, moment, iif(e.at <= moment, e.version, low), iif(e.at <= moment, high, e.version - 1)
-    FROM search JOIN events e ON e.run = ?2 AND e.version = (low + high + 1) / 2
+    FROM search JOIN events e ON e.run = ? AND e.version = (low + high + 1) / 2
     WHERE low < high
 )
 SELECT place, low FROM search WHERE low = high
@@ -62,7 +62,7 @@ async def versions_at(reader: Reader, segments: Sequence[Segment], head: int, mo
     for run, first, last in _bounds(segments, head):
         if last < first:
             continue
-        asked = (json.dumps(list(moments)), run, first - 1, last)
+        asked = (json.dumps(list(moments)), first - 1, last, run)
         for place, version in await reader.all(_SEARCH, asked):
             if version >= first:
                 result[place] = version

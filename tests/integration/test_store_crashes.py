@@ -192,9 +192,8 @@ async def test_killed_inside_a_migration(tmp_path: Path, start: Callable[..., Pr
         await until(migration.said(f"step {step}"), f"step {step}")
         migration.signal(signal.SIGKILL)
         migration.wait()
-        if migration.said("migrated")():
-            break
-        assert version_of(db) == 1
+        if version_of(db) == 2:
+            break  # it was done before the signal came
         async with await Log.open(db) as log:
             assert await log.check() == []
             assert await log.head(RunId("run")) == 201

@@ -159,7 +159,7 @@ async def test_a_stopped_driver_that_comes_back_cannot_write(log: Log, db: Path,
     await until(lambda: sum(line.startswith("refused LeaseLostError") for line in holder.lines) == 2, "two refusals")
     other = start("take", db, "run")
     other.wait()
-    assert other.lines[0].startswith("refused RunConflictError"), "the stale driver's lock file is not the run's any more"
+    assert other.lines[0].startswith("refused HeldElsewhereError"), "the stale driver's lock file is not the run's any more"
     await lease.commit(lines(7, 1))
     holder.tell("end")
     holder.wait()
@@ -199,7 +199,7 @@ async def test_processes_racing_for_a_run_win_one_at_a_time(db: Path, log: Log, 
     tokens = sorted(int(line.split()[1]) for line in said if line.startswith("holds"))
     assert tokens == list(range(2, 2 + len(tokens)))
     assert tokens
-    assert all(line.startswith(("holds", "refused RunConflictError")) for line in said)
+    assert all(line.startswith(("holds", "refused HeldElsewhereError")) for line in said)
 
 
 async def test_a_superseded_token_writes_neither_events_nor_row(log: Log) -> None:
