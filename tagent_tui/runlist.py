@@ -52,22 +52,6 @@ class Entry(NamedTuple):
     guide: str = ""
 
 
-def shown_status(run: RunRow, alive: bool, doubtful: bool = False) -> str:
-    """The status to show: a run that neither ended nor rests, and that nobody drives, is interrupted; or it waits for somebody.
-
-    `doubtful` says that an effect of it is in doubt, which only a person can resolve.
-    """
-    if run.status in ENDED:
-        return run.status
-    if alive:
-        return run.status
-    if doubtful:
-        return "waiting"
-    if run.status == "pending" or (run.status == "paused" and not run.running):
-        return run.status
-    return "interrupted"
-
-
 @dataclass
 class Filter:
     """What the list is narrowed to. `words` must all be in the run's id, pipeline or *now*; `pipeline` None is any."""
@@ -93,10 +77,9 @@ class Filter:
 
 @dataclass
 class RunList:
-    """The loaded runs. `more` says that older ones may follow; `alive` and `doubtful` are asked of runs that did not end."""
+    """The loaded runs. `more` says that older ones may follow; `alive` is asked of runs that did not end."""
 
     alive: Callable[[RunRow], bool] = RunRow.alive
-    doubtful: Callable[[RunRow], bool] = lambda run: False
     runs: dict[str, RunRow] = field(default_factory=dict)
     more: bool = True
     entries: list[Entry] = field(default_factory=list)
@@ -149,7 +132,7 @@ class RunList:
 
     def status(self, run: RunRow) -> str:
         """The status to show of a run."""
-        return run.status if run.status in ENDED else shown_status(run, self.alive(run), self.doubtful(run))
+        return run.status if run.status in ENDED else run.shown(self.alive(run))
 
     @property
     def pipelines(self) -> list[str]:

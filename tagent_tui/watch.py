@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from store import Log, RunRow
 from store.errors import StoreError
 from store.events import Recorded, RunId
-from store.state import RunState, waits_for_person
+from store.state import RunState
 from tagent_tui.feed import Rates, RunFollower
 from tagent_tui.peek import GRAPH, Peek
 from tagent_tui.runlist import ENDED, Entry, Filter, RunList
@@ -94,14 +94,13 @@ class RunsWatch:
     def __init__(self, now: Callable[[], float], drivers: Drivers | None = None) -> None:
         self.now = now
         self.drivers = drivers or Drivers()
-        self.list = RunList(alive=self.drivers.alive, doubtful=self._is_doubtful)
+        self.list = RunList(alive=self.drivers.alive)
         self.rates = Rates()
         self.costs: dict[str, deque[tuple[int, float]]] = {}
         self.loaded = False
         self.live = 0
         self.waiting = 0
         self.selected: Selected | None = None
-        self._doubts: dict[str, tuple[int, bool]] = {}
 
     async def read(self, log: Log, window: Collection[int] = ()) -> None:
         """Read the newest page, the page of a window further down (`row` numbers on screen), and who lives."""
@@ -114,7 +113,6 @@ class RunsWatch:
         below = [row for row in window if row < oldest]
         if below:
             self.list.refresh(await self._page(log, max(below) + 1))
-        await self._look_for_doubts(log)
         await self._fill(log)
         self._count(await log.runs(status="running", limit=PAGE) if self.list.filter.on else list(self.list.runs.values()))
         self.loaded = True
@@ -182,18 +180,6 @@ class RunsWatch:
             if not await self.read_older(log):
                 return
             self.list.arrange()
-
-    def _is_doubtful(self, run: RunRow) -> bool:
-        return self._doubts.get(run.id, (0, False))[1]
-
-    async def _look_for_doubts(self, log: Log) -> None:
-        """The run list does not say whether a run that nobody drives waits for a person: its last doubt does, asked once a head."""
-        for run in list(self.list.runs.values()):
-            if run.status in ENDED or self._doubts.get(run.id, (-1, False))[0] == run.head or self.drivers.alive(run):
-                continue
-            found = await log.events(run.id, types=("effect.in_doubt",), limit=1)
-            waits = bool(found) and waits_for_person(await log.state(run.id))
-            self._doubts[run.id] = (run.head, waits)
 
     def _count(self, runs: Sequence[RunRow]) -> None:
         now = self.now()

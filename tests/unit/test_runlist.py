@@ -12,7 +12,7 @@ from store.state import RunState, StepState, StepStatus
 from tagent_tui.glyphs import ASCII, UNICODE
 from tagent_tui.peek import EVENTS, HEIGHT, Peek, peek_rows, pick
 from tagent_tui.rows import Ink, Row, cells
-from tagent_tui.runlist import Entry, Filter, RunList, columns, filter_row, header, id_cells, row, shown_status
+from tagent_tui.runlist import Entry, Filter, RunList, columns, filter_row, header, id_cells, row
 
 NOW = 10_000.0
 
@@ -48,17 +48,16 @@ def line(entry: Entry, width: int = 118, *, wide: bool = True, **more: Any) -> s
 
 
 @pytest.mark.parametrize(
-    ("status", "running", "alive", "doubtful", "shown"),
+    ("status", "running", "alive", "shown"),
     [
-        ("completed", 0, False, False, "completed"), ("failed", 0, True, False, "failed"), ("running", 2, True, False, "running"),
-        ("running", 2, False, False, "interrupted"), ("running", 0, False, True, "waiting"), ("running", 1, True, True, "running"),
-        ("paused", 0, False, False, "paused"), ("paused", 1, False, False, "interrupted"), ("pending", 0, False, False, "pending"),
-        ("cancelled", 0, False, True, "cancelled"),
+        ("completed", 0, False, "completed"), ("failed", 0, True, "failed"), ("running", 2, True, "running"),
+        ("running", 2, False, "interrupted"), ("waiting", 0, False, "waiting"), ("paused", 0, False, "paused"),
+        ("paused", 1, False, "interrupted"), ("pending", 0, False, "pending"), ("cancelled", 0, False, "cancelled"),
     ],
 )  # fmt: skip
-def test_shown_statuses(status: str, running: int, alive: bool, doubtful: bool, shown: str) -> None:
+def test_shown_statuses(status: str, running: int, alive: bool, shown: str) -> None:
     """What depends on who is alive is shown, whatever was folded."""
-    assert shown_status(run(1, status=status, running=running), alive, doubtful) == shown
+    assert RunList(alive=lambda _: alive).status(run(1, status=status, running=running)) == shown
 
 
 def test_newest_first_and_forks_below_their_parent() -> None:

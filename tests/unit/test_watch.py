@@ -7,7 +7,6 @@ from typing import Any, cast
 
 from store import Driver, Log, RunRow
 from store.events import RunId
-from store.state import RunState, StepState, StepStatus
 from tagent_tui.runlist import Filter
 from tagent_tui.watch import ALIVE_FOR, PAGE, Drivers, RunsWatch
 
@@ -29,7 +28,6 @@ class TableLog:
         self.rows = runs
         self.asked: list[tuple[str, Any]] = []
         self.before_answer: Callable[[], None] = lambda: None
-        self.doubtful: set[str] = set()
 
     async def runs(
         self, *, status: str | None = None, pipeline: str | None = None, limit: int, before: int | None = None
@@ -43,18 +41,6 @@ class TableLog:
         ]
         self.before_answer()
         return kept[:limit]
-
-    async def events(self, wanted: RunId, **asked: Any) -> list[object]:
-        """Whether there is a doubt among the events."""
-        self.asked.append(("events", wanted))
-        return [object()] if wanted in self.doubtful else []
-
-    async def state(self, wanted: RunId) -> RunState:
-        """A state that waits for a person."""
-        self.asked.append(("state", wanted))
-        state = RunState(steps={"pay": StepState(status=StepStatus.IN_DOUBT)})
-        state.counts[StepStatus.IN_DOUBT] = 1
-        return state
 
 
 def watch(alive: Callable[[RunRow], bool] = lambda _: False) -> RunsWatch:
@@ -117,15 +103,14 @@ async def test_a_page_that_answers_an_old_question_is_dropped() -> None:
     assert min(one.row for one in found.list.runs.values()) == 501
 
 
-async def test_a_run_nobody_drives_is_asked_for_doubts_once() -> None:
-    """Whether it waits for a person is read once for each head; ended and driven runs are not asked."""
-    log = TableLog([run(1, "running"), run(2), run(3, "running", pid=9)])
-    log.doubtful.add("00000001")
+async def test_reading_the_list_asks_for_nothing_but_pages() -> None:
+    """Who runs, waits or was interrupted is told from the list's own rows and who is alive."""
+    log = TableLog([run(1, "waiting"), run(2), run(3, "running", pid=9), run(4, "running")])
     found = watch(lambda one: one.driver is not None and one.driver.pid == 9)
-    for _ in range(3):
-        await found.read(cast("Log", log))
-    assert [asked for asked in log.asked if asked[0] != "runs"] == [("events", "00000001"), ("state", "00000001")]
-    assert {entry.run.row: entry.status for entry in found.list.entries} == {1: "waiting", 2: "completed", 3: "running"}
+    await found.read(cast("Log", log))
+    assert {asked[0] for asked in log.asked} == {"runs"}
+    shown = {entry.run.row: entry.status for entry in found.list.entries}
+    assert shown == {1: "waiting", 2: "completed", 3: "running", 4: "interrupted"}
     assert (found.live, found.waiting) == (1, 1)
 
 
