@@ -31,6 +31,7 @@ class _Stream(io.TextIOBase):
     def __init__(self, stream: str, original: TextIO, *, tee: bool) -> None:
         self._stream, self._original, self._tee = stream, original, tee
         self._partial: dict[Writer, str] = {}
+        self._cut: set[Writer] = set()
 
     def write(self, text: str) -> int:
         writer = writing.get()
@@ -39,11 +40,15 @@ class _Stream(io.TextIOBase):
         if self._tee:
             self._original.write(text)
         pending = self._partial.pop(writer, "") + text
+        if writer in self._cut:
+            self._cut.discard(writer)
+            pending = pending.removeprefix("\n")  # the end of the line that was cut, not an empty one
         *lines, rest = pending.split("\n")
         for line in lines:
             writer(line, self._stream)
         if len(rest) > PARTIAL_LIMIT:
             writer(rest, self._stream)
+            self._cut.add(writer)
         elif rest:
             self._partial[writer] = rest
         return len(text)
@@ -51,6 +56,7 @@ class _Stream(io.TextIOBase):
     def finish(self, writer: Writer) -> None:
         """Write out a last line that has no end."""
         rest = self._partial.pop(writer, "")
+        self._cut.discard(writer)
         if rest:
             writer(rest, self._stream)
 

@@ -261,6 +261,23 @@ async def test_the_body_gets_what_a_recording_would_give_it() -> None:
     assert len({id(value) for value in [*first, *second]}) == 6
 
 
+async def test_an_answer_whose_content_is_gone_fails_the_effect() -> None:
+    """A recorded answer that can no longer be read is a failure the body hears of, not a hang and not a second touch."""
+    recording = Recording()
+
+    async def body(touch: Touch) -> Any:
+        async def issue(_: float) -> Answer:
+            return Answer("x" * 5000)
+
+        return await touch.effects.perform("once", "f", None, Safety.READ, issue)
+
+    await drive(body, recording, World())
+    again = Recording(recording.events)
+    with pytest.raises(EffectFailedError, match="KeyError"):
+        await drive(body, again, World())
+    assert again.new == []
+
+
 async def test_a_cancelled_effect_has_no_outcome() -> None:
     """A body that stops waiting cancels what it asked for; the request stays without an outcome."""
 
