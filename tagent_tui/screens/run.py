@@ -208,10 +208,12 @@ class RunScreen(CommandScreen):
             later(self, "jump", self._failure_line, way)
         else:
             found = self.step_tree.lines.find(self.step_tree.cursor, way, self.step_tree.lines.failed)
-            if found is None:
-                self.host.say("No step failed.")
-            else:
-                self.step_tree.move_to(found)
+            subject = self.step_tree.lines.subject(found) if found is not None else None
+            if subject is None:
+                self.host.say("No step failed in the end.")
+                return
+            self.step_tree.go_to(subject)
+            self.metrics.go_to(subject.step)
 
     async def _failure_line(self, way: int) -> None:
         present, lines = self.present, self.log_view.lines

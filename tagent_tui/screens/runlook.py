@@ -28,6 +28,7 @@ from tagent_tui.view.document import Part
 from tagent_tui.view.scene import Scene
 from tagent_tui.widgets.bars import Rule, TabRow
 from tagent_tui.widgets.later import later
+from tagent_tui.widgets.lines import LineView
 from tagent_tui.widgets.log import EventLog
 from tagent_tui.widgets.panes import DetailPane, Look, proposed_tab
 from tagent_tui.widgets.tree import StepTree
@@ -276,7 +277,7 @@ class RunLook(RunFrame):
                 self._wants_somebody(scene),
                 focused=True,
             )
-            self._show_position()
+            self.call_after_refresh(self._show_position)
         focus = self.focused.id if self.focused is not None else None
         shown = (
             scene.status,
@@ -317,6 +318,9 @@ class RunLook(RunFrame):
         ]
 
     def _show_position(self) -> None:
+        """Which part of the pane is seen, in the rule below it; asked after the layout, when heights are known."""
+        if not self.whole:
+            return
         view = {1: self.step_tree, 2: self.detail_pane.view, 3: self.log_view, 4: self.metrics.view}[self.pane]
         shown, count = view.window, view.source.count()
         place = f"{shown.start + 1:,}{self.host.glyphs.dash}{shown.stop:,} of {count:,}" if count else ""
@@ -340,6 +344,11 @@ class RunLook(RunFrame):
         if scene is not None:
             self.show_detail(scene)
             self._show_around(scene)
+
+    @on(LineView.Moved, "#detail, #waterfall")
+    def _scrolled(self) -> None:
+        if self.narrow:
+            self._show_position()
 
     @on(StepTree.Unfold)
     def _unfold_wanted(self, message: StepTree.Unfold) -> None:

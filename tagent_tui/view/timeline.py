@@ -12,11 +12,14 @@ from typing import NamedTuple
 
 from store.events import Event, Recorded
 from tagent_tui.glyphs import UNICODE, Glyphs
-from tagent_tui.numbers import events, span
+from tagent_tui.numbers import duration, events, span
 from tagent_tui.rows import Ink, Row, Seg
 from tagent_tui.shapes import level, rule
 from tagent_tui.view.clock import exact_time, time_of_day
 from tagent_tui.view.describe import is_failure
+
+SHORT = 10.0
+"""Seconds below which a run's times are told in parts of a second: whole ones would all be the same."""
 
 
 class Mark(NamedTuple):
@@ -74,7 +77,9 @@ _SIGNS: Mapping[str, _Sign] = {
 
 def title_row(timeline: Timeline, head: Playhead, width: int, glyphs: Glyphs = UNICODE) -> list[Seg]:
     """The rule above: which event of how many, when, how far into the run; how many marks of each kind at its right end."""
-    into, whole = span(head.at - timeline.start), span(timeline.end - timeline.start)
+    length = timeline.end - timeline.start
+    said = duration if length < SHORT else span
+    into, whole = said(head.at - timeline.start), said(length)
     title = [
         Seg(f"event {head.version:,}", Ink.ACCENT, bold=True),
         Seg(f" of {timeline.head:,}   ", Ink.MUTED),
@@ -169,8 +174,9 @@ def times_row(timeline: Timeline, head: Playhead, width: int, glyphs: Glyphs = U
     line = [" "] * width
     ticks = max(min(width // 24, 6), 1)
     taken = range(left - 1, left + len(chip) + 1)
+    said = exact_time if timeline.end - timeline.start < SHORT else time_of_day
     for tick in range(ticks + 1):
-        label = time_of_day(timeline.start + (timeline.end - timeline.start) * tick / ticks)
+        label = said(timeline.start + (timeline.end - timeline.start) * tick / ticks)
         start = min(max(round(width * tick / ticks) - (0 if tick == 0 else len(label) // 2), 0), width - len(label))
         if start < 0 or start in taken or start + len(label) in taken or taken.start in range(start, start + len(label)):
             continue

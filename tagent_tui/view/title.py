@@ -13,7 +13,7 @@ from tagent_tui.text import first_line, one_line
 from tagent_tui.view.critical import run_seconds
 from tagent_tui.view.scene import Scene, run_ink, run_mark
 
-WIDE = 100
+WIDE, SMALL = 100, 60
 BAR, SHORT_BAR = 28, 12
 _COUNTED = (StepStatus.RUNNING, StepStatus.IN_DOUBT, StepStatus.WAITING, StepStatus.FAILED, StepStatus.SKIPPED)
 _COUNT_WORDS = {
@@ -66,6 +66,8 @@ def _past(state: RunState, width: int, left: list[Seg]) -> list[Seg]:
 
 def _leave(scene: Scene, width: int, ended: tuple[RunStatus, float] | None) -> list[Seg]:
     leave = [Seg("esc", Ink.STRONG, bold=True), Seg(" leave", Ink.MUTED)]
+    if width < SMALL:
+        return [Seg(f"event {scene.state.version:,}", Ink.ACCENT, bold=True)]
     if width < WIDE:
         return [Seg(f"as of event {scene.state.version:,}", Ink.ACCENT, bold=True), Seg(f" {scene.glyphs.sep} ", Ink.MUTED), *leave]
     if ended is None:
@@ -83,10 +85,10 @@ def _leave(scene: Scene, width: int, ended: tuple[RunStatus, float] | None) -> l
 
 def _present(scene: Scene, width: int, spinner: str) -> list[Seg]:
     segs: list[Seg] = []
-    if scene.state.simulated:
-        segs += [Seg("simulated model", Ink.MUTED), Seg("   ")]
+    if scene.state.simulated and width >= SMALL:
+        segs += [Seg("simulated model" if width >= WIDE else "simulated", Ink.MUTED), Seg("   ")]
     word, ink = _motion(scene)
-    if word:
+    if word and (width >= SMALL or scene.status is not RunStatus.INTERRUPTED):
         segs += [Seg(f"{spinner} " if spinner else "", ink), Seg(word, ink), Seg("   ")]
     segs.append(Seg(duration(run_seconds(scene))))
     if width >= WIDE and scene.state.tokens:
@@ -117,7 +119,7 @@ def second_row(scene: Scene, width: int) -> Row:
     wide = width >= WIDE
     settled = state.settled
     share = settled / total if total else None
-    left = progress(share, BAR if wide else SHORT_BAR if width >= 60 else 0, _bar_ink(scene), scene.glyphs)
+    left = progress(share, BAR if wide else SHORT_BAR if width >= SMALL else 0, _bar_ink(scene), scene.glyphs)
     left += [Seg("  "), Seg(f"{settled:,}", Ink.STRONG, bold=True), Seg(f"/{total:,}", Ink.MUTED)]
     for status in _counted(scene):
         count = state.counts[status] + (state.counts[StepStatus.TIMED_OUT] if status is StepStatus.FAILED else 0)

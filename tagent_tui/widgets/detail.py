@@ -32,6 +32,7 @@ class DetailView(LineView):
         self.show(document)
         self.top = min(top, self._last_top())
         self.refresh()
+        self.post_message(self.Moved(self, self.top))
 
     def on_resize(self) -> None:
         """Lay out for the new width."""

@@ -132,8 +132,10 @@ class Metrics(Vertical):
         self.show_frame()
 
     def go_to(self, step: str) -> None:
-        """Put the cursor on a step, at the next look if there was none yet."""
+        """Put the cursor on a step: now, and at the first look if there was none yet."""
         self._wanted = step
+        if step in self.lines.names:
+            self.view.move_to(self.lines.names.index(step))
 
     def show_frame(self) -> None:
         """What stands around the waterfall."""

@@ -123,7 +123,8 @@ class DetailPane(Vertical):
         """Which tab to show now: the reader's if the subject has it, else the proposed one."""
         self.tabs = list(tabs)
         self.tab = self.chosen if self.chosen in self.tabs else proposed if proposed in self.tabs else self.tabs[0]
-        entries = [shapes.Tab("" if index else "2", tab.value) for index, tab in enumerate(self.tabs)]
+        number = "" if self.screen.has_class("-narrow") else "2"
+        entries = [shapes.Tab("" if index else number, tab.value) for index, tab in enumerate(self.tabs)]
         self.query_one("#detail-tabs", TabRow).show(entries, self.tabs.index(self.tab), focused=self.view.has_focus)
         return self.tab
 
@@ -191,14 +192,14 @@ class LogPane(Vertical):
 
     def title(self, key: str = "3") -> list[Seg]:
         """The name of the pane and what it is narrowed to."""
-        lines, focused = self.log_view.lines, self.log_view.has_focus
+        lines = self.log_view.lines
         segs = [Seg(f"{key} ", Ink.MUTED)] if key else []
         if lines.playhead is not None:
             segs += [Seg("Events", Ink.STRONG, bold=True), Seg(f" around {lines.playhead:,}", Ink.MUTED)]
-        else:
-            segs.append(Seg("Log", Ink.ACCENT if focused else Ink.STRONG, bold=True))
+        elif key:
+            segs.append(Seg("Log", Ink.STRONG, bold=True))
         if lines.filter.on:
-            segs += [Seg("  & ", Ink.MUTED), *one_line(lines.filter.text, 60).segs(Ink.STRONG)]
+            segs += [Seg("  & " if segs else "& ", Ink.MUTED), *one_line(lines.filter.text, 60).segs(Ink.STRONG)]
             share = self.log_view.read_share
             segs.append(Seg(f"  {lines.count():,} lines", Ink.MUTED))
             segs += [Seg(f", {share * 100:.0f} % read", Ink.MUTED)] if share is not None and share < 1 else []

@@ -211,7 +211,7 @@ class StepTree(LineView):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Folding needs something to fold."""
-        return self.foldable if action in ("fold", "unfold", "shut") else True
+        return self.foldable if action in ("fold", "unfold", "shut") else super().check_action(action, parameters)
 
     @property
     def foldable(self) -> bool:

@@ -60,6 +60,21 @@ async def test_sorting_and_zooming_keep_the_step(tmp_path: Path) -> None:
         assert screen.step_tree.subject.step == step
 
 
+async def test_failures_are_found_in_the_waterfall(tmp_path: Path) -> None:
+    """`]` moves the cursor of the waterfall to the next failed step."""
+    made = research("failed")
+    async with await Log.open(tmp_path / "runs.db") as log:
+        await (await write(log, made)).release()
+    async with opened(tmp_path / "runs.db") as pilot:
+        screen = RunScreen(made.run)
+        await pilot.app.push_screen(screen)
+        await sees(pilot, "FAILED", "✗ legal")
+        await pilot.press("g", "4")
+        await sees(pilot, "▌✓ plan")
+        await pilot.press("right_square_bracket")
+        await sees(pilot, "▌✗ legal", "legal  selected")
+
+
 async def test_a_narrow_metrics_pane_is_whole(tmp_path: Path) -> None:
     """At 80x24 the waterfall, a sentence about the selected step and four small graphs are seen."""
     made = research()

@@ -197,7 +197,7 @@ async def test_narrow_screens_have_tabs(tmp_path: Path) -> None:
     async with shown(tmp_path, research(), (80, 24)) as (pilot, _, _, _):
         await sees(pilot, "1 Steps   2 Detail   3 Log   4 Metrics", "1–9 of 9", "space fold")
         await pilot.press("2")
-        await sees(pilot, "2 Output", "user    Judge the reviews")
+        await sees(pilot, "Output   Input   Prompt   Messages", "user    Judge the reviews", "1–15 of 15")
         await pilot.press("3")
         await sees(pilot, "step.retry_scheduled", "of 79")
         await pilot.press("4")

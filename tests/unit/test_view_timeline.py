@@ -102,6 +102,15 @@ def test_the_lower_track_has_one_cell_an_event() -> None:
     assert any(seg.ink is Ink.MUTED for seg in ahead)
 
 
+def test_a_short_run_is_told_in_parts_of_a_second() -> None:
+    """Below ten seconds the times have decimals, so that they differ."""
+    line = Timeline(10, BASE, BASE + 0.4, (1, 1), ())
+    assert "0.1 s into 0.4 s" in joined(title_row(line, Playhead(3, BASE + 0.1), 100))
+    shown = joined(times_row(line, Playhead(3, BASE + 0.1), 100)).split()
+    assert len(shown) == len(set(shown))
+    assert any(word.endswith(".400") for word in shown)
+
+
 def test_a_run_of_one_event_has_a_timeline() -> None:
     """Start and end may be the same moment."""
     line = Timeline(1, BASE, BASE, (1,), ())
