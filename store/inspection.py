@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 import struct
 import time
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -104,7 +105,7 @@ def _foreign(path: Path, problem: str) -> StoreForeignError:
 def foreign_log(log: BinaryIO, connection: sqlite3.Connection, size: int) -> str | None:
     """Why a write-ahead log cannot be this database's (SQLite itself would apply it): None if nothing speaks against it."""
     header = log.read(_WAL_HEADER.size)
-    magic, _, page_size, _, *salts, _, _ = _WAL_HEADER.unpack(header)
+    magic, _, page_size, _, *salts, first, second = _WAL_HEADER.unpack(header)
     if magic not in _MAGIC:
         return None  # SQLite takes no notice of it either
     try:
@@ -114,21 +115,44 @@ def foreign_log(log: BinaryIO, connection: sqlite3.Connection, size: int) -> str
         return None
     if page_size != ours:
         return f"its pages have {page_size} bytes, not {ours}"
-    return _foreign_frames(log, page_size, salts, size, mark)
+    if problem := _foreign_frames(_frames(log, page_size, salts), page_size, size, mark):
+        log.seek(_WAL_HEADER.size)  # once more, with checksums: of a torn frame SQLite takes no notice
+        frames = _summed(_frames(log, page_size, salts), ">" if magic & 1 else "<", first, second)
+        problem = _foreign_frames(frames, page_size, size, mark)
+    return problem
 
 
-def _foreign_frames(log: BinaryIO, page_size: int, salts: list[int], size: int, mark: int) -> str | None:
+Frame = tuple[bytes, bytes]
+"""The header and the page."""
+
+
+def _frames(log: BinaryIO, page_size: int, salts: list[int]) -> Iterator[Frame]:
+    """The frames since the log was begun, whole or torn."""
+    while len(header := log.read(_FRAME_HEADER.size)) == _FRAME_HEADER.size and len(page := log.read(page_size)) == page_size:
+        if list(_FRAME_HEADER.unpack(header)[2:4]) != salts:
+            return  # left over from before the log was begun anew
+        yield header, page
+
+
+def _summed(frames: Iterator[Frame], order: str, first: int, second: int) -> Iterator[Frame]:
+    """The frames up to the first whose checksum (over all before it) is wrong: those SQLite reads. 60 us a frame."""
+    for header, page in frames:
+        content = header[:8] + page
+        words = struct.unpack(f"{order}{len(content) // 4}I", content)
+        for one, other in zip(words[::2], words[1::2], strict=True):
+            first = (first + one + second) & 0xFFFFFFFF
+            second = (second + other + first) & 0xFFFFFFFF
+        if _FRAME_HEADER.unpack(header)[4:] != (first, second):
+            return
+        yield header, page
+
+
+def _foreign_frames(frames: Iterator[Frame], page_size: int, size: int, mark: int) -> str | None:
     pages = None
-    while len(header := log.read(_FRAME_HEADER.size)) == _FRAME_HEADER.size:
-        number, commit, *found, _, _ = _FRAME_HEADER.unpack(header)
-        if found != salts:
-            break  # left over from before the log was begun anew
-        if number == 1:
-            first = log.read(page_size)
-            if len(first) == page_size and (problem := _foreign_page(first, mark)):
-                return problem
-        else:
-            log.seek(page_size, 1)
+    for header, page in frames:
+        number, commit, *_ = _FRAME_HEADER.unpack(header)
+        if number == 1 and (problem := _foreign_page(page, mark)):
+            return problem
         pages = commit or pages
     if pages is not None and pages * page_size < size:  # we never shrink a file
         return f"it is of a database of {pages} pages, this one has {size // page_size}"

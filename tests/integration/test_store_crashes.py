@@ -287,3 +287,17 @@ async def test_a_new_store_killed_while_made_is_absent_or_whole(tmp_path: Path) 
                 assert await log.runs() == []
             db.unlink()
     assert schema.current() == 1
+
+
+async def test_a_torn_first_page_is_not_taken_for_a_foreign_one(tmp_path: Path) -> None:
+    """A frame of the first page whose bytes were lost, with its header whole, is a torn tail and no reason to refuse the store."""
+    main, log, _ = await recorded(tmp_path / "made", 40)
+    page_size = _HEADER.unpack(log[: _HEADER.size])[2]
+    step = _FRAME.size + page_size
+    ends = commits_in(log)
+    firsts = [place for place in range(_HEADER.size, len(log) - step + 1, step) if _FRAME.unpack_from(log, place)[0] == 1]
+    assert firsts
+    for place in firsts[:: max(1, len(firsts) // 5)]:
+        torn_page = log[: place + _FRAME.size] + b"\x00" * page_size
+        kept = max((end for end in ends if end <= place), default=0)
+        assert await image(tmp_path / "image", main, torn_page) == await image(tmp_path / "image", main, log[:kept])
