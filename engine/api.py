@@ -103,9 +103,13 @@ def _in_thread(work: Coroutine[Any, Any, PipelineResult]) -> PipelineResult:
     """Drive in a thread of its own; an interrupt of the caller stops the run there (it can be resumed) before it goes on."""
     loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = []
     outcome: list[PipelineResult | BaseException] = []
+    stopped, done = threading.Event(), threading.Event()
 
     async def announced() -> PipelineResult:
         loops.append((asyncio.get_running_loop(), asyncio.current_task()))
+        if stopped.is_set():
+            work.close()
+            raise asyncio.CancelledError
         return await work
 
     def drive() -> None:
@@ -113,17 +117,21 @@ def _in_thread(work: Coroutine[Any, Any, PipelineResult]) -> PipelineResult:
             outcome.append(asyncio.run(announced()))
         except BaseException as error:  # carried over to the caller's thread
             outcome.append(error)
+        finally:
+            done.set()
 
     thread = threading.Thread(target=contextvars.copy_context().run, args=(drive,), name="tagent-run")
-    thread.start()
     try:
-        thread.join()
+        thread.start()
+        done.wait()
     except BaseException:
+        stopped.set()
         for loop, task in loops:
             if task is not None:
                 with contextlib.suppress(RuntimeError):  # its loop has just ended by itself
                     loop.call_soon_threadsafe(task.cancel)
-        thread.join()
+        if thread.ident is not None:
+            done.wait()
         raise
     if isinstance(outcome[0], BaseException):
         raise outcome[0]
