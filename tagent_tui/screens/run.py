@@ -120,13 +120,14 @@ class RunScreen(CommandScreen):
     def show_run_keys(self) -> None:
         """The footer, for the pane with the keys."""
         scene = self.scene()
-        if scene is None or not self.is_mounted:
+        footer = self.query("#footer")  # gone already where the screen is being left
+        if scene is None or not footer:
             return
         right = list(self._wants_somebody(scene)) if not self.narrow else []
         if self.past is not None and not self.narrow and not right:
             left = self.past.head - scene.state.version
             right = [Seg(f"{plural(left, 'event')} to the end" if left else "the last event", Ink.MUTED)]
-        self.query_one("#footer", Footer).show(
+        footer.first(Footer).show(
             run_keys(self, self.pane, past=self.past is not None, failed=scene.glyphs.failed), right
         )
 
