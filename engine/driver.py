@@ -182,5 +182,14 @@ def main() -> int:
         return 130
 
 
+def _leave(code: int) -> None:
+    """End the process, also past threads that user code left running: Python would wait for them, the run is over."""
+    left = [thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
+    if left:
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _leave(main())

@@ -90,6 +90,28 @@ async def test_a_signal_lets_the_run_go_in_order(tmp_path: Path, number: signal.
         assert result.step_metadata["first"]["attempts"] == 1
 
 
+async def test_threads_and_children_left_behind_do_not_keep_the_driver(tmp_path: Path) -> None:
+    """A body that leaves a running thread and a child process completes, and the driver process ends all the same."""
+    target = "tests.pipelines.controlled:leaky"
+    spawned = await spawn_start(tmp_path / "runs.db", target, params={"folder": str(tmp_path)}, cwd=ROOT)
+    await ended(spawned.pid)
+    os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
+    async with engine_at(tmp_path / "runs.db") as engine:
+        assert (await engine.result(spawned.run_id)).final_output == "leaked"
+
+
+async def test_a_body_that_ends_the_process_is_a_crash_like_any_other(tmp_path: Path) -> None:
+    """`os._exit` inside a body leaves an interrupted run, and a new driver goes on with it."""
+    target = "tests.pipelines.controlled:vanishing"
+    spawned = await spawn_start(tmp_path / "runs.db", target, params={"folder": str(tmp_path)}, cwd=ROOT)
+    await ended(spawned.pid)
+    async with engine_at(tmp_path / "runs.db") as engine:
+        assert (await engine.result(spawned.run_id)).status == "interrupted"
+        again = await spawn_resume(tmp_path / "runs.db", spawned.run_id)
+        await ended(again.pid)
+        assert (await engine.result(spawned.run_id)).final_output == "still here"
+
+
 REFUSALS = [
     ("tests.pipelines.controlled:nowhere", "nowhere"),
     ("tests.pipelines.absent:x", "absent"),

@@ -80,6 +80,33 @@ def forever(folder: str) -> Pipeline:
     )
 
 
+def leaky(folder: str) -> Pipeline:
+    """Leaves a thread and a child process behind, and is done."""
+    import subprocess
+    import sys
+    import threading
+
+    def leak() -> str:
+        threading.Thread(target=time.sleep, args=(60,)).start()
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        (Path(folder) / "child").write_text(str(child.pid))
+        return "leaked"
+
+    return Pipeline("leaky").step("leak", run=leak)
+
+
+def vanishing(folder: str) -> Pipeline:
+    """Ends its process in the first life."""
+
+    def vanish() -> str:
+        if not (Path(folder) / "vanished").exists():
+            (Path(folder) / "vanished").touch()
+            os._exit(3)
+        return "still here"
+
+    return Pipeline("vanishing").step("vanish", run=vanish)
+
+
 def broken(folder: str) -> Pipeline:
     """Cannot be made."""
     raise ValueError("no pipeline today")
