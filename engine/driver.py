@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,9 @@ def main() -> int:
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 130
+    except Exception:  # a defect of ours; told where the trace file keeps it, and the process still ends
+        traceback.print_exc()
+        return 70
 
 
 def _leave(code: int) -> None:
