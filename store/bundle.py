@@ -22,7 +22,7 @@ from store import rows
 from store.backup import whole
 from store.blobs import SELECT as SELECT_BLOB
 from store.blobs import unhex32
-from store.errors import BundleError, StoreDamagedError
+from store.errors import BundleError, StoreDamagedError, StoreError
 from store.events import RunId
 from store.inspection import row_checksum
 from store.references import References
@@ -79,8 +79,12 @@ async def export_runs(log: Log, runs: Sequence[RunId], target: Path, overwrite: 
 
     Raises `StoreDamagedError` for a run that is not whole, `StoreError` when there is such a file already.
     """
+    place = Path(target).absolute()
+    for own in (log.path, f"{log.path}-wal", f"{log.path}-shm"):
+        if place.exists() and Path(own).exists() and place.samefile(own):
+            raise StoreError(f"{target} is the store itself; choose another file.")
     order = await _with_ancestors(log, runs)
-    with whole(Path(target).absolute(), overwrite=overwrite) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
+    with whole(place, overwrite=overwrite) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
         await _write(log, order, archive)
     return len(order)
 

@@ -11,12 +11,14 @@ import itertools
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
+from weakref import WeakSet
 
 from store import births, blobs, folding, opening, queries, signals, trouble, values
 from store.blobs import Blobs
-from store.errors import BlobMissingError, RunNotFoundError, StoreReadOnlyError, VersionRangeError
+from store.errors import BlobMissingError, RunNotFoundError, StoreError, StoreReadOnlyError, VersionRangeError
 from store.events import Payload, Recorded, RunCreated, RunForked, RunId
 from store.lease import Lease
 from store.lineage import Lineages, Segment
@@ -60,6 +62,7 @@ class Log:
         self._identity = identity
         self._patience = opening.PATIENCE
         self._writer: Writer | None = None
+        self._leases: WeakSet[Lease] = WeakSet()
         self._telemetry = Telemetry()
         self._telemetry_timer: asyncio.TimerHandle | None = None
         self._seen: int | None = None
@@ -77,12 +80,13 @@ class Log:
         """
         if str(path) == MEMORY:
             return cls._open_memory()
-        file = Path(path).absolute()
+        file = Path(path).resolve()  # one file has one name, for its locks and for the log that SQLite keeps beside it
         try:
             if readonly:
                 options = await asyncio.to_thread(opening.ready_to_read, file, patience)
                 return cls(str(file), FileReader(file, patience, options), None, readonly=True)
-            connection = await asyncio.to_thread(opening.ready_to_write, file, patience, create)
+            opened = asyncio.ensure_future(asyncio.to_thread(opening.ready_to_write, file, patience, create))
+            connection = await _or_close(opened)
         except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
             raise trouble.translate(error, str(file)) from error
         found = file.stat()
@@ -98,12 +102,15 @@ class Log:
         return log
 
     async def close(self) -> None:
-        """Write what is queued and let go of the file. Leases are not released: their drivers do that."""
+        """Write what is queued, let go of the runs that are still led over this log, and of the file."""
         if self.closed:
             return
         if self._telemetry_timer is not None:
             self._telemetry_timer.cancel()
             self._write_telemetry()
+        for lease in list(self._leases):
+            with suppress(StoreError):
+                await lease.release()
         self.closed = True
         await self.pulse.close()
         await self.reader.close()  # before the writer: the last connection folds the write-ahead log back, and only it may
@@ -172,7 +179,9 @@ class Log:
         except BaseException:
             lock.release()
             raise
-        return Lease(writer, lock, run, *held)
+        lease = Lease(writer, lock, run, *held)
+        self._leases.add(lease)
+        return lease
 
     @property
     def _lock_folder(self) -> Path | None:
@@ -377,6 +386,15 @@ class Log:
             await asyncio.to_thread(backup.copy_file, path, options, self._patience, target, overwrite=overwrite)
         elif isinstance(self.reader, InlineReader):
             backup.copy(self.reader.connection, self.path, target, overwrite=overwrite)
+
+
+async def _or_close(opened: asyncio.Future[sqlite3.Connection]) -> sqlite3.Connection:
+    """The connection that is being opened in a thread; closed when the caller is cancelled meanwhile."""
+    try:
+        return await asyncio.shield(opened)
+    except asyncio.CancelledError:
+        opened.add_done_callback(lambda done: None if done.cancelled() or done.exception() else done.result().close())
+        raise
 
 
 def _let_go(done: asyncio.Future[Any], lock: RunLock) -> None:

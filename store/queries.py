@@ -17,7 +17,9 @@ from store.reader import Reader
 from store.runs import RunRow
 
 _NO_END = 2**63 - 1
-_NO_LIMIT = -1
+_PAGE = 2000
+"""Events a read: about 6 ms of decoding, in which the loop cannot answer."""
+
 _CANDIDATES = 5
 
 
@@ -57,9 +59,14 @@ async def events(
     found: list[Recorded] = []
     for run, _, first, last in segments:
         stop = end if last is None else min(last, end)
-        left = _NO_LIMIT if limit is None else limit - len(found)
-        if left != 0 and stop > after and stop >= first:
-            found += rows.recorded(await reader.all(sql, (run, max(after, first - 1), stop, *parameters, left)))
+        start = max(after, first - 1)
+        while start < stop and (limit is None or len(found) < limit):
+            size = _PAGE if limit is None else min(_PAGE, limit - len(found))
+            page = rows.recorded(await reader.all(sql, (run, start, stop, *parameters, size)))
+            found += page
+            if len(page) < size:
+                break
+            start = page[-1].version
     return found
 
 

@@ -98,6 +98,34 @@ async def test_a_released_lease_writes_nothing_more(log: Log) -> None:
     assert await log.head(RunId("run")) == 1
 
 
+async def test_a_closed_log_lets_its_runs_go(db: Path) -> None:
+    """Closing the store releases what is still led over it: nothing is held afterwards, and what was queued is there."""
+    log = await Log.open(db)
+    lease = await lead(log)
+    lease.append(lines(2, 3))
+    await log.close()
+    async with await Log.open(db) as again:
+        assert (await again.find("run")).driver is None
+        lease = await again.acquire(RunId("run"), driver=ME)
+        assert lease.head == 4
+        await lease.release()
+    assert not Path(f"{db}-leases").exists()
+
+
+async def test_a_link_to_a_store_is_that_store(log: Log, db: Path, tmp_path: Path) -> None:
+    """Over a symbolic link it is the same file: the same locks, the same write-ahead log."""
+    lease = await lead(log)
+    link = tmp_path / "elsewhere" / "link.db"
+    link.parent.mkdir()
+    link.symlink_to(db)
+    async with await Log.open(link) as other:
+        with pytest.raises(RunConflictError):
+            await other.acquire(RunId("run"), driver=ME)
+        await lease.commit(lines(2, 1))
+        assert await other.head(RunId("run")) == 2
+    assert [found.name for found in link.parent.iterdir()] == ["link.db"]
+
+
 async def test_a_fork_is_a_run_of_its_own(log: Log) -> None:
     """Parent and fork are led at the same time, each by its lease."""
     lease = await lead(log)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from store import (
     BlobMissingError,
+    LeaseLostError,
     Log,
     RunConflictError,
     RunId,
@@ -83,6 +84,10 @@ async def test_events_are_asked_for_by_place_step_attempt_and_type(log: Log) -> 
     assert await versions(types=[]) == []
     assert await versions(limit=2) == [1, 2]
     assert await versions(after=12) == []
+    await lease.commit(lines(13, 5000))
+    assert await versions() == list(range(1, 5013))
+    assert await versions(limit=4500) == list(range(1, 4501))
+    assert await versions(step="search") == [*range(2, 7), *range(13, 5013)]
 
 
 async def test_a_batch_that_does_not_follow_is_refused(log: Log) -> None:
@@ -622,8 +627,8 @@ async def test_a_closed_store_says_so(log: Log) -> None:
     for use in (log.find("run"), log.send(RunId("run"), "pause", b"", actor="a", at=1.0), lead(log, "two")):
         with pytest.raises(StoreUnusableError, match="was closed"):
             await use
-    with pytest.raises(StoreUnusableError, match="was closed"):
-        lease.append(lines(2, 1))
+    with pytest.raises(LeaseLostError, match="was let go"):
+        await lease.commit(lines(2, 1))
 
 
 async def test_states_are_the_callers_own(log: Log) -> None:

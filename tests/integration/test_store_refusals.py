@@ -27,7 +27,7 @@ from store import (
 )
 from tests.happenings import lines
 from tests.integration.store_driver import Process
-from tests.stores import bytes_beside, lead
+from tests.stores import ME, bytes_beside, lead, until
 
 SENTENCE = re.compile(r"[^\n]+[^.\n]\.")
 
@@ -162,7 +162,7 @@ async def test_a_zeroed_first_page(db: Path) -> None:
 async def test_a_zeroed_page_anywhere(db: Path) -> None:
     """Whichever page is zeroed: the store is refused at once, or reading says it is damaged, or check names the place."""
     whole = db.read_bytes()
-    for page in range(1, len(whole) // 4096):
+    for page in range(1, len(whole) // 4096, 4):
         db.write_bytes(whole)
         damage(db, page * 4096, b"\x00" * 4096)
         before = db.read_bytes()
@@ -289,11 +289,9 @@ async def test_a_folder_where_no_store_can_be_made(public: Path, start: Callable
 async def test_an_unfolded_log_where_nothing_may_be_written(public: Path, db: Path, start: Callable[..., Process]) -> None:
     """A store with a write-ahead log in a folder that may not be written reads, or says why not in one sentence."""
     holder = start("hold", db, "run")
-    while not holder.said("holds")():
-        pass
+    await until(holder.said("holds"), "the holder")
     holder.tell("append")
-    while not holder.said("wrote")():
-        pass
+    await until(holder.said("wrote"), "the holder")
     for suffix in ("", "-wal"):
         shutil.copy(f"{db}{suffix}", public / f"runs.db{suffix}")
         (public / f"runs.db{suffix}").chmod(0o444)
@@ -362,12 +360,10 @@ async def test_a_full_file_system(tmp_path: Path) -> None:
 async def unfolded(db: Path, folder: Path, start: Callable[..., Process]) -> Path:
     """A copy of a store whose driver was killed: its last events are in the write-ahead log only."""
     holder = start("hold", db, "run")
-    while not holder.said("holds")():
-        pass
+    await until(holder.said("holds"), "the holder")
     for _ in range(3):
         holder.tell("append")
-    while not holder.said("wrote 2006")():
-        pass
+    await until(holder.said("wrote 2006"), "the holder")
     holder.end()
     folder.mkdir()
     for suffix in ("", "-wal"):
@@ -431,8 +427,7 @@ async def test_another_stores_log_is_not_applied(db: Path, tmp_path: Path, start
     async with await Log.open(tmp_path / "two" / "runs.db"):
         pass
     holder = start("load", tmp_path / "two" / "runs.db", "other", "4")
-    while len(holder.lines) < 400:
-        pass
+    await until(lambda: len(holder.lines) >= 400, "the load")
     holder.end()
     shutil.copy(tmp_path / "two" / "runs.db-wal", f"{db}-wal")
     before = db.read_bytes()
@@ -502,8 +497,6 @@ async def test_a_full_store_is_full_for_one_commit_only(tmp_path: Path) -> None:
             await lease.release()
         await log.writer.call(lambda connection: connection.execute("PRAGMA max_page_count = 100000").fetchall() and None)
         assert await log.head(RunId("run")) == 1
-        from tests.stores import ME
-
         again = await log.acquire(RunId("run"), driver=ME)
         await again.commit(lines(2, 2000, text="z" * 500))
         await again.release()
