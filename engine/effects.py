@@ -136,6 +136,8 @@ class Effects:
         else:
             if item is None and self._tape and not self._tape.live:
                 await self._after_the_tape()
+            if safety is Safety.IRREVERSIBLE:
+                self._refuse_another(kind, name)
             call = self._request(identity, safety, payload, blobs, paid)
             if safety is Safety.IRREVERSIBLE:
                 await self._recorder.flush()
@@ -148,6 +150,15 @@ class Effects:
     def _refuse_closed(self) -> None:
         if self.closed:
             raise AttemptClosedError(f"step {self._step!r}: the attempt is closed; its effects are refused")
+
+    def _refuse_another(self, kind: str, name: str) -> None:
+        """A changed body that no longer asks for what it did for good must not do something like it once more."""
+        left = self._tape.left_for_good
+        if left is not None:
+            raise DivergenceError(
+                f"step {self._step!r}, attempt {self._attempt}: driven again it asks for the irreversible {kind} {name!r}, but at "
+                f"event {left.version} it had asked for {left.event.kind} {left.event.name!r}; put its code back, or cancel the run"
+            )
 
     def _identify(self, kind: str, name: str, digest: str, key: str | None) -> Identity:
         base = (kind, name, digest, key)

@@ -66,8 +66,8 @@ class Tape:
             return None
         outcome = self._outcomes.get(item.version)
         if self.live and outcome is not None:
-            if safety is not Safety.PURE:
-                return None
+            if safety not in (Safety.PURE, Safety.IRREVERSIBLE):
+                return None  # what was only looked at may be another now; what was done for good is not done twice
             self._items.append(outcome)
         del self._requests[identity]
         self._made.add(item.version)
@@ -88,6 +88,13 @@ class Tape:
             if not isinstance(item.event, EffectRequested):
                 return item
         return None
+
+    @property
+    def left_for_good(self) -> Recorded | None:
+        """An irreversible request of the record that this life did not make, once the recorded order was given up."""
+        if not self.live:
+            return None
+        return next((item for item in self._requests.values() if item.event.safety is Safety.IRREVERSIBLE), None)
 
     def go_live(self) -> None:
         """Give up the recorded order: outcomes of what was made are still delivered, the rest of the tape is not."""
