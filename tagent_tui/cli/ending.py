@@ -47,7 +47,14 @@ def print_value(session: Session, value: Any, *, simulated: bool) -> None:
         (output.out if output.out.terminal else output.err).write(f"({SIMULATED})\n")
     if value is None:
         return
-    output.text(value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, default=repr))
+    output.text(value if isinstance(value, str) else json.dumps(_plain(value), indent=2, ensure_ascii=False, default=repr))
+
+
+def _plain(value: Any) -> Any:
+    """The value with keys that JSON can write: a pair or another number is shown as Python writes it."""
+    if isinstance(value, dict):
+        return {key if isinstance(key, str) else repr(key): _plain(held) for key, held in value.items()}
+    return [_plain(held) for held in value] if isinstance(value, list) else value
 
 
 def counted(state: RunState) -> str:
