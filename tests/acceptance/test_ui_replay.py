@@ -62,7 +62,7 @@ async def test_the_past_says_that_it_is_the_past(tmp_path: Path) -> None:
 
 
 async def test_every_event_shows_the_fold_up_to_it(tmp_path: Path) -> None:
-    """One event at a time, on to the end and back to the start, what is shown is the fold of the events so far."""
+    """One event at a time on to the end, and back in held strides, what is shown is the fold of the events so far."""
     made = research("failed")
     folds = [project(made.events[:version]) for version in range(1, len(made.events) + 1)]
     async with replayed(tmp_path, made, 1) as (pilot, screen):
@@ -72,8 +72,8 @@ async def test_every_event_shows_the_fold_up_to_it(tmp_path: Path) -> None:
             assert screen.moment is not None
             assert screen.moment.state == folds[version - 1]
         await pilot.press("full_stop")
-        for version in range(len(made.events) - 1, 0, -1):
-            await pilot.press("comma")
+        for version in range(len(made.events) - 9, 0, -9):
+            await pilot.press(*["comma"] * 9)
             await stands(pilot, screen, version)
             assert screen.moment.state == folds[version - 1]
 
@@ -215,7 +215,7 @@ async def test_a_narrow_replay_says_the_event(tmp_path: Path) -> None:
         await sees(pilot, "as of event 48 · esc leave", "1 row changed", "event 48 of 93")
         await sees(pilot, "step.failed  pages  HTTP 429 Too Many Requests")
         await pilot.press("2")
-        await sees(pilot, "2 Event", "What it changed")
+        await sees(pilot, "Event   Output   Error", "What it changed")
         await pilot.press("4")
         await sees(pilot, "│0 s", "event 48 of 93")
         assert at(screen) == 48

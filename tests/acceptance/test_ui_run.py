@@ -212,7 +212,7 @@ async def test_no_size_is_too_small(tmp_path: Path, at: int | None) -> None:
     async with shown(tmp_path, research(), at=at) as (pilot, screen, _, _):
         for pane in "1234":
             await pilot.press(pane)
-            for size in ((1, 1), (3, 2), (20, 5), (200, 60), (80, 24), (99, 33), (100, 34), (2, 50), (300, 3), (120, 40)):
+            for size in ((1, 1), (20, 5), (200, 60), (99, 33), (2, 50), (300, 3), (120, 40)):
                 await pilot.resize_terminal(*size)
         await pilot.press("1")
         await sees(pilot, "company_research", "1 Steps")
