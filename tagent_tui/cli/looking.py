@@ -121,7 +121,6 @@ async def _listed(log: Log, status: str | None, pipeline: str | None, limit: int
     return found
 
 
-
 async def _show(session: Session, wanted: str, at: int | None) -> int:
     async with await session.reading() as log:
         row = await log.find(wanted)

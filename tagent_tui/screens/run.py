@@ -127,9 +127,7 @@ class RunScreen(CommandScreen):
         if self.past is not None and not self.narrow and not right:
             left = self.past.head - scene.state.version
             right = [Seg(f"{plural(left, 'event')} to the end" if left else "the last event", Ink.MUTED)]
-        footer.first(Footer).show(
-            run_keys(self, self.pane, past=self.past is not None, failed=scene.glyphs.failed), right
-        )
+        footer.first(Footer).show(run_keys(self, self.pane, past=self.past is not None, failed=scene.glyphs.failed), right)
 
     def show_title(self, scene: Any) -> None:
         """The bar above; in the past the footer says how far the end is."""

@@ -52,7 +52,9 @@ def test_steps_chain_and_become_plain_values() -> None:
 
 def test_a_definition_reads_back_from_its_json() -> None:
     """The text is canonical: equal definitions have equal text, and it gives the same definition."""
-    pipeline = Pipeline("p", params={"b": 2**90, "a": b"\x00", "c": {1: "\ud800"}}).step("a", run=body, retry=RetryPolicy(delay=0.5))
+    pipeline = Pipeline("p", params={"b": 2**90, "a": b"\x00", "c": {1: "\ud800"}}).step(
+        "a", run=body, retry=RetryPolicy(delay=0.5)
+    )
     definition = pipeline.define(["x"])
     text = definition.to_json()
     assert Definition.from_json(text) == definition
