@@ -98,3 +98,8 @@ async def drive(body: Body, recording: Recording, world: World) -> tuple[Any, Ef
             return await body(Touch(effects, world)), effects
     finally:
         effects.close()
+
+
+def names(recording: Recording) -> list[str]:
+    """New events as short texts."""
+    return [f"{item.event.type} {getattr(item.event, 'name', getattr(item.event, 'request', ''))}" for item in recording.new]
