@@ -13,7 +13,8 @@ from engine.record import Record
 from engine.scheduler import Plan
 from store import Driver, Lease, Log, values
 from store.errors import RunConflictError
-from store.events import RunId
+from store.events import RunAttached, RunId, Safety
+from store.state import RunState
 
 ANSWER_SECONDS = 10.0
 """How long a live driver may take to pick a signal up before we say that it did not."""
@@ -33,9 +34,13 @@ async def signal(log: Log, run: RunId, kind: str, body: dict[str, Any], *, actor
     With `lease` it is recorded directly. Raises `CommandRefusedError` when it does not fit the run's state.
     """
     if lease is not None:
+        if kind == "resolve":
+            await _admit_doubts(log, lease)
         await _record(log, lease, kind, body, actor)
         return f"Run {run} {_DONE[kind]}."
     state = await log.state(run)
+    if kind == "resolve" and unadmitted(state):
+        state = await _after_a_dead_driver(log, run)
     why = refusal(state, kind, body)
     if why is not None:
         raise CommandRefusedError(f"Run {run}: {why}")
@@ -80,6 +85,33 @@ async def _open(log: Log, lease: Lease) -> Record:
     record = Record(lease, state, Plan(definition, limit=1), time.time)
     record.schedule.may_start = False
     return record
+
+
+def unadmitted(state: RunState) -> bool:
+    """Whether irreversible effects are under way that will be in doubt if the driver that issued them is gone."""
+    return any(effect.safety == Safety.IRREVERSIBLE.value and not effect.in_doubt for effect in state.open.values())
+
+
+async def _after_a_dead_driver(log: Log, run: RunId) -> RunState:
+    """The state in which what a killed driver left open is in doubt; as it is while the driver lives."""
+    try:
+        own = await log.acquire(run, driver=Driver.current())
+    except RunConflictError:
+        return await log.state(run)
+    try:
+        await _admit_doubts(log, own)
+    finally:
+        await own.release()
+    return await log.state(run)
+
+
+async def _admit_doubts(log: Log, lease: Lease) -> None:
+    """Record that the driver is gone, from which the doubts follow: a resolution needs one to resolve."""
+    record = await _open(log, lease)
+    if unadmitted(record.state):
+        own = Driver.current()
+        record.commit([(RunAttached(own.pid, own.started, own.host, lease.token, "resolve"), None, 0)], actor="user")
+        await lease.flush()
 
 
 async def _record(log: Log, lease: Lease, kind: str, body: dict[str, Any], actor: str) -> None:

@@ -212,6 +212,56 @@ async def test_an_effect_in_doubt_is_issued_again_only_when_told(bench: Bench, t
     assert (bench.folder / "paid").read_text() == "xx"
 
 
+async def killed_inside(bench: Bench) -> str:
+    """A run whose driver was killed while it paid; nobody has looked at it since."""
+    run = await bench.start("doubtful")
+    await until(lambda: (bench.folder / "paid").exists(), "the payment")
+    os.kill(bench.spawned[-1].pid, signals.SIGKILL)
+    await bench.gone()
+    bench.go("beside")
+    return run
+
+
+@pytest.mark.parametrize("through", ["inbox", "resume"])
+async def test_a_doubt_is_resolved_before_anybody_resumed(bench: Bench, through: str) -> None:
+    """Right after the kill the first word about the effect is taken: the doubt is recorded by whoever resolves it."""
+    run = await killed_inside(bench)
+    body = {"outcome": "succeeded", "value": "receipt 9"}
+    if through == "inbox":
+        await signal(bench.engine.log, (await bench.engine.log.find(run)).id, "resolve", {"step": "pays", **body})
+        assert (await bench.engine.log.find(run)).driver is None
+        await bench.resume(run)
+    else:
+        await bench.resume(run, resolve={"pays": body})
+    await bench.gone()
+    result = await bench.engine.result(run)
+    assert result.output("pays") == "receipt 9"
+    assert (bench.folder / "paid").read_text() == "x"
+
+
+async def test_a_doubt_resolved_as_failed_is_not_tried_again(bench: Bench) -> None:
+    """`failed` is the word that it did not happen and shall not: the step fails at once, with its retries unused."""
+    run = await killed_inside(bench)
+    await bench.resume(run, resolve={"pays": {"outcome": "failed", "note": "the bank says no"}})
+    await bench.gone()
+    result = await bench.engine.result(run)
+    assert (result.status, result.step_metadata["pays"]["attempts"]) == ("failed", 1)
+    assert "the bank says no" in result.step_metadata["pays"]["reason"]
+    assert (bench.folder / "paid").read_text() == "x"
+
+
+async def test_a_live_effect_is_not_in_doubt(bench: Bench) -> None:
+    """While its driver lives an irreversible effect under way cannot be resolved, and the driver keeps its run."""
+    run = await bench.start("doubtful")
+    await until(lambda: (bench.folder / "paid").exists(), "the payment")
+    with pytest.raises(CommandRefusedError, match="nothing in this run is in doubt"):
+        await signal(bench.engine.log, (await bench.engine.log.find(run)).id, "resolve", {"step": "pays", "outcome": "failed"})
+    bench.go("pay")
+    bench.go("beside")
+    await bench.gone()
+    assert (await bench.engine.result(run)).success
+
+
 # -- in one process
 
 
