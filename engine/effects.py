@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -20,7 +20,7 @@ from engine.errors import AttemptClosedError, DivergenceError, EffectFailedError
 from engine.failures import failure_of
 from engine.models.errors import ModelError
 from engine.quiet import quiet
-from engine.tape import Identity, Tape
+from engine.tape import Done, Identity, Tape
 from store import values
 from store.errors import ValueEncodingError
 from store.events import (
@@ -81,19 +81,30 @@ at once."""
 class _Call:
     """One request of this life of the attempt, and who waits for it. `wake`: its outcome is paid for and is flushed at once."""
 
-    __slots__ = ("future", "outcome", "request", "usage", "wake")
+    __slots__ = ("future", "outcome", "request", "source", "usage", "wake")
 
     def __init__(self, request: int, future: asyncio.Future[Any], wake: bool) -> None:
         self.request, self.future, self.wake = request, future, wake
         self.outcome: Answer | Failure | None = None
         self.usage: Usage | None = None
+        self.source: tuple[str, int] | None = None
 
 
 class Effects:
-    """The effects of one attempt. `tape` are the attempt's own recorded effect events, oldest first; empty when it is new."""
+    """The effects of one attempt. `tape` are the attempt's own recorded effect events, oldest first; empty when it is new.
 
-    def __init__(self, recorder: Recorder, step: str, attempt: int, tape: Sequence[Recorded] = ()) -> None:
-        self._recorder, self._step, self._attempt = recorder, step, attempt
+    `done` are the irreversible effects that earlier attempts of the step did for good: they are not done again but taken from there.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        step: str,
+        attempt: int,
+        tape: Sequence[Recorded] = (),
+        done: Mapping[Identity, Done] | None = None,
+    ) -> None:
+        self._recorder, self._step, self._attempt, self._done = recorder, step, attempt, done or {}
         self._loop, self._quiet = asyncio.get_running_loop(), quiet()
         self._tape = Tape(tape)
         self._replayed: dict[int, _Call] = {}
@@ -128,9 +139,13 @@ class Effects:
         self._refuse_closed()
         payload, blobs = packed if packed is not None else _packed(arguments)
         identity = self._identify(kind, name, _hash(payload), key)
+        done = self._done.get(identity) if safety is Safety.IRREVERSIBLE else None
+        if done is not None:
+            safety, issue = Safety.PURE, self._taken(done)
         item = self._tape.make(identity, safety)
         if item is not None and not self._tape.again(item.version):
             call = self._replayed[item.version] = _Call(item.version, self._loop.create_future(), paid)
+            call.source = None if done is None else done.source
             if not self._tape.settled(item.version):
                 self._begin(call, issue, item.at)
         else:
@@ -139,6 +154,7 @@ class Effects:
             if safety is Safety.IRREVERSIBLE:
                 self._refuse_another(kind, name)
             call = self._request(identity, safety, payload, blobs, paid)
+            call.source = None if done is None else done.source
             if safety is Safety.IRREVERSIBLE:
                 await self._recorder.flush()
                 self._refuse_closed()
@@ -146,6 +162,14 @@ class Effects:
             self._begin(call, issue, self._recorder.now())
         self._wake()
         return await call.future
+
+    def _taken(self, done: Done) -> Issue:
+        """What an earlier attempt did for good: its value is read, nothing is touched."""
+
+        async def read(_: float) -> Answer:
+            return Answer(await self._recorder.load(done.value), simulated=done.simulated)
+
+        return read
 
     def _refuse_closed(self) -> None:
         if self.closed:
@@ -239,7 +263,7 @@ class Effects:
         if isinstance(event, EffectFailed):
             _fail(call.future, event.failure)
         elif isinstance(event, EffectResolved) and event.outcome == "failed":
-            _fail(call.future, Failure("effect", event.note or "somebody resolved it as failed"))
+            _fail(call.future, Failure("effect", event.note or "somebody resolved it as failed", retryable=False))
         elif event.value.blob is None:
             if not call.future.done():
                 call.future.set_result(values.decode(event.value.json) if event.value.size else None)
@@ -281,7 +305,7 @@ class Effects:
             except (ValueEncodingError, RecursionError) as error:
                 outcome = Failure("output", f"What came back cannot be recorded: {error}", retryable=False)
             else:
-                event = EffectSucceeded(call.request, payload, outcome.usage, outcome.simulated)
+                event = EffectSucceeded(call.request, payload, outcome.usage, outcome.simulated, call.source)
                 blobs = [(payload.blob, blob)] if payload.blob is not None and blob is not None else []
                 self._recorder.record(event, self._step, self._attempt, blobs, wake=call.wake)
                 return values.decode(payload.json if blob is None else blob), None

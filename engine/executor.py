@@ -23,6 +23,7 @@ from engine.errors import AttemptClosedError, DivergenceError, EffectFailedError
 from engine.failures import failure_of
 from engine.goals import run_goal
 from engine.models.schemas import misfit
+from engine.tape import Done, Identity
 from engine.threads import Threads
 from store import values
 from store.errors import ValueEncodingError
@@ -36,7 +37,8 @@ LEAVE_SECONDS = 1.0
 
 
 class StepTask(msgspec.Struct):
-    """One attempt to run: what, with which inputs and params (JSON text by name), and what it did before if it is driven again."""
+    """One attempt to run: what, with which inputs and params (JSON text by name), what it did before if it is driven again, and
+    what earlier attempts did for good."""
 
     run_id: str
     step: StepDefinition
@@ -45,6 +47,7 @@ class StepTask(msgspec.Struct):
     params: Mapping[str, bytes]
     seed: int
     tape: Sequence[Recorded] = ()
+    done: Mapping[Identity, Done] = {}
 
 
 class Completed(msgspec.Struct):
@@ -125,7 +128,7 @@ class Executor:
     async def run(self, task: StepTask) -> Outcome:
         """Run one attempt to its end, once its start is durable; raises only `CancelledError`, and `StoreError` before the body."""
         step = task.step
-        effects = Effects(self._recorder, step.name, task.attempt, task.tape)
+        effects = Effects(self._recorder, step.name, task.attempt, task.tape, task.done)
         writer = functools.partial(self._printed, step.name, task.attempt, asyncio.get_running_loop())
         await self._recorder.flush()  # here, so that all above is made while the disk works (a chain's step: 30 of 370 us)
         token = capture.writing.set(writer)

@@ -25,6 +25,7 @@ from engine.outputs import Outputs
 from engine.record import Record
 from engine.sampling import Sampler
 from engine.scheduler import Plan
+from engine.tape import Done, Identity, done_for_good
 from engine.threads import Threads
 from engine.written import Written
 from store import Driver, Lease, Log, values
@@ -188,15 +189,25 @@ class Runtime:
         context = self._context.copy()  # not that of a body that ended: what it set there is its own
         self._tasks[name] = asyncio.get_running_loop().create_task(self._attempt(name, attempt, tape), context=context)
 
-    def _task(self, name: str, attempt: int, tape: Sequence[Recorded]) -> StepTask:
+    async def _task(self, name: str, attempt: int, tape: Sequence[Recorded]) -> StepTask:
+        if not self._outputs.at_hand(name):
+            await self._outputs.load(name)
+        done = await self._done_before(name, attempt)
         inputs = self._outputs.of_needs(name)
-        return StepTask(self.lease.run, self._record.plan.steps[name], attempt, inputs, self._given, self.state.seed, tape)
+        return StepTask(self.lease.run, self._record.plan.steps[name], attempt, inputs, self._given, self.state.seed, tape, done)
+
+    async def _done_before(self, name: str, attempt: int) -> Mapping[Identity, Done]:
+        """What a step's earlier attempts did for good; asked of the log only where there are any."""
+        step = self.state.steps[name]
+        if attempt == step.first_attempt or not step.effects:
+            return {}
+        await self.lease.flush()
+        recorded = await self.log.events(self.lease.run, step=name, types=EFFECT_TYPES)
+        return done_for_good(self.lease.run, [item for item in recorded if step.first_attempt <= item.attempt < attempt])
 
     async def _attempt(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
         try:
-            if not self._outputs.at_hand(name):
-                await self._outputs.load(name)
-            outcome = await self._executor.run(self._task(name, attempt, tape))
+            outcome = await self._executor.run(await self._task(name, attempt, tape))
         except asyncio.CancelledError:
             if self._stopping or self._record.running.get(name) != attempt:
                 raise

@@ -7,12 +7,42 @@ An outcome comes only after all requests recorded before it were made, so that c
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from store.events import EffectRequested, EffectResolved, Recorded, Safety
+import msgspec
+
+from store.events import EffectRequested, EffectResolved, EffectSucceeded, Payload, Recorded, Safety
 
 Identity = tuple[str, str, str, str | None, int]
 """(kind, name, hash of the canonical arguments, key, occurrence among equal ones)"""
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What an irreversible effect of an earlier attempt came back with, and where that is recorded: (run id, version)."""
+
+    source: tuple[str, int]
+    value: Payload
+    simulated: bool = False
+
+
+def done_for_good(run: str, recorded: Iterable[Recorded]) -> Mapping[Identity, Done]:
+    """The irreversible effects among a step's effect events that happened, by identity: a retry takes them from there.
+
+    A whole body that is irreversible is not among them: its step is tried again only where its definition says so.
+    """
+    requests: dict[int, Identity] = {}
+    found: dict[Identity, Done] = {}
+    for item in recorded:
+        event = item.event
+        if isinstance(event, EffectRequested):
+            if event.safety is Safety.IRREVERSIBLE and event.kind != "body":
+                requests[item.version] = _identity(event)
+        elif event.request in requests:
+            if isinstance(event, EffectSucceeded):
+                found[requests[event.request]] = Done((run, item.version), event.value, event.simulated)
+            elif isinstance(event, EffectResolved) and event.outcome == "succeeded":
+                found[requests[event.request]] = Done((run, item.version), event.value)
+    return found
 
 
 class Tape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 
 import engine.effects
-from engine import Engine, Pipeline, StepContext
+from engine import Engine, Pipeline, RetryPolicy, StepContext
+from tests.driving import engine_at, history
 
 Body = Callable[[StepContext], Awaitable[Any]]
 
@@ -67,3 +69,76 @@ async def test_another_charge_instead_of_the_recorded_one_is_refused(tmp_path: P
     assert reason is not None
     assert "it had asked for once 'charge'" in reason
     assert charges == [1]
+
+
+def shop(body: Body, **options: Any) -> Pipeline:
+    """One step that is tried again at once."""
+    return Pipeline("shop").step("pay", run=body, retry=RetryPolicy(max_retries=2, delay=0), **options)
+
+
+async def test_a_retry_takes_a_charge_from_the_attempt_that_made_it(charges: list[int]) -> None:
+    """A step that charges and then fails is tried again without another charge, is given the same receipt, and the record says from
+    where it was taken; what was only looked at is asked anew.
+    """
+    looks: list[int] = []
+
+    async def pays(ctx: StepContext) -> Any:
+        def charge(amount: int) -> dict[str, int]:
+            charges.append(amount)
+            return {"receipt": len(charges), "attempt": ctx.attempt}
+
+        await ctx.once("look", looks.append, 1, safety="read")
+        receipt = await ctx.once("charge", charge, 5, safety="irreversible")
+        if ctx.attempt < 3:
+            raise OSError("the shop is closed")
+        return receipt
+
+    result, events = await history(shop(pays))
+    assert result.final_output == {"receipt": 1, "attempt": 1}
+    assert (charges, len(looks)) == ([5], 3)
+    made = next(e for e in events if e.event.type == "effect.succeeded" and e.attempt == 1 and e.event.value.size > 10)
+    taken = [e.event.source for e in events if e.event.type == "effect.succeeded" and e.attempt > 1 and e.event.source]
+    assert taken == [(result.run_id, made.version)] * 2
+
+
+async def test_a_retry_makes_another_charge_and_one_that_failed(charges: list[int]) -> None:
+    """A charge that failed, and one of another amount, are new ones in the next attempt; equal charges are told apart by number."""
+
+    async def pays(ctx: StepContext) -> Any:
+        def charge(amount: int) -> int:
+            charges.append(amount)
+            if amount == 7 and ctx.attempt == 1:
+                raise OSError("card refused")
+            return len(charges)
+
+        first = [await ctx.once("charge", charge, 5, safety="irreversible") for _ in range(2)]
+        return first, await ctx.once("charge", charge, 7, safety="irreversible")
+
+    result, _ = await history(shop(pays))
+    assert result.final_output == [[1, 2], 4]
+    assert charges == [5, 5, 7, 7]
+
+
+async def test_a_charge_taken_by_a_retry_survives_a_crash_of_that_retry(tmp_path: Path, charges: list[int]) -> None:
+    """A second attempt that dies after it took the charge is driven again and takes it again; nothing is in doubt."""
+    db, gate = tmp_path / "runs.db", asyncio.Event()
+
+    async def pays(ctx: StepContext) -> Any:
+        receipt = await ctx.once("charge", lambda: charges.append(1) or "receipt", safety="irreversible")
+        if ctx.attempt == 1:
+            raise OSError("the shop is closed")
+        if not gate.is_set():
+            await ctx.sleep(60)
+        return receipt
+
+    async with engine_at(db) as driver:
+        run = await driver.start(shop(pays))
+        async for batch in driver.follow(run):
+            if any(e.event.type == "effect.succeeded" and e.attempt == 2 for e in batch):
+                break
+    gate.set()
+    async with engine_at(db) as driver:
+        await driver.resume(run, shop(pays))
+        result = await driver.result(run)
+        assert not [e for e in await driver.events(run) if e.event.type == "effect.in_doubt"]
+    assert (result.status, result.final_output, charges) == ("completed", "receipt", [1])
