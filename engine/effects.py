@@ -93,7 +93,7 @@ class _Call:
 class Effects:
     """The effects of one attempt. `tape` are the attempt's own recorded effect events, oldest first; empty when it is new.
 
-    `done` are the irreversible effects that earlier attempts of the step did for good: they are not done again but taken from there.
+    `done` are the irreversible effects that earlier attempts of the step did for good: they are taken from there, not done again.
     """
 
     def __init__(
