@@ -1,17 +1,20 @@
 """What user code prints, caught line by line and given to the attempt that printed it.
 
-Stands apart because it replaces `sys.stdout` and `sys.stderr` for the process: once, while runs are driven, and put back after.
-Text printed outside a step goes where it always went. Child processes write to the terminal's own descriptors and are not caught.
+Stands apart because it replaces `sys.stdout`, `sys.stderr` and `os._exit` for the process: once, while runs are driven, and put
+back after. Text printed outside a step goes where it always went. Child processes write to the terminal's own descriptors and are
+not caught.
 """
 
 from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 Writer = Callable[[str, str], None]
 """(line, `stdout` or `stderr`)"""
@@ -21,6 +24,9 @@ writing: contextvars.ContextVar[Writer | None] = contextvars.ContextVar("writing
 
 PARTIAL_LIMIT = 16_384
 """Characters after which a line without an end is written as one."""
+
+INTERRUPTED = 130
+"""The code of a process that a step ended as if all were well."""
 
 _users = 0
 
@@ -89,16 +95,33 @@ def captured(*, tee: bool) -> Iterator[None]:
     _users += 1
     originals = sys.stdout, sys.stderr
     if _users == 1:
+        os._exit = _told(os._exit, os.getpid(), originals[1])  # type: ignore[assignment]  # its parameter has a name
         sys.stdout, sys.stderr = _Stream("stdout", originals[0], tee=tee), _Stream("stderr", originals[1], tee=tee)
     try:
         yield
     finally:
         _users -= 1
         if _users == 0:
+            os._exit = getattr(os._exit, "__wrapped__", os._exit)
             if isinstance(sys.stdout, _Stream):
                 sys.stdout = originals[0]
             if isinstance(sys.stderr, _Stream):
                 sys.stderr = originals[1]
+
+
+def _told(leave: Callable[[int], NoReturn], pid: int, original: TextIO) -> Callable[[int], NoReturn]:
+    """`os._exit` that says so when a step ends the process under its run; silent in the forked children that end by it."""
+
+    @functools.wraps(leave)
+    def told(status: int) -> NoReturn:
+        if writing.get() is not None and os.getpid() == pid:
+            with contextlib.suppress(OSError, ValueError):
+                original.write(f"A step ended this process with os._exit({status}); the run is interrupted and can be resumed.\n")
+                original.flush()
+            status = status or INTERRUPTED
+        leave(status)
+
+    return told
 
 
 def finish(writer: Writer) -> None:

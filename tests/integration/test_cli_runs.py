@@ -255,3 +255,24 @@ def test_a_changed_pipeline_is_told_before_anything_runs(shell: Shell) -> None:
     done = shell.tui("resume", "last", "--definition", "migrate", "--json")
     assert done.code == 0
     assert [step["name"] for step in done.lines[-1]["data"]["steps"]] == ["first", "hold", "final"]
+
+
+def test_a_step_that_ends_the_process_is_not_taken_for_success(shell: Shell) -> None:
+    """`os._exit(0)` in a step is said in one sentence and is no exit code 0; the run can be resumed. A forked child may."""
+    (shell.folder / "leaver.py").write_text(
+        "import os\nfrom engine import Pipeline\n"
+        "def leave():\n"
+        "    child = os.fork()\n"
+        "    if not child: os._exit(0)\n"
+        "    os.waitpid(child, 0)\n"
+        "    if not os.path.exists('left'):\n"
+        "        open('left', 'w').close()\n"
+        "        os._exit(0)\n"
+        "    return 'stayed'\n"
+        "p = Pipeline('p').step('leave', run=leave)\n"
+    )
+    done = shell.tui("run", "leaver:p")
+    assert done.code == 130
+    assert done.err.count("A step ended this process with os._exit(0); the run is interrupted and can be resumed.") == 1
+    again = shell.tui("resume", "last")
+    assert (again.code, again.out.strip()) == (0, "stayed")
