@@ -51,6 +51,8 @@ def shell(tmp_path: Path) -> Shell:
         (["run", "flow:asks", "--model", "m", "--offline"], 2, "keep one"),
         (["run", "flow:fine", "--params", "none.json"], 3, "there is no file none.json"),
         (["run", "flow:fine", "-p", "x"], 2, "name=value"),
+        (["run", "flow:fine", "-p", "other=3"], 2, "The pipeline 'fine': params.other: nothing asks for it; it takes by"),
+        (["run", "demo", "--offline", "-p", "roto=/"], 2, "params.roto: nothing asks for it; did you mean 'root'?"),
         (["resume", "last"], 2, "nothing to resume"),
         (["resume", "last", "--resolve", "x"], 2, "--resolve 'x'"),
         (["demo", "/nowhere/at/all"], 3, "there is no folder /nowhere/at/all"),
