@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sqlite3
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from engine import Engine, Pipeline
 from tests.shell import Shell
 
 
@@ -162,11 +164,20 @@ def test_a_run_is_shown_now_and_at_an_event(stocked: Shell) -> None:
     assert stocked.tui("replay", "last", "--at", "5").out == text
 
 
-def test_an_ambiguous_prefix_names_the_candidates(stocked: Shell) -> None:
-    """The empty prefix fits every run, so it is refused with their ids."""
-    done = stocked.tui("show", "")
-    assert done.code == 3
-    assert done.err.count("\n") == 1
+def test_an_ambiguous_prefix_names_the_candidates(shell: Shell) -> None:
+    """A prefix of several runs is wrong usage (2), with the ids to choose from; one that fits none is not found (3)."""
+
+    async def start() -> None:
+        async with Engine(shell.folder / "runs.db") as engine:
+            for run in ("twin1", "twin2"):
+                await engine.result(await engine.start(Pipeline("p").step("a", run=lambda: 1), run_id=run))
+
+    asyncio.run(start())
+    done = shell.tui("show", "twi")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "tagent-tui: Several runs begin with twi: twin1, twin2; give more letters.\n"
+    assert shell.tui("show", "twi", "--json").error["code"] == "ambiguous"
+    assert shell.tui("show", "").code == 3
 
 
 def test_events_are_lines_of_text_or_json(stocked: Shell) -> None:
