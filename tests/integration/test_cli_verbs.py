@@ -84,6 +84,16 @@ def test_without_a_terminal_the_ui_is_not_opened(stocked: Shell) -> None:
     assert "Verbs" in done.err
 
 
+def test_a_group_without_its_command_shows_its_help(stocked: Shell) -> None:
+    """`config` alone is wrong usage: its help on stderr, under --json one object that names its commands."""
+    done = stocked.tui("config")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == stocked.tui("config", "--help").out
+    refused = stocked.tui("config", "--json")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.error["message"] == "a command is missing: path, show; see tagent-tui config --help"
+
+
 def test_help_and_version(stocked: Shell) -> None:
     """Help lists the verbs, a verb's help its options and the global flags; the version is one line."""
     assert "completion" in stocked.tui("-h").out
