@@ -35,7 +35,8 @@ def shell(tmp_path: Path) -> Shell:
     [
         (["rnus"], 2, "there is no verb 'rnus'; did you mean 'runs'?"),
         (["show"], 2, "missing argument 'RUN'"),
-        (["show", "last", "--att", "3"], 2, "no such option"),
+        (["show", "last", "--att", "3"], 2, "no such option '--att'; did you mean --at?; see tagent-tui show --help"),
+        (["events", "last", "--step", "x"], 2, "no such option '--step'; see tagent-tui events --help"),
         (["show", "nothing"], 3, "There is no run nothing"),
         (["show", "\udcff"], 3, "there is no run"),
         (["runs", "--pipeline", "\udcff"], 3, "there is no pipeline"),
@@ -198,6 +199,9 @@ def test_events_are_lines_of_text_or_json(stocked: Shell) -> None:
     text = stocked.tui("events", "last", "--type", "step.completed").out.splitlines()
     assert len(text) == 2
     assert "first" in text[0]
+    nothing = stocked.tui("events", "last", "--type", "setp.*")
+    assert (nothing.code, nothing.out) == (0, "")
+    assert nothing.err.endswith(" after 0 fits setp.*; without --type all are shown\n")
 
 
 def test_results_of_runs_and_steps(stocked: Shell) -> None:
