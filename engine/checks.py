@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import graphlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.definition import MAX_STEPS, NAME, DependencyType, ExecutionMode
@@ -54,6 +54,37 @@ def problems(
     if len(finals) > 1:
         found.append(Problem("steps", f"{' and '.join(finals)} are all final; mark one"))
     return found + _cycle(known)
+
+
+def unknown_params(
+    steps: Sequence[PipelineStep], given: Iterable[str], known: Iterable[str], *, declared: bool
+) -> Iterator[Problem]:
+    """The given params that nothing asks for: neither one of the `known` nor a parameter of a step's function.
+
+    A goal and a `ctx` see every param, so where there is one of those only a pipeline that has declared its params tells.
+    """
+    names = list(known)
+    for step in steps:
+        asked, sees_all = _asked(step)
+        if sees_all and not declared:
+            return
+        names += asked
+    for name in given:
+        if name not in names:
+            there = f"it takes {', '.join(dict.fromkeys(names))}" if names else "it takes none"
+            yield Problem(f"params.{name}", f"nothing asks for it{suggestion(name, names) or f'; {there}'}")
+
+
+def _asked(step: PipelineStep) -> tuple[list[str], bool]:
+    """The params a step asks for by name, and whether it sees all of them besides."""
+    if step.run is None:
+        return [], True
+    try:
+        signature = inspect.signature(step.run)
+    except (ValueError, TypeError):  # a problem of its own
+        return [], True
+    needs = {dep.step for dep in step.dependencies}
+    return [one.name for one in free_parameters(signature) if one.name not in needs], "ctx" in signature.parameters
 
 
 def _of_step(

@@ -137,6 +137,7 @@ async def _drive(verb: str, db: str, asked: dict[str, Any]) -> int:
     async with Engine(db, config, tee=False) as engine:
         if verb == "start":
             loaded = targets.load(asked["target"], cwd=Path.cwd(), params=asked["params"])
+            loaded.check(asked["params"], model=asked.get("model") or config.model)
             run = await engine.start(
                 loaded.pipeline, asked["params"], model=asked.get("model"), target=loaded.target, cwd=loaded.cwd
             )

@@ -34,9 +34,8 @@ class PipelineValidationError(EngineError):
 
     def __init__(self, name: str, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
-        count = len(self.problems)
-        lines = "\n".join(f"  {problem}" for problem in self.problems)
-        super().__init__(f"The pipeline {name!r} has {count} problem{'s' if count != 1 else ''}:\n{lines}")
+        told = f": {self.problems[0]}" if len(self.problems) == 1 else _listed(self.problems)
+        super().__init__(f"The pipeline {name!r}{told}")
 
 
 class PipelineFileError(PipelineValidationError):
@@ -44,10 +43,11 @@ class PipelineFileError(PipelineValidationError):
 
     def __init__(self, file: str, problems: Sequence[Problem]) -> None:
         super().__init__(file, problems)
-        if len(self.problems) == 1:
-            self.args = (str(self.problems[0]),)
-        else:
-            self.args = (f"{file} has {len(self.problems)} problems:\n" + "\n".join(f"  {problem}" for problem in self.problems),)
+        self.args = (str(self.problems[0]) if len(self.problems) == 1 else f"{file}{_listed(self.problems)}",)
+
+
+def _listed(problems: Sequence[Problem]) -> str:
+    return f" has {len(problems)} problems:\n" + "\n".join(f"  {problem}" for problem in problems)
 
 
 class PipelineDeadlockError(EngineError):

@@ -10,7 +10,7 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
-from engine.checks import problems
+from engine.checks import problems, unknown_params
 from engine.definition import Definition
 from engine.errors import PipelineValidationError, Problem
 from engine.steps import PipelineStep
@@ -20,12 +20,14 @@ from store import values
 class Pipeline:
     """A named set of steps; `.step(...)` adds one and returns the pipeline. A run works on a copy pinned when it starts.
 
-    `params` are the defaults of what a run may be given; function steps receive them by parameter name.
+    `params` are the defaults of what a run may be given; function steps receive them by parameter name. `maker_params` are the
+    names that the function which made the pipeline takes, where a target names one: they are given with the run's.
     """
 
     def __init__(self, name: str, description: str = "", *, params: Mapping[str, Any] | None = None) -> None:
         self.name, self.description = name, description
         self.params: dict[str, Any] = dict(params or {})
+        self.maker_params: tuple[str, ...] = ()
         self.steps: list[PipelineStep] = []
         self.constraints: list[str] = []
         self.shared_values: dict[str, Any] = {}
@@ -57,18 +59,30 @@ class Pipeline:
         return other
 
     def problems(self, params: Iterable[str] | None = None, *, model: str | None = "unchecked") -> list[Problem]:
-        """Everything wrong with the pipeline, in definition order.
+        """Everything wrong with the pipeline, in definition order, then with what it was given.
 
         `params` are the names a run was given (None: not known yet, so a free function parameter counts as one the run will be
-        given); `model` is the configured model, None when there is none.
+        given); `model` is the configured model, None when there is none. A name that nothing asks for is a problem if that can be
+        known: the pipeline declares params, or no step is a goal or takes `ctx`, which see all of them.
         """
         given = None if params is None else list(params)
-        return problems(self.name, self.steps, self.params, self.shared_values, given=given, model=model)
+        found = self._flaws(given, model)
+        if given:
+            known = [*self.params, *self.maker_params]
+            found += unknown_params(self.steps, given, known, declared=bool(self.params))
+        return found
+
+    def check(self, params: Iterable[str] | None = None, *, model: str | None = "unchecked") -> None:
+        """Raise `PipelineValidationError` with all problems if there are any."""
+        if found := self.problems(params, model=model):
+            raise PipelineValidationError(self.name, found)
 
     def define(self, params: Iterable[str] | None = None, *, model: str | None = "unchecked") -> Definition:
-        """The pipeline as plain values; raises `PipelineValidationError` with all problems."""
-        found = self.problems(params, model=model)
-        if found:
+        """The pipeline as plain values; raises `PipelineValidationError` with all that is wrong with it.
+
+        More params than it asks for are no hindrance: a resumed run keeps those that a changed pipeline no longer takes.
+        """
+        if found := self._flaws(None if params is None else list(params), model):
             raise PipelineValidationError(self.name, found)
         return Definition(
             name=self.name,
@@ -78,6 +92,9 @@ class Pipeline:
             params=_plain(self.params),
             shared=_plain(self.shared_values),
         )
+
+    def _flaws(self, given: list[str] | None, model: str | None) -> list[Problem]:
+        return problems(self.name, self.steps, self.params, self.shared_values, given=given, model=model)
 
 
 def _plain(value: Any) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from engine.errors import PipelineFileError, Problem, TargetError, TargetNotFoundError
+from engine.errors import PipelineFileError, PipelineValidationError, Problem, TargetError, TargetNotFoundError
 from engine.fields import REFERENCE, FunctionName
 from engine.files import ENDINGS, PipelineFile, read
 from engine.pipeline import Pipeline
@@ -40,6 +40,14 @@ class Loaded(msgspec.Struct, frozen=True):
         """Everything wrong with the pipeline; with file and line where it came from a file."""
         found = self.pipeline.problems(params, model=model)
         return found if self.file is None else [self.file.locate(problem) for problem in found]
+
+    def check(self, params: Sequence[str] | None = None, *, model: str | None = "unchecked") -> None:
+        """Raise `PipelineValidationError` (`PipelineFileError` for a file) with all problems if there are any."""
+        found = self.problems(params, model=model)
+        if found and self.file is not None:
+            raise PipelineFileError(self.file.file, found)
+        if found:
+            raise PipelineValidationError(self.pipeline.name, found)
 
 
 def load(target: str, *, cwd: Path | str, params: Mapping[str, Any] | None = None) -> Loaded:
@@ -121,13 +129,15 @@ def _made(reference: str, params: Mapping[str, Any], folder: Path) -> Pipeline:
         return found
     if not callable(found) or inspect.iscoroutinefunction(found):
         raise TargetError(f"{reference} is {_kind(found)}, not a pipeline; name a Pipeline or a function that returns one.")
-    made = _call(reference, found, params, folder)
+    made, names = _call(reference, found, params, folder)
     if not isinstance(made, Pipeline):
         raise TargetError(f"{reference}() returned {_kind(made)}, not a pipeline; let it return a Pipeline.")
+    made.maker_params = names
     return made
 
 
-def _call(reference: str, function: Any, params: Mapping[str, Any], folder: Path) -> Any:
+def _call(reference: str, function: Any, params: Mapping[str, Any], folder: Path) -> tuple[Any, tuple[str, ...]]:
+    """What the function returns, and the names it takes."""
     try:
         wanted = inspect.signature(function).parameters.values()
     except (ValueError, TypeError):
@@ -140,9 +150,10 @@ def _call(reference: str, function: Any, params: Mapping[str, Any], folder: Path
             raise TargetError(f"{reference}() needs {parameter.name!r}; give it with -p {parameter.name}=... or a default.")
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            return function(**{parameter.name: params[parameter.name] for parameter in named if parameter.name in params})
+            made = function(**{parameter.name: params[parameter.name] for parameter in named if parameter.name in params})
     except (Exception, SystemExit) as error:  # the user's own code, which may raise anything
         raise TargetError(_blame(f"{reference}() failed", error, folder)) from error
+    return made, tuple(parameter.name for parameter in named)
 
 
 def _importable(folder: Path) -> None:

@@ -14,9 +14,15 @@ class StoreError(Exception):
 
 
 class RunNotFoundError(StoreError):
-    """No run has that id or prefix, or the prefix fits several (then the text names them)."""
+    """No run has that id or prefix."""
 
     code = "not_found"
+
+
+class RunAmbiguousError(StoreError):
+    """The prefix fits several runs; the text names the first of them."""
+
+    code = "ambiguous"
 
 
 class RunIdError(StoreError):

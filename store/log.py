@@ -218,7 +218,7 @@ class Log:
     # --- reading
 
     async def find(self, wanted: str) -> RunRow:
-        """The run with this id, the only one whose id begins so, or the newest for "last". Raises `RunNotFoundError`."""
+        """The run of this id or unique prefix, or for "last" the newest. Raises `RunNotFoundError`, `RunAmbiguousError`."""
         return await queries.find(self.reader, wanted)
 
     async def runs(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from store import blobs, rows, values
 from store import runs as run_list
-from store.errors import BlobMissingError, RunNotFoundError
+from store.errors import BlobMissingError, RunAmbiguousError, RunNotFoundError
 from store.events import Recorded, RunId
 from store.lineage import Segment
 from store.reader import Reader
@@ -99,7 +99,7 @@ async def find(reader: Reader, wanted: str) -> RunRow:
     if len(found) > 1:
         names = ", ".join(run_list.from_columns(row).id for row in found[:_CANDIDATES])
         more = ", and more" if len(found) > _CANDIDATES else ""
-        raise RunNotFoundError(f"Several runs begin with {wanted}: {names}{more}; give more letters.")
+        raise RunAmbiguousError(f"Several runs begin with {wanted}: {names}{more}; give more letters.")
     return run_list.from_columns(found[0])
 
 

@@ -6,7 +6,6 @@ shown is decoded; `upto` keeps a replay from seeing the future.
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,6 +21,7 @@ from tagent_tui.view.describe import Around
 from tagent_tui.view.detail import EVENTS_SHOWN, Failed, Subject, Tab
 from tagent_tui.view.document import Content, Para, Part, content_of, json_text, value_part
 from tagent_tui.view.effects import EFFECT_TYPES, EffectLine, effect_lines
+from tagent_tui.view.folded import whole_text
 from tagent_tui.view.scene import Scene
 
 ARTIFACTS_SHOWN = 20
@@ -162,9 +162,8 @@ class Details:
         found: list[tuple[str, Any, Content | None]] = []
         needs = scene.outline.step(subject.step).needs
         for name in needs[:INPUTS_SHOWN]:
-            step = scene.state.steps.get(name)
-            payload = await self.output_payload(step.output) if step is not None and step.output is not None else None
-            found.append((name, step, await self.content(payload) if payload is not None else None))
+            payload = await self._output_of(scene, name)
+            found.append((name, scene.state.steps.get(name), await self.content(payload) if payload is not None else None))
         parts = detail.inputs(scene, found)
         if len(needs) > INPUTS_SHOWN:
             parts += [BLANK, Row([Seg(f"and {len(needs) - INPUTS_SHOWN:,} more", Ink.MUTED)])]
@@ -215,17 +214,30 @@ class Details:
         return detail.event_list(scene, shown, around, more=len(found) > len(shown))
 
     async def whole(self, scene: Scene | None, subject: Subject, tab: Tab) -> str | None:
-        """All of an output and of the text artifacts with it, however large; None where the pane shows everything there is."""
-        step = scene.state.steps.get(subject.step) if scene is not None else None
-        if tab is not Tab.OUTPUT or subject.effect is not None or step is None or step.output is None:
+        """All of the values a tab shows a part of, however large; None where the pane shows everything there is."""
+        if scene is None or tab not in (Tab.OUTPUT, Tab.INPUT):
             return None
-        made = [one for one in scene.state.artifacts if one.step == subject.step and _is_text(one)] if scene is not None else []
+        if subject.effect is not None:
+            line = self._line(await self.effects(subject.step), subject, tab)
+            payload = None if line is None else line.value if tab is Tab.OUTPUT else line.arguments
+            return await self._whole_text(payload) if payload is not None and payload.size else None
+        if tab is Tab.INPUT:
+            needs = scene.outline.step(subject.step).needs
+            found = [(name, await self._output_of(scene, name)) for name in needs]
+            return "\n\n".join([f"{name}\n{await self._whole_text(payload)}" for name, payload in found if payload is not None])
+        payload = await self._output_of(scene, subject.step)
+        if payload is None:
+            return None
+        made = [one for one in scene.state.artifacts if one.step == subject.step and _is_text(one)]
         texts = [(await self.log.blob(one.blob)).decode("utf-8", "replace") for one in made]
-        payload = await self.output_payload(step.output)
-        if payload is not None:
-            value = await self.log.value(payload)
-            texts.append(value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, default=repr))
-        return "\n\n".join(texts)
+        return "\n\n".join([*texts, await self._whole_text(payload)])
+
+    async def _output_of(self, scene: Scene, name: str) -> Payload | None:
+        step = scene.state.steps.get(name)
+        return await self.output_payload(step.output) if step is not None and step.output is not None else None
+
+    async def _whole_text(self, payload: Payload) -> str:
+        return whole_text(await self.log.value(payload))
 
 
 def _is_text(artifact: ArtifactRef) -> bool:

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from engine import targets
-from engine.errors import PipelineFileError
 from engine.fields import FunctionName
 from engine.files import ENDINGS, PipelineFile, read
 from tagent_tui.cli.exits import Exit, RefusedError
@@ -75,6 +74,5 @@ def _imported(file: str) -> PipelineFile:
     loaded = targets.load(file if "/" in file else f"./{file}", cwd=Path.cwd())
     if loaded.file is None:
         raise RefusedError(f"{file} is not a pipeline file; its name should end in {', '.join(ENDINGS)}")
-    if problems := loaded.problems():
-        raise PipelineFileError(file, problems)
+    loaded.check()
     return loaded.file

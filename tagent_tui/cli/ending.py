@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from engine.result import result_of
@@ -15,6 +14,7 @@ from tagent_tui.cli.session import Session
 from tagent_tui.numbers import duration, events, plural, run_cost
 from tagent_tui.rows import Ink, Seg
 from tagent_tui.text import one_line
+from tagent_tui.view.folded import fold, whole_text
 from tagent_tui.view.scene import run_mark
 
 SIMULATED = "simulated: an offline model made up (part of) this"
@@ -41,20 +41,22 @@ async def print_result(session: Session, log: Log, ended: Ended) -> None:
 
 
 def print_value(session: Session, value: Any, *, simulated: bool) -> None:
-    """A value on stdout: text as it is, everything else as JSON; that it is simulated is said whatever else is quiet."""
+    """A value on stdout: text as it is, everything else as JSON, for a person with what is long folded.
+
+    That it is simulated is said whatever else is quiet.
+    """
     output = session.output
     if simulated:
         (output.out if output.out.terminal else output.err).write(f"({SIMULATED})\n")
     if value is None:
         return
-    output.text(value if isinstance(value, str) else json.dumps(_plain(value), indent=2, ensure_ascii=False, default=repr))
-
-
-def _plain(value: Any) -> Any:
-    """The value with keys that JSON can write: a pair or another number is shown as Python writes it."""
-    if isinstance(value, dict):
-        return {key if isinstance(key, str) else repr(key): _plain(held) for key, held in value.items()}
-    return [_plain(held) for held in value] if isinstance(value, list) else value
+    if isinstance(value, str) or not output.out.terminal:
+        output.text(whole_text(value))
+        return
+    folded = fold(value, output.out.glyphs.ellipsis)
+    output.text(folded.text)
+    if folded.cut:
+        output.note("a part of it; into a pipe, a file or with --json all of it is written")
 
 
 def counted(state: RunState) -> str:

@@ -5,6 +5,7 @@ Stands apart because codes and words are promises to scripts; nothing else in th
 
 from __future__ import annotations
 
+import difflib
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -114,6 +115,13 @@ def hint_of(message: str) -> str | None:
 
 def _usage(error: click.UsageError) -> Fault:
     place = error.ctx.command_path if error.ctx is not None else "tagent-tui"
-    said = error.format_message().strip().rstrip(".").replace("\n", " ")
+    said = _said(error).strip().rstrip(".").replace("\n", " ")
     said = said[:1].lower() + said[1:]
     return Fault(Exit.USAGE, "usage", f"{said}; see {place} --help", f"see {place} --help")
+
+
+def _said(error: click.UsageError) -> str:
+    if not isinstance(error, click.NoSuchOption):
+        return error.format_message()
+    near = difflib.get_close_matches(error.option_name, error.possibilities or (), 1, 0.7)
+    return error.message.rstrip(".") + (f"; did you mean {near[0]}?" if near else "")

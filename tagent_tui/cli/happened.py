@@ -45,6 +45,8 @@ async def _events(session: Session, wanted: str, after: int, globs: Sequence[str
             writer.take(batch)
             if not session.output.out.open:
                 break
+        if globs and not writer.written:
+            session.output.note(f"no event of run {row.id} after {after} fits {', '.join(globs)}; without --type all are shown")
     return Exit.OK
 
 
@@ -68,6 +70,7 @@ class _Writer:
         self._session, self._run, self._globs = session, row.id, globs
         self._earlier: dict[int, Recorded] = {}
         self._digits = max(4, len(str(row.head)))
+        self.written = 0
 
     def take(self, batch: Sequence[Recorded]) -> None:
         for recorded in batch:
@@ -76,6 +79,7 @@ class _Writer:
             self._earlier[recorded.version] = recorded
             if self._globs and not any(fnmatch.fnmatchcase(_type(recorded), glob) for glob in self._globs):
                 continue
+            self.written += 1
             if self._session.json:
                 self._session.output.record(event_form(self._run, recorded))
             else:

@@ -17,7 +17,7 @@ import click
 
 from tagent_tui.cli.exits import Exit, RefusedError, fault_of
 from tagent_tui.cli.session import Session
-from tagent_tui.cli.verbs import CONTEXT, VerbGroup, take_globals
+from tagent_tui.cli.verbs import CONTEXT, VerbGroup, say_help, take_globals
 
 PROGRAM = "tagent-tui"
 COMPLETE = "_TAGENT_TUI_COMPLETE"
@@ -119,8 +119,7 @@ def _open_ui(ctx: click.Context) -> int:
 
     session: Session = ctx.obj
     if session.json or not terminal.is_terminal():
-        click.echo(ctx.get_help(), err=True)
-        return Exit.USAGE
+        return say_help(ctx)
     db, config = session.db, session.config
     from tagent_tui.app import run_app
 

@@ -13,7 +13,6 @@ import msgspec
 from engine import targets
 from engine.definition import Definition
 from engine.engine import Engine
-from engine.errors import PipelineFileError, PipelineValidationError
 from engine.steps import free_parameters, suggestion
 from engine.targets import Loaded
 from store import Log
@@ -110,22 +109,18 @@ def _folder(folder: str) -> Path:
 def _checked(session: Session, target: str, params: dict[str, Any]) -> Loaded:
     """The pipeline, with every problem of it told before anything is recorded."""
     loaded = targets.load(target, cwd=Path.cwd(), params=params)
-    found = loaded.problems(list(params), model=session.config.model)
-    if found and loaded.file is not None:
-        raise PipelineFileError(loaded.file.file, found)
-    if found:
-        raise PipelineValidationError(loaded.pipeline.name, found)
+    loaded.check(list(params), model=session.config.model)
     _warn_of_misspelt(session, loaded, params)
     return loaded
 
 
 def _warn_of_misspelt(session: Session, loaded: Loaded, params: dict[str, Any]) -> None:
-    """A parameter nothing asks for by name may still be read through `ctx.params`, so it is only said."""
-    known = list(loaded.pipeline.params)
+    """Where a parameter nothing asks for by name may still be read through `ctx.params`, it is only said."""
+    known = [*loaded.pipeline.params, *loaded.pipeline.maker_params]
     for step in loaded.pipeline.steps:
         known += [parameter.name for parameter in free_parameters(step.run)] if step.run is not None else []
     for name in params:
-        if name not in known and loaded.target not in targets.TEMPLATES and (near := suggestion(name, known)):
+        if name not in known and (near := suggestion(name, known)):
             session.output.note(f"the pipeline has no parameter {name!r}{near}")
 
 

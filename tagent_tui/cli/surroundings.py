@@ -9,7 +9,7 @@ import click
 
 from tagent_tui.cli.exits import Exit, RefusedError
 from tagent_tui.cli.session import Session
-from tagent_tui.cli.verbs import CONTEXT, Verb, VerbGroup, verb
+from tagent_tui.cli.verbs import CONTEXT, Verb, VerbGroup, say_help, verb
 from tagent_tui.rows import Ink, Seg, pad
 from tagent_tui.text import one_line
 
@@ -37,15 +37,17 @@ def doctor(session: Session) -> int:
     return worst
 
 
-@click.group("config", cls=VerbGroup, context_settings=CONTEXT)
-def config() -> None:
+@click.group("config", cls=VerbGroup, context_settings=CONTEXT, invoke_without_command=True)
+@click.pass_context
+def config(ctx: click.Context) -> int | None:
     """The settings and where each comes from."""
+    return say_help(ctx) if ctx.invoked_subcommand is None else None
 
 
 @config.command("show", cls=Verb, context_settings=CONTEXT)
 @click.pass_obj
 def show(session: Session) -> int:
-    """Every setting, its value, and where it was set; secrets are only said to be set."""
+    """Every setting, its value and where it was set. Secrets are only said to be set."""
     rows = session.loaded.rows()
     if session.json:
         session.output.document([{"key": row.key, "value": row.value, "origin": row.origin} for row in rows])

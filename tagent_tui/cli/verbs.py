@@ -77,6 +77,16 @@ class VerbGroup(_WithGlobals, click.Group):
     command_class = Verb
 
 
+def say_help(ctx: click.Context) -> int:
+    """What a group without one of its commands comes to: its help on stderr, as wrong usage."""
+    command, session = ctx.command, ctx.find_object(Session)
+    if session is not None and session.json:
+        names = command.list_commands(ctx) if isinstance(command, click.Group) else []
+        raise click.UsageError(f"a command is missing: {', '.join(names)}", ctx)
+    click.echo(ctx.get_help(), err=True)
+    return Exit.USAGE
+
+
 def verb(name: str, **options: Any) -> Callable[[Callable[..., Any]], Verb]:
     """Make a command of a function whose first argument is the session."""
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from textual import on
 
-from store.errors import RunNotFoundError
+from store.errors import RunAmbiguousError, RunNotFoundError
 from store.log import Log
 from store.signals import Sample
 from store.state import RunStatus, StepStatus
@@ -79,7 +79,7 @@ class RunLook(RunFrame):
     async def _open(self, log: Log) -> bool:
         try:
             self.present = await Present.open(log, self.wanted)
-        except RunNotFoundError as error:
+        except (RunNotFoundError, RunAmbiguousError) as error:
             self.host.say(str(error), wrong=True)
             self.app.pop_screen()
             return False

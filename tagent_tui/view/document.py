@@ -16,10 +16,13 @@ from tagent_tui.glyphs import UNICODE, Glyphs
 from tagent_tui.numbers import size
 from tagent_tui.rows import BLANK, Ink, Row, Seg, cells
 from tagent_tui.text import TOTAL_CAP, Line, lines, wrap
+from tagent_tui.view.folded import fold
 
 STRING_CAP = 16 * 1024 * 1024
-"""Bytes of JSON text up to which a long string is decoded to show its beginning; of a longer one the JSON text is shown."""
+"""Bytes of JSON text up to which a string is decoded to show its beginning; of a longer one the JSON text is shown."""
 
+DECODED_CAP = 4 * 1024 * 1024
+"""The same for other values: 4 MiB of small objects are decoded in 90 ms, in which the screen cannot answer."""
 
 LABEL = 8
 """Cells of the labels at the left of messages and fields."""
@@ -48,16 +51,16 @@ Part = Row | Para
 
 
 def content_of(text: bytes) -> Content:
-    """JSON text from the store as a person reads it: a string is itself, everything else indented JSON."""
+    """JSON text from the store as a person reads it: a string is itself, everything else indented JSON with what is long folded."""
     whole = len(text)
-    if whole > TOTAL_CAP and not (text[:1] == b'"' and whole <= STRING_CAP):
+    if whole > (STRING_CAP if text[:1] == b'"' else DECODED_CAP):
         return Content(text[:TOTAL_CAP].decode("utf-8", "replace"), whole, cut=True)
     try:
         value = values.decode(text)
-        shown = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+        shown, folded = (value, False) if isinstance(value, str) else fold(value)
     except (ValueEncodingError, ValueError, TypeError, RecursionError):
-        shown = text.decode("utf-8", "replace")
-    return Content(shown[:TOTAL_CAP], whole, cut=len(shown) > TOTAL_CAP)
+        shown, folded = text.decode("utf-8", "replace"), False
+    return Content(shown[:TOTAL_CAP], whole, cut=folded or len(shown) > TOTAL_CAP)
 
 
 def value_part(content: Content, *, label: Seg | None = None, indent: int = 0, glyphs: Glyphs = UNICODE) -> list[Part]:
@@ -70,8 +73,8 @@ def value_part(content: Content, *, label: Seg | None = None, indent: int = 0, g
 
 
 def more_row(whole: int) -> Row:
-    """What is said below a value of which only the first part is shown."""
-    return Row([Seg(f"the first part of {size(whole)}  ", Ink.MUTED), Seg("v", Ink.STRONG, bold=True), Seg(" pager", Ink.MUTED)])
+    """What is said below a value of which not all is shown."""
+    return Row([Seg(f"a part of {size(whole)}  ", Ink.MUTED), Seg("v", Ink.STRONG, bold=True), Seg(" pager", Ink.MUTED)])
 
 
 def text_part(text: str, ink: Ink = Ink.TEXT, *, label: Seg | None = None, indent: int = 0, glyphs: Glyphs = UNICODE) -> Para:
@@ -90,6 +93,7 @@ def lay_out(parts: Iterable[Part], width: int) -> list[Row]:
     return rows
 
 
+_FOLD = re.compile(r"\s*…")
 _KEY = re.compile(r'\s*"(?:[^"\\]|\\.)*": ')
 
 
@@ -116,6 +120,8 @@ def _lead(label: Sequence[Seg], indent: int) -> list[Seg]:
 
 def _segs(line: Line, part: Para, *, first: bool) -> list[Seg]:
     key = _KEY.match(line.text) if part.keys and first else None
+    if key is None and part.keys and _FOLD.match(line.text):
+        return line.segs(Ink.MUTED)
     if key is None:
         return line.segs(part.ink)
     at = key.end()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from tagent_tui.screens.confirm import ConfirmScreen
 from tagent_tui.screens.doubt import DoubtScreen
 from tagent_tui.screens.run import RunScreen
 from tagent_tui.screens.runs import RunsScreen
-from tagent_tui.view.detail import Tab
+from tagent_tui.view.detail import Subject, Tab
 from tests.acceptance.made_runs import HOSTILE, Made, hostile, in_doubt, log_lines, many_steps, research, write, write_long
 from tests.acceptance.piloting import app_of, misses, opened, sees, text, until
 
@@ -479,10 +480,25 @@ async def test_a_large_output_is_shown_in_part(tmp_path: Path) -> None:
     async with shown(tmp_path, made) as (pilot, screen, _, _):
         await sees(pilot, "word word word")
         await pilot.press("2", "G")
-        await sees(pilot, "the first part of 2.0 MB  v pager")
+        await sees(pilot, "a part of 2.0 MB  v pager")
         await pilot.press("v")
         await sees(pilot, "There is no terminal to show a pager in.")
         assert screen.detail_pane.view.document.count() < 3_000
+
+
+async def test_the_pager_has_all_that_is_folded(tmp_path: Path) -> None:
+    """A list of thousands is folded and counted in the output, in the input of what needs it, and whole in the pager's text."""
+    made = Made("f01dab1e")
+    made.create({"name": "large", "steps": [{"name": "one"}, {"name": "two", "depends_on": [{"step": "one"}]}]})
+    made.add(StepStarted(), "one", 1)
+    made.add(StepCompleted(made.pack({"sizes": list(range(9_000))})), "one", 1, after=1.0)
+    async with shown(tmp_path, made) as (pilot, screen, _, _):
+        await sees(pilot, "… 8,950 more", "v pager")
+        assert screen.details is not None
+        for step, tab in (("one", Tab.OUTPUT), ("two", Tab.INPUT)):
+            text = await screen.details.whole(screen.scene(), Subject(step), tab)
+            assert text is not None
+            assert json.loads(text.removeprefix("one\n")) == {"sizes": list(range(9_000))}
 
 
 async def test_keys_of_the_run_screen_can_be_given_other_keys(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sqlite3
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from engine import Engine, Pipeline
 from tests.shell import Shell
 
 
@@ -33,7 +35,8 @@ def shell(tmp_path: Path) -> Shell:
     [
         (["rnus"], 2, "there is no verb 'rnus'; did you mean 'runs'?"),
         (["show"], 2, "missing argument 'RUN'"),
-        (["show", "last", "--att", "3"], 2, "no such option"),
+        (["show", "last", "--att", "3"], 2, "no such option '--att'; did you mean --at?; see tagent-tui show --help"),
+        (["events", "last", "--step", "x"], 2, "no such option '--step'; see tagent-tui events --help"),
         (["show", "nothing"], 3, "There is no run nothing"),
         (["show", "\udcff"], 3, "there is no run"),
         (["runs", "--pipeline", "\udcff"], 3, "there is no pipeline"),
@@ -51,6 +54,8 @@ def shell(tmp_path: Path) -> Shell:
         (["run", "flow:asks", "--model", "m", "--offline"], 2, "keep one"),
         (["run", "flow:fine", "--params", "none.json"], 3, "there is no file none.json"),
         (["run", "flow:fine", "-p", "x"], 2, "name=value"),
+        (["run", "flow:fine", "-p", "other=3"], 2, "The pipeline 'fine': params.other: nothing asks for it; it takes by"),
+        (["run", "demo", "--offline", "-p", "roto=/"], 2, "params.roto: nothing asks for it; did you mean 'root'?"),
         (["resume", "last"], 2, "nothing to resume"),
         (["resume", "last", "--resolve", "x"], 2, "--resolve 'x'"),
         (["demo", "/nowhere/at/all"], 3, "there is no folder /nowhere/at/all"),
@@ -78,6 +83,16 @@ def test_without_a_terminal_the_ui_is_not_opened(stocked: Shell) -> None:
     done = stocked.tui()
     assert (done.code, done.out) == (2, "")
     assert "Verbs" in done.err
+
+
+def test_a_group_without_its_command_shows_its_help(stocked: Shell) -> None:
+    """`config` alone is wrong usage: its help on stderr, under --json one object that names its commands."""
+    done = stocked.tui("config")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == stocked.tui("config", "--help").out
+    refused = stocked.tui("config", "--json")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.error["message"] == "a command is missing: path, show; see tagent-tui config --help"
 
 
 def test_help_and_version(stocked: Shell) -> None:
@@ -160,11 +175,20 @@ def test_a_run_is_shown_now_and_at_an_event(stocked: Shell) -> None:
     assert stocked.tui("replay", "last", "--at", "5").out == text
 
 
-def test_an_ambiguous_prefix_names_the_candidates(stocked: Shell) -> None:
-    """The empty prefix fits every run, so it is refused with their ids."""
-    done = stocked.tui("show", "")
-    assert done.code == 3
-    assert done.err.count("\n") == 1
+def test_an_ambiguous_prefix_names_the_candidates(shell: Shell) -> None:
+    """A prefix of several runs is wrong usage (2), with the ids to choose from; one that fits none is not found (3)."""
+
+    async def start() -> None:
+        async with Engine(shell.folder / "runs.db") as engine:
+            for run in ("twin1", "twin2"):
+                await engine.result(await engine.start(Pipeline("p").step("a", run=lambda: 1), run_id=run))
+
+    asyncio.run(start())
+    done = shell.tui("show", "twi")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "tagent-tui: Several runs begin with twi: twin1, twin2; give more letters.\n"
+    assert shell.tui("show", "twi", "--json").error["code"] == "ambiguous"
+    assert shell.tui("show", "").code == 3
 
 
 def test_events_are_lines_of_text_or_json(stocked: Shell) -> None:
@@ -175,6 +199,9 @@ def test_events_are_lines_of_text_or_json(stocked: Shell) -> None:
     text = stocked.tui("events", "last", "--type", "step.completed").out.splitlines()
     assert len(text) == 2
     assert "first" in text[0]
+    nothing = stocked.tui("events", "last", "--type", "setp.*")
+    assert (nothing.code, nothing.out) == (0, "")
+    assert nothing.err.endswith(" after 0 fits setp.*; without --type all are shown\n")
 
 
 def test_results_of_runs_and_steps(stocked: Shell) -> None:

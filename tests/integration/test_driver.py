@@ -130,6 +130,14 @@ async def test_a_driver_that_cannot_start_says_why_in_one_sentence(tmp_path: Pat
         assert await engine.runs() == []
 
 
+async def test_a_driver_refuses_a_param_that_nothing_asks_for(tmp_path: Path) -> None:
+    """A misspelt param of a form that starts a driver is told before a run is recorded, with the code of a wrong definition."""
+    (tmp_path / "flow.yaml").write_text("name: p\nparams: {name: x}\nsteps:\n  - {name: g, goal: Say}\n")
+    with pytest.raises(EngineError, match=r"flow\.yaml:2 params.nmae: nothing asks for it; did you mean 'name'") as refused:
+        await spawn_start(tmp_path / "runs.db", "flow.yaml", params={"nmae": "y"}, cwd=tmp_path, model="offline")
+    assert refused.value.code == "invalid"
+
+
 async def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
     """Nothing can be started in a folder that does not exist."""
     with pytest.raises(EngineError, match=r"could not be started in .*absent"):

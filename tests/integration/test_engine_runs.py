@@ -59,6 +59,12 @@ async def test_an_unknown_setting_is_named_with_a_suggestion() -> None:
         await run_pipeline(Pipeline("p").step("x", run=lambda: 5), db=":memory:", max_concurrent_steps=0)
 
 
+async def test_a_param_that_nothing_asks_for_is_refused() -> None:
+    """A misspelt param would be left unread in silence, so no run is recorded with it."""
+    with pytest.raises(PipelineValidationError, match=r"'p': params\.nmae: nothing asks for it; did you mean 'name'"):
+        await run_pipeline(Pipeline("p").step("x", run=lambda name="y": name), params={"nmae": "z"}, db=":memory:")
+
+
 async def test_a_limit_below_one_is_refused() -> None:
     """Starting with no room for any step is said, not a run that waits for ever."""
     async with engine_at() as engine:

@@ -15,6 +15,7 @@ from store import (
     BlobMissingError,
     LeaseLostError,
     Log,
+    RunAmbiguousError,
     RunConflictError,
     RunId,
     RunIdError,
@@ -140,7 +141,7 @@ async def test_a_run_is_found_by_id_prefix_and_last(log: Log) -> None:
     assert (await log.find("alpha")).id == "alpha"
     assert (await log.find("alphab")).id == "alphabet"
     assert (await log.find("last")).id == "beta"
-    with pytest.raises(RunNotFoundError, match="begin with alp: alpha, alphabet, alpine; give more letters"):
+    with pytest.raises(RunAmbiguousError, match="begin with alp: alpha, alphabet, alpine; give more letters"):
         await log.find("alp")
     for unknown in ("gamma", "", "%", "_", "*"):
         with pytest.raises(RunNotFoundError):

@@ -150,6 +150,39 @@ def test_before_params_are_known_free_parameters_are_no_problem() -> None:
     assert Pipeline("p").step("x", run=lambda y: y).problems() == []
 
 
+def reads(ctx: Any, own: int = 1) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "said"),
+    [
+        (Pipeline("p").step("x", run=lambda name: name), "params.nmae: nothing asks for it; did you mean 'name'?"),
+        (Pipeline("p").step("x", run=lambda name=1, **more: name), "params.nmae: nothing asks for it; did you mean 'name'?"),
+        (Pipeline("p", params={"name": 1}).step("x", run=reads), "params.nmae: nothing asks for it; did you mean 'name'?"),
+        (Pipeline("p", params={"a": 1}).step("g", "Say").step("x", run=reads), "nothing asks for it; it takes a, own"),
+        (Pipeline("p").step("x", run=fine), "params.nmae: nothing asks for it; it takes none"),
+        (Pipeline("p").step("nmae", run=fine).step("x", run=lambda nmae: nmae, depends_on="nmae"), "it takes none"),
+    ],
+)
+def test_a_param_that_nothing_asks_for_is_a_problem(pipeline: Pipeline, said: str) -> None:
+    """Neither declared nor a function's parameter: the run was not meant to be given it, and the nearest name is said."""
+    given = ["name"] if "name" in said else []
+    (problem,) = told(pipeline, given=[*given, "nmae"])
+    assert said in problem
+
+
+@pytest.mark.parametrize("step", [{"goal": "Say"}, {"run": reads}])
+def test_without_declared_params_a_goal_or_a_ctx_may_see_any(step: dict[str, Any]) -> None:
+    """A goal is told every param and a body may read `ctx.params`, so no name can be known to be wrong."""
+    pipeline = Pipeline("p").step("x", run=lambda name=1: name).step("y", **step)
+    assert told(pipeline, given=["nmae"]) == []
+
+
+def test_what_a_changed_pipeline_no_longer_takes_does_not_keep_a_run_from_its_definition() -> None:
+    """A run that is resumed has the params it was given; the definition is made all the same."""
+    assert Pipeline("p", params={"a": 1}).step("x", run=fine).define(["a", "gone"]).params == {"a": 1}
+
+
 def test_a_hundred_thousand_steps_are_the_most() -> None:
     """More are refused by number."""
     pipeline = Pipeline("p").step("x", run=fine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 from rich.cells import cell_len
@@ -20,10 +21,12 @@ from store.events import (
     StepSkipped,
     StepStarted,
 )
+from tagent_tui.cli.ending import print_value
 from tagent_tui.cli.listing import Column, fitting
 from tagent_tui.cli.markdown import draw, inline
 from tagent_tui.cli.output import Output, Stream, shown
 from tagent_tui.cli.progress import Progress
+from tagent_tui.cli.session import Session
 from tagent_tui.glyphs import ASCII, UNICODE
 from tagent_tui.rows import Ink, Seg
 
@@ -97,6 +100,21 @@ def test_only_ascii_reaches_an_ascii_stream() -> None:
     assert stream.glyphs is ASCII
     stream.segs([Seg("– · …"), Seg(" é")])
     assert raw.getvalue() == b"- - ~ \\xe9\n"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_long_result_is_folded_for_a_person_only(terminal: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """At a terminal thousands of members are some rows and a note says so; anywhere else the value is whole."""
+    session = Session()
+    session.output.out.terminal = terminal
+    print_value(session, {"sizes": list(range(9_000))}, simulated=False)
+    out, err = capsys.readouterr()
+    if terminal:
+        assert out.splitlines()[-3:] == ["    … 8,950 more", "  ]", "}"]
+        assert err == "a part of it; into a pipe, a file or with --json all of it is written\n"
+    else:
+        assert json.loads(out) == {"sizes": list(range(9_000))}
+        assert err == ""
 
 
 def test_colour_is_used_where_it_is_asked_for() -> None:

@@ -15,6 +15,7 @@ from engine.errors import CommandRefusedError, DefinitionChangedError, TargetNot
 from store.errors import (
     BundleError,
     LeaseLostError,
+    RunAmbiguousError,
     RunConflictError,
     RunNotFoundError,
     StoreDamagedError,
@@ -104,6 +105,7 @@ def test_a_resolution_of_another_form_is_refused(word: str) -> None:
         (CommandRefusedError("x"), 2, "refused"),
         (TargetNotFoundError("x"), 3, "not_found"),
         (RunNotFoundError("x"), 3, "not_found"),
+        (RunAmbiguousError("x"), 2, "ambiguous"),
         (VersionRangeError("x"), 2, "range"),
         (BundleError("x"), 2, "bundle"),
         (DefinitionChangedError("x", []), 5, "changed"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import PipelineFileError, TargetError, TargetNotFoundError
+from engine.errors import PipelineFileError, PipelineValidationError, TargetError, TargetNotFoundError
 from engine.targets import Loaded, load
 
 FLOW = """
@@ -20,6 +20,7 @@ def build(count=1, *, name="made"):
     for index in range(count):
         made.step(f"s{index}", goal="g")
     return made
+def gauge(count=1): return Pipeline("gauge").step("a", run=lambda: count)
 def needy(company): return Pipeline(company)
 async def later(): return pipeline
 def wrong(): return 3
@@ -60,6 +61,14 @@ def test_a_function_makes_the_pipeline_with_the_params_it_names(folder: Path) ->
     assert names(load("flow:build", cwd=folder, params={"count": 2, "name": "x", "other": 1})) == ["x", "s0", "s1"]
 
 
+def test_what_a_function_takes_is_known_to_its_pipeline(folder: Path) -> None:
+    """Params of the function that makes the pipeline are no mistake, others are; a copy of the pipeline knows the same."""
+    loaded = load("flow:gauge", cwd=folder)
+    assert loaded.problems(["count"]) == loaded.pipeline.copy().problems(["count"]) == []
+    with pytest.raises(PipelineValidationError, match=r"'gauge': params\.cuont: nothing asks for it; did you mean 'count'"):
+        loaded.check(["cuont"])
+
+
 def test_the_folder_stays_importable(folder: Path) -> None:
     """A step may import its neighbours while it runs, so the folder stays first on the path."""
     load("flow:pipeline", cwd=folder)
@@ -76,7 +85,7 @@ def test_the_folder_stays_importable(folder: Path) -> None:
         ("flow:later", TargetError, "flow:later is a function, not a pipeline"),
         ("flow:wrong", TargetError, "flow:wrong() returned a int"),
         ("flow:needy", TargetError, "flow:needy() needs 'company'; give it with -p company=..."),
-        ("flow:raises", TargetError, "flow:raises() failed at flow.py:13: ValueError: no luck"),
+        ("flow:raises", TargetError, "flow:raises() failed at flow.py:14: ValueError: no luck"),
         ("nowhere:pipeline", TargetNotFoundError, "There is no module nowhere in "),
         ("flow.py", TargetError, "say which pipeline in it: flow:NAME"),
         ("flow", TargetError, "say which pipeline in it: flow:NAME"),

@@ -11,7 +11,7 @@ from store.state import StepStatus
 from tagent_tui.rows import Ink, Row, beside, cells
 from tagent_tui.view import detail, messages
 from tagent_tui.view.detail import Failed, Subject, Tab, tabs_of
-from tagent_tui.view.document import Document, Para, Part, content_of, lay_out, text_part, value_part
+from tagent_tui.view.document import DECODED_CAP, Document, Para, Part, content_of, lay_out, text_part, value_part
 from tagent_tui.view.effects import EffectLine
 from tagent_tui.view.outline import read_outline
 from tagent_tui.view.scene import Scene, look, look_back
@@ -34,7 +34,7 @@ def test_a_string_is_itself_and_other_values_are_indented() -> None:
     assert content_of(values.encode("# Title\nline")).text == "# Title\nline"
     content = content_of(b'{"a":1,"b":[true]}')
     rows = lay_out(value_part(content), 40)
-    assert ["".join(seg.text for seg in row.left) for row in rows] == ["{", '  "a": 1,', '  "b": [', "    true", "  ]", "}"]
+    assert ["".join(seg.text for seg in row.left) for row in rows] == ["{", '  "a": 1,', '  "b": [true]', "}"]
     assert rows[1].left[0].ink is Ink.MUTED
 
 
@@ -51,9 +51,20 @@ def test_only_the_first_part_of_a_large_value_is_laid_out() -> None:
     content = content_of(values.encode("x" * 1_000_000))
     assert content.cut
     said = text(value_part(content), 80)
-    assert said[-1] == "the first part of 1.0 MB  v pager"
+    assert said[-1] == "a part of 1.0 MB  v pager"
     assert len(said) < 1_000
-    assert content_of(b"[" + b"1," * 400_000 + b"1]").cut
+    beyond = content_of(b"[" + b"1," * DECODED_CAP + b"1]")
+    assert (beyond.cut, beyond.text[:5]) == (True, "[1,1,")
+
+
+def test_a_large_value_is_folded_and_not_cut() -> None:
+    """Of lists with thousands of members the first are shown in their structure, with the count of the others, muted."""
+    content = content_of(values.encode({"files": [{"path": f"f{n}.py"} for n in range(9_000)], "total": 9_000}))
+    said = text(value_part(content), 60)
+    assert said[:4] == ["{", '  "files": [', '    {"path": "f0.py"},', '    {"path": "f1.py"},']
+    assert said[-6:] == ["    … 8,950 more", "  ],", '  "total": 9000', "}", "", "a part of 179 kB  v pager"]
+    (row,) = [row for row in lay_out(value_part(content), 60) if "more" in "".join(seg.text for seg in row.left)]
+    assert {seg.ink for seg in row.left} == {Ink.MUTED}
 
 
 def test_paragraphs_hang_under_their_label() -> None:
