@@ -51,10 +51,7 @@ async def run_pipeline(
     **overrides: Any,
 ) -> PipelineResult:
     """Run a pipeline to its end and return the result; see `run_agent`."""
-    settings = _settings(config, overrides)
-    if params:
-        pipeline.check(params, model=settings.model)
-    async with Engine(db, settings) as engine:
+    async with Engine(db, _settings(config, overrides)) as engine:
         return await engine.result(await engine.start(pipeline, params))
 
 

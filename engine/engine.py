@@ -119,6 +119,8 @@ class Engine:
     ) -> tuple[RunId, Lease, RunState, Runtime]:  # fmt: skip
         pipeline = pipeline.copy()
         model = model or self.config.model
+        if params:
+            pipeline.check(params, model=model)
         definition = pipeline.define(list(params), model=model)
         await self._check_models(definition, model)
         given = values.decode(values.encode({**definition.params, **params}))
