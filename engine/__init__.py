@@ -12,12 +12,14 @@ from engine.errors import (
     DependencyError,
     EffectFailedError,
     EngineError,
+    ExpressionError,
     PipelineDeadlockError,
     PipelineValidationError,
     StepExecutionError,
     StepTimeoutError,
     TargetError,
 )
+from engine.expressions import ConditionDSL
 from engine.pipeline import Pipeline
 from engine.policies import RetryPolicy
 from engine.result import PipelineResult
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CommandRefusedError",
+    "ConditionDSL",
     "DefinitionChangedError",
     "Dep",
     "DependencyError",
@@ -39,6 +42,7 @@ __all__ = [
     "Engine",
     "EngineError",
     "ExecutionMode",
+    "ExpressionError",
     "Pipeline",
     "PipelineDeadlockError",
     "PipelineResult",

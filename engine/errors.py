@@ -6,6 +6,7 @@ not an exception: `StepExecutionError` and its kind are raised only where a call
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 
 import msgspec
@@ -78,6 +79,32 @@ class DefinitionChangedError(EngineError):
         super().__init__(message)
 
 
+class ExpressionError(EngineError):
+    """A condition or a `${{ ... }}` cannot be read or has no value; the sentence says where.
+
+    `position` counts the characters of `text` from 1; `place` is where in nested values the text stands (`conditions[1].left`).
+    """
+
+    code = "expression"
+
+    def __init__(self, message: str, position: int | None = None, text: str = "", place: str | None = None) -> None:
+        self.message, self.position, self.text, self.place = message, position, text, place
+        where = "" if position is None else f" (position {position}, {_near(text, position)})"
+        super().__init__(f"{place}: {message}{where}" if place else f"{message}{where}")
+
+    def at_place(self, place: str) -> ExpressionError:
+        """The same, said of a text that stands at a place."""
+        return ExpressionError(self.message, self.position, self.text, place)
+
+
+def _near(text: str, position: int) -> str:
+    """The surroundings of a position, with what cannot be printed escaped."""
+    start, end = max(0, position - 11), position + 19
+    if not text[start:end].strip():
+        return "at the end" if text.strip() else "the text is empty"
+    return f"near {'…' if start else ''}{text[start:end]!r}{'…' if end < len(text) else ''}"
+
+
 class CommandRefusedError(EngineError):
     """A command does not fit the run's state (cancelling what has ended, resolving what is not in doubt)."""
 
@@ -124,3 +151,9 @@ class DivergenceError(Exception):
 
 class AttemptClosedError(Exception):
     """Raised to a body that goes on after its attempt was closed (timed out, cancelled, superseded): its effects are refused."""
+
+
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """`; did you mean 'x'?` for the nearest known word, else nothing."""
+    near = difflib.get_close_matches(str(word), known, 1, 0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""

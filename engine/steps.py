@@ -5,16 +5,16 @@ Stands apart from `pipeline.py` so that the checks can look at steps without kno
 
 from __future__ import annotations
 
-import difflib
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
 from engine.definition import Dep, ExecutionMode, StepDefinition
+from engine.errors import suggestion as suggestion
 from engine.models.schemas import schema_of
 from engine.policies import RetryPolicy
 from store import values
@@ -114,12 +114,6 @@ def encodable(value: Any) -> str | None:
     except ValueEncodingError as error:
         return str(error)
     return None
-
-
-def suggestion(word: str, known: Sequence[str]) -> str:
-    """`; did you mean 'x'?` for the nearest known word, else nothing."""
-    near = difflib.get_close_matches(str(word), known, 1, 0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def free_parameters(body: Callable[..., Any] | inspect.Signature) -> list[inspect.Parameter]:
