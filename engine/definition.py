@@ -22,28 +22,76 @@ class ExecutionMode(Enum):
     """How a step runs beside others.
 
     SERIAL: one after another, in definition order among the ready ones; the chain waits while one of them runs, waits for a
-    retry or is in doubt. CONCURRENT: together, up to the run's limit. Neither waits for the other kind.
+    retry or is in doubt. CONCURRENT: together, up to the run's limit. Neither waits for the other kind. CONDITIONAL is concurrent and
+    must have a condition. PARALLEL_MERGE is concurrent and merges the outputs of the steps it depends on, which run together.
     """
 
     SERIAL = "serial"
     CONCURRENT = "concurrent"
+    CONDITIONAL = "conditional"
+    PARALLEL_MERGE = "parallel_merge"
 
 
 class DependencyType(Enum):
-    """What a dependency asks of the step it names. HARD: it must not have failed."""
+    """What a dependency asks of the step it names.
+
+    HARD: it must not have failed. SOFT: it must have settled, however; its output is used if there is one. DATA: it must have
+    completed, with the named paths in its output. VALIDATION: it must have completed, with an output that satisfies the predicate.
+    """
 
     HARD = "hard"
+    SOFT = "soft"
+    DATA = "data"
+    VALIDATION = "validation"
 
 
-class Dep(msgspec.Struct, frozen=True):
-    """A dependency on `step`; in files a bare name is the same as `Dep(name)`."""
+class Dep(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A dependency on `step`; in files a bare name is the same as `Dep(name)`.
+
+    `paths` are paths in its output that must be there (`data`), `when` is a condition in which `output` is that output
+    (`validation`). A `soft` one with `wait=False` does not wait: it is given what the step has published so far.
+    """
 
     step: str
     type: str = "hard"
+    paths: tuple[str, ...] = ()
+    when: str | None = None
+    wait: bool = True
+
+
+class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A person must approve the step before it starts; after `timeout` seconds without an answer `default` holds."""
+
+    message: str = ""
+    timeout: float | None = None
+    default: str = "reject"
+
+
+class Budget(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The most that may be used: US dollars, tokens, model calls, seconds since the beginning; and what follows when it is used up.
+
+    `action`: `warn` (said in the log), `pause` (the run waits until the budget is raised) or `fail`. What is under way is let finish.
+    """
+
+    cost: float | None = None
+    tokens: int | None = None
+    calls: int | None = None
+    seconds: float | None = None
+    action: str = "pause"
+
+
+ACTIONS = ("warn", "pause", "fail")
+MERGES = ("list", "dict", "deep", "model")
+OTHERWISE = "otherwise"
+"""The case of a switch that holds when none before it does."""
 
 
 class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A step as plain values. `run` is `module:qualname`, `source` the hash of the function's text (not part of the pin)."""
+    """A step as plain values. `run` is `module:qualname`, `source` the hash of the function's text (not part of the pin).
+
+    Conditions stand as text of the expression language. `join` is `all`, `any`, a number, or `first` (the rest is cancelled).
+    `compensate` is a function by name, as `run` is; `merge` a strategy or a function by name.
+    """
 
     name: str
     goal: str | None = None
@@ -58,15 +106,55 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
     model: str | None = None
     irreversible: bool = False
     final: bool = False
+    join: str | int = "all"
+    condition: str | None = None
+    condition_mode: str = "pre"
+    skip: str = "settle"
+    for_each: str | None = None
+    max_concurrent: int | None = None
+    item_failures: str = "fail"
+    while_: str | None = None
+    max_iterations: int = 100
+    switch: dict[str, str] | None = None
+    merge: str | None = None
+    fallback: str | None = None
+    compensate: str | None = None
+    approval: Approval | None = None
+    budget: Budget | None = None
+    read_data: tuple[str, ...] = ()
+    enabled: bool = True
 
     @property
     def kind(self) -> str:
-        """`g` for a goal step, `f` for a function step."""
-        return "g" if self.run is None else "f"
+        """`f` for a function step, `g` for a goal, `m` for a merge, `s` for one that only switches."""
+        if self.run is not None:
+            return "f"
+        if self.goal is not None:
+            return "g"
+        return "m" if self.merge is not None else "s"
+
+    @property
+    def many(self) -> bool:
+        """Whether the step is a group: run once for each item, or again and again."""
+        return self.for_each is not None or self.while_ is not None
+
+    @property
+    def looked_at(self) -> bool:
+        """Whether somebody has to look at outputs before it can be decided how the step starts."""
+        if self.many or (self.condition is not None and self.condition_mode == "pre"):
+            return True
+        return any(dep.type in ("data", "validation") for dep in self.depends_on)
+
+
+FAILURE_POLICIES = ("continue", "fail_fast")
 
 
 class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A pipeline as plain values: what a run pins. `params` are the defaults."""
+    """A pipeline as plain values: what a run pins. `params` are the defaults.
+
+    `on_failure`: when a step has failed for good, what does not need it goes on (`continue`), or everything else is cancelled
+    (`fail_fast`).
+    """
 
     name: str
     description: str = ""
@@ -74,6 +162,8 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
     constraints: tuple[str, ...] = ()
     params: dict[str, Any] = {}
     shared: dict[str, Any] = {}
+    on_failure: str = "continue"
+    budget: Budget | None = None
 
     def pinned(self) -> Definition:
         """The definition without the hashes of functions' texts: what must not change unnoticed."""

@@ -1,4 +1,4 @@
-"""What can happen in a run: one frozen struct per event, and the envelope it is recorded in.
+"""What can happen in a run: one frozen struct per event.
 
 Stands apart because everything else is computed from these: the state, the screens, resume and replay.
 An event says only what the envelope (`Recorded`) does not: run, version, time, step and attempt are columns there.
@@ -8,86 +8,46 @@ Type names are stable dotted past-tense words, never import paths; `codec.py` al
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
-from typing import Any, ClassVar, NewType
 
-import msgspec
+from store.envelope import (
+    INLINE_LIMIT,
+    NO_JSON,
+    BlobHash,
+    Event,
+    Failure,
+    Payload,
+    Recorded,
+    RunId,
+    Safety,
+    Seq,
+    StepPath,
+    Usage,
+    Version,
+)
 
-RunId = NewType("RunId", str)
-StepPath = NewType("StepPath", str)
-Version = NewType("Version", int)
-Seq = NewType("Seq", int)
-BlobHash = NewType("BlobHash", str)
-
-INLINE_LIMIT = 1024
-"""Bytes of JSON up to which a value stands in its event; a larger one is a blob, stored once by content."""
-
-
-class Safety(Enum):
-    """What may be done with an effect whose outcome is unknown after a crash.
-
-    PURE touches nothing outside (time, random numbers), READ only looks, IDEMPOTENT may be repeated: all three are issued
-    again. IRREVERSIBLE is never repeated unasked: it becomes in doubt.
-    """
-
-    PURE = "pure"
-    READ = "read"
-    IDEMPOTENT = "idempotent"
-    IRREVERSIBLE = "irreversible"
-
-
-NO_JSON = msgspec.Raw()
-"""A payload without inline text (`bool(payload.json)` is False): the content is in a blob, or there is none."""
-
-
-class Payload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A value as it stands in an event: JSON text (see `values.py`) up to `INLINE_LIMIT`, else the hash of a blob.
-
-    `size` is the length of the JSON text in bytes. `json` is the text itself and is decoded only when somebody looks.
-    """
-
-    size: int = 0
-    json: msgspec.Raw = NO_JSON
-    blob: str | None = None
-
-
-class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a model call used: tokens, and US dollars (None: the price is not known, which is not zero)."""
-
-    model: str
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost: float | None = None
-
-
-class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why something failed: a stable kind, one sentence, and whether asking again may help.
-
-    Kinds in use: `error` (the body raised), `timeout`, `output` (not encodable or not of the schema), `model`, `effect`,
-    `divergence` (a re-driven attempt asked for something else), `definition`. `retry_after` is in seconds.
-    `detail` is the traceback, as text.
-    """
-
-    kind: str
-    message: str
-    retryable: bool = True
-    retry_after: float | None = None
-    detail: Payload | None = None
-
-
-class Event(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Base of all events. `type` is the stable name, `decision` tells decisions from facts, `schema` the payload's version."""
-
-    type: ClassVar[str] = ""
-    decision: ClassVar[bool] = False
-    schema: ClassVar[int] = 1
+__all__ = [  # the words of the envelope, beside the events below
+    "INLINE_LIMIT",
+    "NO_JSON",
+    "BlobHash",
+    "Event",
+    "Failure",
+    "Payload",
+    "Recorded",
+    "RunId",
+    "Safety",
+    "Seq",
+    "StepPath",
+    "Usage",
+    "Version",
+]
 
 
 class RunCreated(Event, frozen=True, omit_defaults=True):
     """A run exists. `definition` is the blob hash of the normalised pipeline, `steps` its step paths in definition order.
 
-    `kinds` has one letter a step: f (function) or g (goal). `params` and `config` never hold secrets. `target` says how the
-    Python behind the pipeline is found again (`module:name`, a file, a template) and `cwd` from where; `seed` feeds jitter.
+    `kinds` has one letter a step: f (function), g (goal), p (pipeline), m (merge) or s (switch). `params` and `config` never hold
+    secrets. `target` says how the Python behind the pipeline is found again (`module:name`, a file, a template) and `cwd` from
+    where; `seed` feeds jitter.
     """
 
     type = "run.created"
@@ -137,26 +97,112 @@ class RunMigrated(Event, frozen=True, omit_defaults=True):
 
 
 class SignalReceived(Event, frozen=True, omit_defaults=True):
-    """A command came through the inbox: `pause`, `resume`, `cancel`, `resolve`. `inbox` is its id there, 0 if recorded directly."""
+    """A command came through the inbox, or (`inbox` is 0) was recorded by the one who gave it while no driver lived.
+
+    `kind` is the command (`pause`, `cancel`, `approve`, ...), with `.refused` behind it where it did not fit the state; `target` is
+    the step path it is about, if any.
+    """
 
     type = "signal.received"
     inbox: int
     kind: str
     body: Payload = Payload()
+    target: str | None = None
+
+
+class StepAdded(Event, frozen=True, omit_defaults=True):
+    """A running step added another to the run: `definition` is its normalised JSON, `before` the steps that now depend on it."""
+
+    type = "step.added"
+    name: str
+    definition: str
+    kind: str = "f"
+    before: list[str] = []
+
+
+class StepEnabled(Event, frozen=True, omit_defaults=True):
+    """A running step said that the step `target` shall run (`on`), or shall be skipped when its turn comes."""
+
+    type = "step.enabled"
+    target: str
+    on: bool = True
+
+
+class StepEvaluated(Event, frozen=True, omit_defaults=True):
+    """What a step's conditions came to over the recorded outputs: `run`, `skip`, `fail`, or `wait` (for other dependencies).
+
+    `refused` are dependencies whose contents do not do. `items` counts what the step is to be run for: the items of a `for_each`
+    (their values in `values`), or how many iterations of a `while` are due by now. `reason` is a sentence.
+    """
+
+    type = "step.evaluated"
+    decision = True
+    verdict: str
+    reason: str = ""
+    refused: list[str] = []
+    items: int | None = None
+    values: Payload = Payload()
+
+
+class ApprovalRequested(Event, frozen=True, omit_defaults=True):
+    """The step waits until a person approves it; at `due` (unix seconds), if set, `default` holds instead of an answer."""
+
+    type = "approval.requested"
+    decision = True
+    message: str = ""
+    due: float | None = None
+    default: bool = False
+
+
+class ApprovalGiven(Event, frozen=True, omit_defaults=True):
+    """A person approved the step, or rejected it."""
+
+    type = "approval.given"
+    approved: bool
+    note: str = ""
+
+
+class ApprovalExpired(Event, frozen=True, omit_defaults=True):
+    """Nobody answered in time; what the definition says for that case holds."""
+
+    type = "approval.expired"
+    decision = True
+    approved: bool
 
 
 class StepStarted(Event, frozen=True, omit_defaults=True):
-    """Attempt N of a step begins; recorded once an attempt, however often a crash makes it run."""
+    """Attempt N of a step begins; recorded once an attempt, however often a crash makes it run.
+
+    `inputs` are the versions of what the attempt is given, by dependency, where that is not simply the output of each.
+    """
 
     type = "step.started"
     decision = True
+    inputs: dict[str, int] | None = None
+
+
+class StepPublished(Event, frozen=True, omit_defaults=True):
+    """What a running step has so far, for those that do not wait for its end."""
+
+    type = "step.published"
+    output: Payload = Payload()
 
 
 class StepCompleted(Event, frozen=True, omit_defaults=True):
-    """The attempt returned `output`."""
+    """The attempt returned `output`; `closes` are the branches that its switch did not choose."""
 
     type = "step.completed"
     output: Payload = Payload()
+    closes: list[str] = []
+
+
+class StepRefused(Event, frozen=True, omit_defaults=True):
+    """The step may not run: rejected, or its condition could not be evaluated. It counts as failed; `kind` as in `Failure`."""
+
+    type = "step.refused"
+    decision = True
+    kind: str
+    reason: str
 
 
 class StepFailed(Event, frozen=True, omit_defaults=True):
@@ -175,12 +221,16 @@ class StepRetryScheduled(Event, frozen=True, omit_defaults=True):
 
 
 class StepSkipped(Event, frozen=True, omit_defaults=True):
-    """The step will not run; `reason` is a sentence, `cause` the step that led to it."""
+    """The step will not run; `reason` is a sentence, `cause` the step that led to it.
+
+    `passes`: what depends on it may run all the same, with its output absent (it was not wanted, rather than not possible).
+    """
 
     type = "step.skipped"
     decision = True
     reason: str
     cause: str | None = None
+    passes: bool = False
 
 
 class StepCancelled(Event, frozen=True, omit_defaults=True):
@@ -286,6 +336,47 @@ class ArtifactMade(Event, frozen=True, omit_defaults=True):
     content: Payload
 
 
+class BudgetReached(Event, frozen=True, omit_defaults=True):
+    """A budget is used up: `scope` is a step path, or empty for the run; `what` is cost, tokens, calls or seconds.
+
+    `action` says what follows: `warn`, `pause` or `fail`.
+    """
+
+    type = "budget.reached"
+    decision = True
+    scope: str
+    what: str
+    limit: float
+    used: float
+    action: str
+
+
+class BudgetSet(Event, frozen=True, omit_defaults=True):
+    """Somebody gave the run another budget; None leaves a limit as it was."""
+
+    type = "budget.set"
+    cost: float | None = None
+    tokens: int | None = None
+    calls: int | None = None
+    seconds: float | None = None
+
+
+class RunCompensating(Event, frozen=True, omit_defaults=True):
+    """The run has failed; what completed is compensated, one after another in the order of `steps` (paths `NAME/compensate`)."""
+
+    type = "run.compensating"
+    decision = True
+    steps: list[str]
+    reason: str = ""
+
+
+class RunReopened(Event, frozen=True, omit_defaults=True):
+    """A run that had ended goes on, because somebody asked for a step of it again."""
+
+    type = "run.reopened"
+    decision = True
+
+
 class RunPaused(Event, frozen=True, omit_defaults=True):
     """Nothing new is started; what runs is let finish."""
 
@@ -337,27 +428,13 @@ EVENTS: Mapping[str, type[Event]] = {
     cls.type: cls
     for cls in (
         RunCreated, RunForked, RunAttached, RunMigrated, SignalReceived,
-        StepStarted, StepCompleted, StepFailed, StepRetryScheduled, StepSkipped, StepCancelled, StepReset, StepReused,
+        StepAdded, StepEnabled, StepEvaluated, ApprovalRequested, ApprovalGiven, ApprovalExpired,
+        StepStarted, StepPublished, StepCompleted, StepFailed, StepRefused, StepRetryScheduled, StepSkipped, StepCancelled,
+        StepReset, StepReused,
         EffectRequested, EffectSucceeded, EffectFailed, EffectInDoubt, EffectResolved,
         LogWritten, ArtifactMade,
+        BudgetReached, BudgetSet, RunCompensating, RunReopened,
         RunPaused, RunUnpaused, RunCompleted, RunFailed, RunCancelled,
     )
 }  # fmt: skip
 """Every type a log of this version holds, by its stable name."""
-
-
-class Recorded(msgspec.Struct, frozen=True, gc=False):
-    """An event in its place: the envelope. `version` counts from 1 in the run, `seq` in the whole log (0: not yet committed).
-
-    `at` is unix seconds: the `now` given to the decision, never before the event it follows. `step` and `attempt` say whose it
-    is; `causation` is the version that led to it; `actor` who did it (`driver`, `user`, an inbox sender).
-    """
-
-    version: int
-    at: float
-    event: Any
-    step: str | None = None
-    attempt: int = 0
-    causation: int | None = None
-    actor: str = "driver"
-    seq: int = 0

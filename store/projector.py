@@ -11,7 +11,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from store.events import (
+    ApprovalExpired,
+    ApprovalGiven,
+    ApprovalRequested,
     ArtifactMade,
+    BudgetReached,
+    BudgetSet,
     EffectFailed,
     EffectInDoubt,
     EffectRequested,
@@ -22,17 +27,24 @@ from store.events import (
     Recorded,
     RunAttached,
     RunCancelled,
+    RunCompensating,
     RunCompleted,
     RunCreated,
     RunFailed,
     RunForked,
     RunMigrated,
     RunPaused,
+    RunReopened,
     RunUnpaused,
     SignalReceived,
+    StepAdded,
     StepCancelled,
     StepCompleted,
+    StepEnabled,
+    StepEvaluated,
     StepFailed,
+    StepPublished,
+    StepRefused,
     StepReset,
     StepRetryScheduled,
     StepReused,
@@ -41,9 +53,9 @@ from store.events import (
     UnknownEvent,
     Usage,
 )
-from store.state import ArtifactRef, OpenEffect, RunState, RunStatus, StepState, StepStatus, Try
+from store.state import Approval, ArtifactRef, OpenEffect, RunState, RunStatus, StepState, StepStatus, Try, child_of, group_of
 
-FOLD_VERSION = 1
+FOLD_VERSION = 2
 """Stamped on snapshots: raised whenever a rule or the shape of the state changes, so that older snapshots are not used."""
 
 REASON_LIMIT = 200
@@ -84,7 +96,16 @@ def _move(state: RunState, step: StepState, status: StepStatus) -> None:
     counts = state.counts
     counts[step.status] -= 1
     counts[status] += 1
+    if step.items is not None:
+        state.groups += (status is RUNNING) - (step.status is RUNNING)
     step.status = status
+
+
+def _heed(state: RunState, step: StepState, path: str) -> None:
+    """What somebody wished of the step is carried out, or has no object any more."""
+    if step.wish:
+        step.wish = ""
+        state.wishes.remove(path)
 
 
 def _run_created(state: RunState, version: int, at: float, path: str, attempt: int, event: RunCreated) -> None:
@@ -119,7 +140,12 @@ def _run_migrated(state: RunState, version: int, at: float, path: str, attempt: 
             state.counts[PENDING] += 1
         step.kind = kind
         state.steps[name] = step
-    for step in known.values():
+    for name, step in known.items():
+        if (group_of(name) or name) in state.steps or (group_of(name) is None and name not in event.removed):
+            state.steps[name] = step  # a child, or a step that was added at run time
+            continue
+        _ask_no_more(state, step)
+        state.groups -= step.items is not None and step.status is RUNNING
         state.counts[step.status] -= 1
     state.open = {request: effect for request, effect in state.open.items() if effect.step in state.steps}
     if state.status.ended:
@@ -133,8 +159,71 @@ def _signal_received(state: RunState, version: int, at: float, path: str, attemp
         state.pausing = True
     elif event.kind == "resume":
         state.pausing = False
+    elif event.target is not None and event.kind in ("cancel", "skip", "retry"):
+        step = _step(state, event.target)
+        if not step.wish:
+            state.wishes.append(event.target)
+        step.wish = event.kind
     elif event.kind == "cancel":
         state.cancelling = True
+
+
+def _step_added(state: RunState, version: int, at: float, path: str, attempt: int, event: StepAdded) -> None:
+    _step(state, event.name).kind = event.kind
+    state.added += 1
+
+
+def _step_enabled(state: RunState, version: int, at: float, path: str, attempt: int, event: StepEnabled) -> None:
+    _step(state, event.target).disabled = None if event.on else f"disabled by {path}"
+
+
+def _step_evaluated(state: RunState, version: int, at: float, path: str, attempt: int, event: StepEvaluated) -> None:
+    step = _step(state, path)
+    if event.refused:
+        step.refused = [*step.refused, *event.refused]
+    if event.items is not None:
+        step.items = event.items
+        if step.status is RUNNING:
+            _spread(state, step, path)
+    if event.verdict != "wait":
+        step.verdict, step.evaluated = event.verdict, version if step.evaluated is None else step.evaluated
+    if event.reason:
+        step.reason = event.reason[:REASON_LIMIT]
+
+
+def _spread(state: RunState, step: StepState, path: str) -> None:
+    """Make the children a group has by now; those it has stay."""
+    for index in range(step.items or 0):
+        _step(state, child_of(path, index)).kind = step.kind
+
+
+def _approval_requested(state: RunState, version: int, at: float, path: str, attempt: int, event: ApprovalRequested) -> None:
+    step = _step(state, path)
+    _move(state, step, WAITING)
+    step.approval = Approval(at, event.message, event.due, event.default)
+    state.approvals += 1
+
+
+def _approval_given(state: RunState, version: int, at: float, path: str, attempt: int, event: ApprovalGiven) -> None:
+    _answer(state, _step(state, path), event.approved, event.note)
+
+
+def _approval_expired(state: RunState, version: int, at: float, path: str, attempt: int, event: ApprovalExpired) -> None:
+    _answer(state, _step(state, path), event.approved, "nobody answered in time")
+
+
+def _answer(state: RunState, step: StepState, approved: bool, note: str) -> None:
+    if step.approval is not None:
+        step.approval.answer, step.approval.note = "approved" if approved else "rejected", note[:REASON_LIMIT]
+    if approved and step.status is WAITING:
+        _ask_no_more(state, step)
+        _move(state, step, PENDING)
+
+
+def _ask_no_more(state: RunState, step: StepState) -> None:
+    """The step leaves the state in which it waits for approval."""
+    if step.status is WAITING and step.due is None and step.approval is not None:
+        state.approvals -= 1
 
 
 def _step_started(state: RunState, version: int, at: float, path: str, attempt: int, event: StepStarted) -> None:
@@ -144,8 +233,11 @@ def _step_started(state: RunState, version: int, at: float, path: str, attempt: 
     _move(state, step, RUNNING)
     step.attempt, step.started_at, step.ended_at, step.due = attempt, at, None, None
     step.reason = step.failure_kind = None
+    step.inputs = event.inputs
     if step.first_started_at is None:
         step.first_started_at = at
+    if step.items is not None:
+        _spread(state, step, path)
 
 
 def _try(step: StepState) -> Try:
@@ -157,8 +249,23 @@ def _step_completed(state: RunState, version: int, at: float, path: str, attempt
     step = _step(state, path)
     _move(state, step, COMPLETED)
     step.ended_at, step.output, step.output_size = at, version, event.output.size
+    for name in event.closes:
+        _step(state, name).disabled = f"{path} chose another branch"
     if state.open:
         _close_effects(state, path)
+
+
+def _step_published(state: RunState, version: int, at: float, path: str, attempt: int, event: StepPublished) -> None:
+    _step(state, path).partial = version
+
+
+def _step_refused(state: RunState, version: int, at: float, path: str, attempt: int, event: StepRefused) -> None:
+    step = _step(state, path)
+    _ask_no_more(state, step)
+    _move(state, step, FAILED)
+    step.ended_at, step.reason, step.failure_kind, step.retryable = at, event.reason[:REASON_LIMIT], event.kind, False
+    state.failures += 1
+    _heed(state, step, path)
 
 
 def _step_failed(state: RunState, version: int, at: float, path: str, attempt: int, event: StepFailed) -> None:
@@ -181,30 +288,52 @@ def _step_retry_scheduled(state: RunState, version: int, at: float, path: str, a
     step = _step(state, path)
     _move(state, step, WAITING)
     step.due = event.due
+    _heed(state, step, path)
 
 
 def _step_skipped(state: RunState, version: int, at: float, path: str, attempt: int, event: StepSkipped) -> None:
     step = _step(state, path)
+    _ask_no_more(state, step)
     _move(state, step, SKIPPED)
-    step.reason, step.ended_at = event.reason[:REASON_LIMIT], at
+    step.reason, step.ended_at, step.passes, step.due = event.reason[:REASON_LIMIT], at, event.passes, None
+    _heed(state, step, path)
+    if state.open:
+        _close_effects(state, path)
 
 
 def _step_cancelled(state: RunState, version: int, at: float, path: str, attempt: int, event: StepCancelled) -> None:
     step = _step(state, path)
+    _ask_no_more(state, step)
     _move(state, step, CANCELLED)
     step.reason, step.ended_at, step.due = event.reason[:REASON_LIMIT], at, None
+    _heed(state, step, path)
     if state.open:
         _close_effects(state, path)
 
 
 def _step_reset(state: RunState, version: int, at: float, path: str, attempt: int, event: StepReset) -> None:
     step = _step(state, path)
+    _ask_no_more(state, step)
     _move(state, step, PENDING)
     step.started_at = step.ended_at = step.due = step.first_started_at = None
     step.output, step.output_size, step.reason, step.failure_kind = None, 0, None, None
     step.first_attempt, step.reused, step.tries = step.attempt + 1, False, []
+    step.verdict, step.evaluated, step.refused, step.inputs, step.passes = "", None, [], None, False
+    step.partial = step.approval = step.disabled = None
+    _heed(state, step, path)
+    _gather_in(state, step, path)
     if state.open:
         _close_effects(state, path)
+
+
+def _gather_in(state: RunState, step: StepState, path: str) -> None:
+    """A group that starts over has no children until it is evaluated again."""
+    for index in range(step.items or 0):
+        child = state.steps.pop(child_of(path, index), None)
+        if child is not None:
+            state.counts[child.status] -= 1
+            _close_effects(state, child_of(path, index))
+    step.items = None
 
 
 def _step_reused(state: RunState, version: int, at: float, path: str, attempt: int, event: StepReused) -> None:
@@ -271,6 +400,32 @@ def _artifact_made(state: RunState, version: int, at: float, path: str, attempt:
     state.artifacts.append(ArtifactRef(event.name, event.media_type, content.blob or "", content.size, path, version))
 
 
+def _budget_reached(state: RunState, version: int, at: float, path: str, attempt: int, event: BudgetReached) -> None:
+    state.reached.append(f"{event.scope}:{event.what}")
+    if event.action == "pause":
+        state.pausing = True
+
+
+def _budget_set(state: RunState, version: int, at: float, path: str, attempt: int, event: BudgetSet) -> None:
+    for what in ("cost", "tokens", "calls", "seconds"):
+        limit = getattr(event, what)
+        if limit is not None:
+            state.budget[what] = float(limit)
+            if f":{what}" in state.reached:
+                state.reached.remove(f":{what}")
+
+
+def _run_compensating(state: RunState, version: int, at: float, path: str, attempt: int, event: RunCompensating) -> None:
+    state.undoing = list(event.steps)
+    state.reason = event.reason[:REASON_LIMIT] or None
+    for name in event.steps:
+        _step(state, name)
+
+
+def _run_reopened(state: RunState, version: int, at: float, path: str, attempt: int, event: RunReopened) -> None:
+    state.status, state.ended_at, state.reason, state.cancelling = RunStatus.RUNNING, None, None, False
+
+
 def _run_paused(state: RunState, version: int, at: float, path: str, attempt: int, event: RunPaused) -> None:
     state.status = RunStatus.PAUSED
 
@@ -301,9 +456,17 @@ RULES: dict[type[Event], Rule] = {
     RunAttached: _run_attached,
     RunMigrated: _run_migrated,
     SignalReceived: _signal_received,
+    StepAdded: _step_added,
+    StepEnabled: _step_enabled,
+    StepEvaluated: _step_evaluated,
+    ApprovalRequested: _approval_requested,
+    ApprovalGiven: _approval_given,
+    ApprovalExpired: _approval_expired,
     StepStarted: _step_started,
+    StepPublished: _step_published,
     StepCompleted: _step_completed,
     StepFailed: _step_failed,
+    StepRefused: _step_refused,
     StepRetryScheduled: _step_retry_scheduled,
     StepSkipped: _step_skipped,
     StepCancelled: _step_cancelled,
@@ -316,6 +479,10 @@ RULES: dict[type[Event], Rule] = {
     EffectResolved: _effect_resolved,
     LogWritten: _log_written,
     ArtifactMade: _artifact_made,
+    BudgetReached: _budget_reached,
+    BudgetSet: _budget_set,
+    RunCompensating: _run_compensating,
+    RunReopened: _run_reopened,
     RunPaused: _run_paused,
     RunUnpaused: _run_unpaused,
     RunCompleted: _run_completed,

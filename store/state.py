@@ -36,7 +36,7 @@ class RunStatus(IntEnum):
 
 
 class StepStatus(IntEnum):
-    """Statuses of a step; READY is shown, never folded. WAITING: a retry is due later, or its run is."""
+    """Statuses of a step; READY is shown, never folded. WAITING: a retry is due later, or a person has to approve it."""
 
     PENDING = 0
     READY = 1
@@ -76,8 +76,12 @@ STEP_TRANSITIONS: dict[str, frozenset[tuple[StepStatus, StepStatus]]] = {
     "step.started": frozenset({(_P, _R), (_W, _R)}),
     "step.completed": frozenset({(_R, _C)}),
     "step.failed": frozenset({(_R, _F), (_R, _T)}),
+    "step.refused": frozenset({(_P, _F), (_W, _F)}),
     "step.retry_scheduled": frozenset({(_F, _W), (_T, _W)}),
-    "step.skipped": frozenset({(_P, _S)}),
+    "step.skipped": frozenset({(_P, _S), (_R, _S), (_W, _S), (_D, _S)}),
+    "approval.requested": frozenset({(_P, _W)}),
+    "approval.given": frozenset({(_W, _P), (_W, _W)}),
+    "approval.expired": frozenset({(_W, _P), (_W, _W)}),
     "step.cancelled": frozenset({(_P, _X), (_R, _X), (_W, _X), (_D, _X)}),
     "step.reset": frozenset({(s, _P) for s in StepStatus}),
     "step.reused": frozenset({(_P, _C)}),
@@ -97,11 +101,28 @@ class Try(msgspec.Struct, array_like=True, gc=False):
     reason: str
 
 
+class Approval(msgspec.Struct, array_like=True, gc=False):
+    """What a step that needs a person's word asked, and what was said: `answer` is `asked`, `approved` or `rejected`."""
+
+    requested_at: float
+    message: str = ""
+    due: float | None = None
+    default: bool = False
+    answer: str = "asked"
+    note: str = ""
+
+
 class StepState(msgspec.Struct, array_like=True):
     """One step. Times are unix seconds, None while not reached; `output` is a version of this run's lineage.
 
     `started_at` is the latest attempt's, `first_started_at` the first's; `due` is set while a retry waits. `cost` adds what is
     known and `unpriced` counts model calls whose price is not. `tries` holds the attempts before the latest.
+
+    `verdict` is what its conditions came to, recorded at version `evaluated`; `refused` are dependencies whose contents do not do.
+    `items` makes it a group: how many children `NAME[0]`, `NAME[1]`, ... it has by now. `inputs` are the versions of what the
+    attempt was given, where that is not simply the outputs. `passes`: it was skipped and its dependants may run all the same. `partial` is
+    the version of what it published last. `disabled` says why it is to be skipped when its turn comes. `wish` is what a person
+    asked for it and is not carried out yet.
     """
 
     kind: str = "f"
@@ -127,6 +148,16 @@ class StepState(msgspec.Struct, array_like=True):
     reused: bool = False
     first_attempt: int = 1
     tries: list[Try] = []
+    verdict: str = ""
+    evaluated: int | None = None
+    refused: list[str] = []
+    items: int | None = None
+    inputs: dict[str, int] | None = None
+    passes: bool = False
+    partial: int | None = None
+    approval: Approval | None = None
+    disabled: str | None = None
+    wish: str = ""
 
 
 class OpenEffect(msgspec.Struct, array_like=True, gc=False):
@@ -156,7 +187,10 @@ class RunState(msgspec.Struct, array_like=True):
     """A run as its events up to `version` make it. Free of the run's own id, so that forks share their ancestors' snapshots.
 
     `steps` keeps definition order. `counts` has one entry a `StepStatus`. `inbox` is the cursor: the last signal recorded.
-    `open` are effects in flight or in doubt, by the version of their request.
+    `open` are effects in flight or in doubt, by the version of their request. `groups` counts steps that run as groups of children,
+    `approvals` those that wait for a person's word, `added` those that were added at run time. `wishes` are the paths of steps with
+    a `wish`. `reached` names the budgets that are used up (`SCOPE:WHAT`), `budget` the limits somebody set anew. `undoing` are the
+    compensations of a run that failed, in order.
     """
 
     version: int = 0
@@ -192,6 +226,13 @@ class RunState(msgspec.Struct, array_like=True):
     counts: list[int] = msgspec.field(default_factory=lambda: [0] * len(StepStatus))
     open: dict[int, OpenEffect] = {}
     artifacts: list[ArtifactRef] = []
+    groups: int = 0
+    approvals: int = 0
+    added: int = 0
+    wishes: list[str] = []
+    reached: list[str] = []
+    budget: dict[str, float] = {}
+    undoing: list[str] | None = None
 
     @property
     def tokens(self) -> int:
@@ -215,10 +256,26 @@ def shown_status(state: RunState, alive: bool) -> RunStatus:
 
 
 def waits_for_person(state: RunState) -> bool:
-    """Whether nothing more can happen until somebody resolves an effect in doubt."""
+    """Whether nothing more can happen until somebody approves, answers, or resolves an effect in doubt."""
+    if state.status.ended:
+        return False
     counts = state.counts
-    return (
-        not state.status.ended
-        and bool(counts[StepStatus.IN_DOUBT])
-        and not (counts[StepStatus.RUNNING] or counts[StepStatus.WAITING])
-    )
+    running, timers = counts[StepStatus.RUNNING] - state.groups, counts[StepStatus.WAITING] - state.approvals
+    asking = _asking(state) if running else 0
+    return bool(counts[StepStatus.IN_DOUBT] or state.approvals or asking) and running == asking and not timers
+
+
+def _asking(state: RunState) -> int:
+    """How many running steps do nothing but wait for a person's answer."""
+    asking = {effect.step for effect in state.open.values() if effect.kind == "ask"}
+    return len(asking - {effect.step for effect in state.open.values() if effect.kind != "ask"})
+
+
+def group_of(path: str) -> str | None:
+    """The group a child's path belongs to: `each` for `each[3]`; None for a step of its own."""
+    return path[: path.rindex("[")] if path[-1] == "]" else None
+
+
+def child_of(group: str, index: int) -> str:
+    """The path of a group's child."""
+    return f"{group}[{index}]"
