@@ -145,6 +145,15 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
             return True
         return any(dep.type in ("data", "validation") for dep in self.depends_on)
 
+    def to_json(self) -> str:
+        """Canonical JSON text; `from_json` reads it back."""
+        return values.encode(msgspec.to_builtins(self, builtin_types=(bytes,))).decode()
+
+    @staticmethod
+    def from_json(text: str) -> StepDefinition:
+        """The step that `to_json` wrote."""
+        return msgspec.convert(values.decode(text.encode()), StepDefinition)
+
 
 FAILURE_POLICIES = ("continue", "fail_fast")
 

@@ -29,7 +29,7 @@ from engine.models.schemas import schema_of
 from engine.pipeline import Pipeline
 from engine.result import PipelineResult, result_of
 from engine.runtime import Migration, Runtime
-from engine.scheduler import Plan
+from engine.graph import Plan
 from engine.steps import PipelineStep
 from store import Driver, Lease, Log, RunRow, values
 from store.errors import RunConflictError, StoreError

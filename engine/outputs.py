@@ -5,7 +5,7 @@ Stands apart from the runtime because it is a cache: dropping all of it changes 
 
 from __future__ import annotations
 
-from engine.scheduler import Plan
+from engine.graph import Plan
 from store import Log
 from store.events import RunId
 from store.state import RunState

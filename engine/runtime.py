@@ -24,7 +24,7 @@ from engine.models.port import Model, ModelRequest
 from engine.outputs import Outputs
 from engine.record import Record
 from engine.sampling import Sampler
-from engine.scheduler import Plan
+from engine.graph import Plan
 from engine.tape import Done, Identity, done_for_good
 from engine.threads import Threads
 from engine.written import Written

@@ -1,204 +1,139 @@
 """What happens next: pure decisions from a run's state and the time. No clock, no I/O, no randomness in here.
 
-The rules about state live here and in the store's `state.py` and `projector.py`, and nowhere else. A `Schedule` is an index over
-plan and state (who is ready, which timers run, who must be skipped), rebuilt from any state and advanced by each event: what an
-event makes ready is found from that event's dependants, so 10,000 steps cost 10,000 times one. It answers one question, `decide`:
-the next decision that follows, or none. The runtime records it, folds it, and asks again until nothing follows. What waits
-to be decided is kept by place in the definition, so that a rebuilt schedule decides in the order and for the causes it did before.
+The rules about state live here, in the files this one asks (`graph.py`, `joins.py`, `agenda.py`, `budgets.py`), and in the store's
+`state.py` and `projector.py`, and nowhere else. A `Schedule` answers one question, `decide`: the next decision that follows, or none. The
+runtime records it, folds it, and asks again until nothing follows.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import deque
+from collections.abc import Iterator
 
-from engine.definition import Definition, ExecutionMode, StepDefinition
+from engine.agenda import Agenda
+from engine.budgets import breach, next_deadline, over
+from engine.graph import COMPENSATE, Plan
+from engine.joins import FAILURES, covered, inputs, losers, settled_how, why_not
 from engine.policies import Retry, decide_retry
 from store.events import (
+    ApprovalExpired,
+    ApprovalRequested,
     EffectInDoubt,
     Event,
-    Recorded,
-    RunAttached,
     RunCancelled,
+    RunCompensating,
     RunCompleted,
     RunFailed,
-    RunMigrated,
     RunPaused,
+    RunReopened,
     RunUnpaused,
     StepCancelled,
-    StepCompleted,
-    StepFailed,
+    StepRefused,
     StepReset,
     StepRetryScheduled,
-    StepReused,
     StepSkipped,
     StepStarted,
 )
-from store.state import STEP_TRANSITIONS, RunState, RunStatus, StepState, StepStatus
+from store.state import STEP_TRANSITIONS, RunState, RunStatus, StepState, StepStatus, child_of
 
 Decision = tuple[Event, str | None, int]
 """(event, step path or None for the run, attempt)"""
 
-
-BLOCKING = (StepStatus.SKIPPED, StepStatus.CANCELLED)
-FAILURES = (StepStatus.FAILED, StepStatus.TIMED_OUT)
-DONE = (StepStatus.COMPLETED, *BLOCKING)
-"""Settled for good; a failed step is not, until its retries are decided."""
+PENDING, RUNNING, WAITING, IN_DOUBT = StepStatus.PENDING, StepStatus.RUNNING, StepStatus.WAITING, StepStatus.IN_DOUBT
 
 
-class Plan:
-    """A definition with its indexes: places in definition order, who needs whom, both ways. `limit` is steps running at once."""
-
-    def __init__(self, definition: Definition, limit: int) -> None:
-        self.definition, self.limit = definition, limit
-        self.steps: dict[str, StepDefinition] = {step.name: step for step in definition.steps}
-        self.names = list(self.steps)
-        self.place = {name: place for place, name in enumerate(self.names)}
-        self.needs: dict[str, tuple[str, ...]] = {
-            step.name: tuple(dep.step for dep in step.depends_on) for step in definition.steps
-        }
-        self.dependants: dict[str, list[str]] = {name: [] for name in self.names}
-        for name, needs in self.needs.items():
-            for need in needs:
-                self.dependants[need].append(name)
-        self.serial = {step.name for step in definition.steps if step.execution_mode is ExecutionMode.SERIAL}
-
-    def descendants(self, names: set[str]) -> set[str]:
-        """`names` and everything that depends on them, directly or not."""
-        found, todo = set(names), deque(names)
-        while todo:
-            for name in self.dependants.get(todo.popleft(), ()):
-                if name not in found:
-                    found.add(name)
-                    todo.append(name)
-        return found
-
-
-class Schedule:
+class Schedule(Agenda):
     """What is due, kept in step with the state: call `note` after each event is folded, then `decide` until it returns None.
 
     `may_start` is off where nobody is there to run what would be started (a command without a driver).
     """
 
     def __init__(self, plan: Plan, state: RunState) -> None:
-        self.plan = plan
-        self.doubts: deque[int] = deque()
-        self.resets: deque[str] = deque()
-        self.cancels: deque[str] | None = None
         self.may_start = True
-        self._rebuild(state)
-
-    def _rebuild(self, state: RunState) -> None:
-        self.missing: dict[str, int] = {}
-        self.ready: list[int] = []
-        self.ready_serial: list[int] = []
-        self.chain: str | None = None
-        self.timers: list[tuple[float, int]] = []
-        self.failed: list[int] = []
-        self.skips: list[int] = []
-        self.stale = False
-        for name, step in state.steps.items():
-            if name in self.plan.place and all(need in state.steps for need in self.plan.needs[name]):
-                self._place(state, name, step)
-
-    def _place(self, state: RunState, name: str, step: StepState) -> None:
-        status = step.status
-        if status is StepStatus.PENDING:
-            steps = state.steps
-            self.missing[name] = sum(steps[need].status not in DONE for need in self.plan.needs[name])
-            if any(steps[need].status in BLOCKING for need in self.plan.needs[name]):
-                heapq.heappush(self.skips, self.plan.place[name])
-            if not self.missing[name]:
-                self._push(name)
-        elif status in FAILURES:
-            heapq.heappush(self.failed, self.plan.place[name])
-        elif name in self.plan.serial and not status.settled:
-            self.chain = name
-        if status is StepStatus.WAITING and step.due is not None:
-            heapq.heappush(self.timers, (step.due, self.plan.place[name]))
-
-    def _push(self, name: str) -> None:
-        heapq.heappush(self.ready_serial if name in self.plan.serial else self.ready, self.plan.place[name])
-
-    # -- advancing
-
-    def note(self, state: RunState, recorded: Recorded) -> None:
-        """Take in an event that was just folded into `state`."""
-        kind, name = type(recorded.event), recorded.step
-        if name is None:
-            if kind is RunAttached:
-                self.doubts.extend(r for r, effect in state.open.items() if effect.safety == "irreversible")
-            elif kind is RunMigrated:
-                self.stale = True
-                changed = self.plan.descendants({name for name in recorded.event.changed if name in self.plan.place})
-                self.resets.extend(sorted(changed, key=self.plan.place.__getitem__))
-            return
-        if name not in self.plan.place:
-            return
-        if kind is StepStarted:
-            if name in self.plan.serial:
-                self.chain = name
-        elif kind is StepCompleted or kind is StepReused:
-            self._settle(name)
-        elif kind is StepFailed:
-            heapq.heappush(self.failed, self.plan.place[name])
-        elif kind is StepRetryScheduled:
-            heapq.heappush(self.timers, (recorded.event.due, self.plan.place[name]))
-            if name in self.plan.serial:
-                self.chain = name
-        elif kind is StepSkipped or kind is StepCancelled:
-            self._settle(name)
-            self._skip_dependants(state, name)
-        elif kind is StepReset:
-            self.stale = True
-
-    def _settle(self, name: str) -> None:
-        if self.chain == name:
-            self.chain = None
-        for dependant in self.plan.dependants[name]:
-            left = self.missing.get(dependant)
-            if left is None:
-                continue
-            self.missing[dependant] = left - 1
-            if left == 1:
-                self._push(dependant)
-        self.missing.pop(name, None)
-
-    def _skip_dependants(self, state: RunState, name: str) -> None:
-        for dependant in self.plan.dependants[name]:
-            if state.steps[dependant].status is StepStatus.PENDING:
-                heapq.heappush(self.skips, self.plan.place[dependant])
-
-    # -- deciding
+        super().__init__(plan, state)
 
     def decide(self, state: RunState, now: float) -> Decision | None:
         """The next decision that follows from the state at `now`, or None when nothing does."""
+        if state.wishes and (wished := self._wish(state, now)):
+            return wished
         if state.status.ended:
             return None
         while self.resets:
             name = self.resets.popleft()
-            if state.steps[name].status is not StepStatus.PENDING:
+            if state.steps[name].status is not PENDING:
                 return StepReset("the definition changed"), name, state.steps[name].attempt
         if self.stale:
-            self._rebuild(state)
+            self.build(state)
         if self.doubts and (doubt := self._doubt(state)):
             return doubt
         if state.cancelling:
             return self._cancel(state)
+        if (self.plan.budgets or state.budget) and (reached := breach(self.plan.budgets, state, now)):
+            return reached, reached.scope or None, 0
         if state.pausing and state.status is RunStatus.RUNNING:
             return RunPaused(), None, 0
         if not state.pausing and state.status is RunStatus.PAUSED:
             return RunUnpaused(), None, 0
         while self.failed:
-            if decision := self._after_failure(state, self.plan.names[heapq.heappop(self.failed)], now):
+            if decision := self._after_failure(state, self.plan.path(heapq.heappop(self.failed)), now):
                 return decision
-        if self.skips and (skip := self._skip(state)):
-            return skip
-        if state.status is RunStatus.RUNNING and self.may_start:
-            started = self._start(state, now)
-            if started:
-                return started
+        if state.undoing is not None:
+            return self._undo(state, now)
+        if decision := self._barred(state):
+            return decision
+        if state.status is RunStatus.RUNNING and (decision := self._begin(state, now)):
+            return decision
         return self._end(state)
+
+    # -- what people asked for
+
+    def _wish(self, state: RunState, now: float) -> Decision | None:
+        for path in state.wishes:
+            step = state.steps.get(path)
+            if step is None or not self.plan.knows(path):
+                continue
+            if step.wish == "retry":
+                decision = self._again(state, path, now)
+            elif state.status.ended or step.status.settled:
+                decision = None
+            elif child := next(self._unsettled_children(state, path), None):
+                decision = self._stop(state, child, f"{path} was {'cancelled' if step.wish == 'cancel' else 'skipped'}")
+            elif step.wish == "cancel":
+                decision = self._stop(state, path, "cancelled by a command")
+            else:
+                decision = StepSkipped("skipped by a command", passes=True), path, step.attempt
+            if decision is not None:
+                return decision
+        return None
+
+    def _again(self, state: RunState, path: str, now: float) -> Decision | None:
+        """Try a failed step again: first the run is open, then what failed for it is pending, then the step has its next attempt."""
+        step = state.steps[path]
+        if step.status not in FAILURES:
+            return None
+        if state.status.ended:
+            return RunReopened(), None, 0
+        for name in self.plan.names:
+            if name in self.plan.descendants({path}) and name != path and self._fell(state.steps[name]):
+                return StepReset(f"{path} is tried again"), name, state.steps[name].attempt
+        for index in range(step.items or 0):
+            child = child_of(path, index)
+            if state.steps[child].status in (*FAILURES, StepStatus.CANCELLED):
+                return StepReset(f"{path} is tried again"), child, state.steps[child].attempt
+        return StepRetryScheduled(now), path, step.attempt
+
+    def _fell(self, step: StepState) -> bool:
+        return step.status is StepStatus.CANCELLED or (step.status is StepStatus.SKIPPED and not step.passes)
+
+    def _unsettled_children(self, state: RunState, path: str) -> Iterator[str]:
+        for index in range(state.steps[path].items or 0):
+            child = child_of(path, index)
+            if not state.steps[child].status.settled:
+                yield child
+
+    def _stop(self, state: RunState, path: str, reason: str) -> Decision:
+        return StepCancelled(f"{reason}{_unknown(state, path)}"), path, state.steps[path].attempt
 
     def _doubt(self, state: RunState) -> Decision | None:
         while self.doubts:
@@ -209,107 +144,245 @@ class Schedule:
         return None
 
     def _cancel(self, state: RunState) -> Decision:
-        if self.cancels is None:
-            self.cancels = deque(state.steps)
-        while self.cancels:
-            name = self.cancels.popleft()
-            if not state.steps[name].status.settled:
-                return StepCancelled(f"the run was cancelled{_unknown(state, name)}"), name, state.steps[name].attempt
-        return RunCancelled("cancelled by a command"), None, 0
+        stopped = self._stop_rest(state, "the run was cancelled")
+        return stopped if stopped is not None else (RunCancelled("cancelled by a command"), None, 0)
 
-    def _skip(self, state: RunState) -> Decision | None:
-        steps = state.steps
-        while self.skips:
-            name = self.plan.names[heapq.heappop(self.skips)]
-            if steps[name].status is StepStatus.PENDING:
-                cause = next(need for need in self.plan.needs[name] if steps[need].status in (*BLOCKING, *FAILURES))
-                return StepSkipped(f"needs {cause}, which {_settled_how(steps[cause])}", cause), name, 0
+    def _stop_rest(self, state: RunState, reason: str) -> Decision | None:
+        """Cancel the next of what has not settled, groups after their children."""
+        if self.cancels is None:
+            self.cancels = deque(sorted(state.steps, key=lambda path: path[-1] != "]"))
+        while self.cancels:
+            path = self.cancels.popleft()
+            if not state.steps[path].status.settled:
+                return self._stop(state, path, reason)
         return None
 
-    def _after_failure(self, state: RunState, name: str, now: float) -> Decision | None:
-        step = state.steps[name]
-        if step.status not in FAILURES:
+    # -- what may not run
+
+    def _after_failure(self, state: RunState, path: str, now: float) -> Decision | None:
+        step = state.steps.get(path)
+        if step is None or step.status not in FAILURES:
             return None
         verdict = decide_retry(
-            self.plan.steps[name].retry,
+            self.plan.step_of(path).retry,
             tried=step.attempt - step.first_attempt + 1,
             retryable=step.retryable,
             retry_after=step.retry_after,
             seed=state.seed,
-            path=name,
+            path=path,
             attempt=step.attempt,
         )
         if isinstance(verdict, Retry):
-            return StepRetryScheduled(now + verdict.delay), name, step.attempt
-        self._settle(name)
-        self._skip_dependants(state, name)
+            return StepRetryScheduled(now + verdict.delay), path, step.attempt
+        self.give_up(state, path)
         return None
 
-    def _start(self, state: RunState, now: float) -> Decision | None:
-        if state.counts[StepStatus.RUNNING] >= self.plan.limit:
-            return None
-        names, steps = self.plan.names, state.steps
-        while self.timers and self.timers[0][0] <= now:
-            due, place = heapq.heappop(self.timers)
-            step = steps[names[place]]
-            if step.status is StepStatus.WAITING and step.due == due:
-                return StepStarted(), names[place], step.attempt + 1
-        ready = self._ready_place(steps)
-        return None if ready is None else (StepStarted(), names[ready], steps[names[ready]].attempt + 1)
+    def _barred(self, state: RunState) -> Decision | None:
+        """The next of what is refused, cancelled or skipped because of what others came to."""
+        if over(self.plan.budgets, state) and (stopped := self._stop_rest(state, "the budget is used up")):
+            return stopped
+        if self.plan.definition.on_failure == "fail_fast" and (fatal := self._fatal(state)):
+            if stopped := self._stop_rest(state, f"{fatal} {settled_how(state.steps[fatal])}"):
+                return stopped
+        if self.refusals and (refused := self._refuse(state)):
+            return refused
+        if self.drops and (dropped := self._drop(state)):
+            return dropped
+        if self.losers and (lost := self._lose(state)):
+            return lost
+        return self._skip(state) if self.skips else None
 
-    def _ready_place(self, steps: dict[str, StepState]) -> int | None:
+    def _fatal(self, state: RunState) -> str | None:
+        return next((name for name in self.final if name in self.plan.place and self.plan.steps[name].fallback is None), None)
+
+    def _refuse(self, state: RunState) -> Decision | None:
+        while self.refusals:
+            path = self.plan.path(heapq.heappop(self.refusals))
+            step = state.steps[path]
+            if step.status is WAITING and step.approval is not None and step.approval.answer == "rejected":
+                note = f": {step.approval.note}" if step.approval.note else ""
+                return StepRefused("rejected", f"rejected{note}"), path, step.attempt
+            if step.status is PENDING and step.verdict == "fail":
+                return StepRefused("condition", step.reason or "its condition could not be evaluated"), path, step.attempt
+        return None
+
+    def _drop(self, state: RunState) -> Decision | None:
+        """An item of a `for_each` failed for good: those that have not begun are not taken up any more."""
+        while self.drops:
+            name = self.plan.path(self.drops[0])
+            for index in range(state.steps[name].items or 0):
+                if state.steps[child_of(name, index)].status is PENDING:
+                    return self._stop(state, child_of(name, index), "another item failed")
+            heapq.heappop(self.drops)
+        return None
+
+    def _lose(self, state: RunState) -> Decision | None:
+        while self.losers:
+            name = self.plan.path(self.losers[0])
+            if state.steps[name].status is PENDING:
+                for loser in losers(self.plan, state, name):
+                    path = next(self._unsettled_children(state, loser), loser)
+                    return self._stop(state, path, f"{name} took the first of what it needs")
+            heapq.heappop(self.losers)
+        return None
+
+    def _skip(self, state: RunState) -> Decision | None:
+        while self.skips:
+            name = self.plan.path(heapq.heappop(self.skips))
+            step, definition = state.steps[name], self.plan.steps[name]
+            if step.status is not PENDING:
+                continue
+            passes = definition.skip != "propagate"
+            if step.verdict == "skip":
+                return StepSkipped(step.reason or "its condition does not hold", None, passes), name, 0
+            if step.disabled or not definition.enabled:
+                return StepSkipped(step.disabled or "it is not enabled", None, passes), name, 0
+            reason, cause, passes = why_not(self.plan, state, name, self.final)
+            return StepSkipped(reason, cause, passes), name, 0
+        return None
+
+    # -- what may run
+
+    def _begin(self, state: RunState, now: float) -> Decision | None:
+        """The next request for approval, the next answer that is overdue, or the next start."""
+        while self.deadlines and self.deadlines[0][0] <= now:
+            due, key = heapq.heappop(self.deadlines)
+            step = state.steps[self.plan.path(key)]
+            if step.status is WAITING and step.approval is not None and step.approval.due == due:
+                return ApprovalExpired(step.approval.default), self.plan.path(key), step.attempt
+        while self.asks:
+            name = self.plan.path(heapq.heappop(self.asks))
+            approval, step = self.plan.steps[name].approval, state.steps[name]
+            if approval is not None and step.status is PENDING and step.approval is None:
+                due = None if approval.timeout is None else now + approval.timeout
+                return ApprovalRequested(approval.message, due, approval.default == "approve"), name, step.attempt
+        return self._start(state, now) if self.may_start else None
+
+    def _start(self, state: RunState, now: float) -> Decision | None:
+        if state.counts[RUNNING] - state.groups >= self.plan.limit:
+            return None
+        steps = state.steps
+        while self.timers and self.timers[0][0] <= now:
+            due, key = heapq.heappop(self.timers)
+            path = self.plan.path(key)
+            step = steps.get(path)
+            if step is not None and step.status is WAITING and step.due == due:
+                return self._started(state, path)
+        ready = self._ready_place(state)
+        return None if ready is None else self._started(state, self.plan.path(ready))
+
+    def _started(self, state: RunState, path: str) -> Decision:
+        given = None if path in self.plan.plain or path not in self.plan.place else inputs(self.plan, state, path)
+        return StepStarted(given), path, state.steps[path].attempt + 1
+
+    def _ready_place(self, state: RunState) -> int | None:
         """Take the first ready step in definition order; serial ones wait while the chain does."""
-        names, ready, serial = self.plan.names, self.ready, self.ready_serial
-        while ready and steps[names[ready[0]]].status is not StepStatus.PENDING:
+        ready, serial = self.ready, self.ready_serial
+        while ready and not self._still_ready(state, ready[0]):
             heapq.heappop(ready)
         if self.chain is None:
-            while serial and steps[names[serial[0]]].status is not StepStatus.PENDING:
+            while serial and not self._still_ready(state, serial[0]):
                 heapq.heappop(serial)
             if serial and not (ready and ready[0] < serial[0]):
                 return heapq.heappop(serial)
         return heapq.heappop(ready) if ready else None
 
+    def _still_ready(self, state: RunState, key: int) -> bool:
+        step = state.steps.get(self.plan.path(key))
+        return step is not None and step.status is PENDING and not step.disabled
+
+    # -- the end
+
     def _end(self, state: RunState) -> Decision | None:
         counts = state.counts
-        if counts[StepStatus.PENDING] or counts[StepStatus.RUNNING] or counts[StepStatus.WAITING] or counts[StepStatus.IN_DOUBT]:
+        if counts[RUNNING] or counts[WAITING] or counts[IN_DOUBT]:
             return None
-        if not (counts[StepStatus.FAILED] or counts[StepStatus.TIMED_OUT]):
+        if counts[PENDING]:
+            return self._deadlock(state)
+        spent = over(self.plan.budgets, state)
+        if not spent and not (counts[StepStatus.FAILED] or counts[StepStatus.TIMED_OUT]):
             return RunCompleted(), None, 0
-        failed = [name for name, step in state.steps.items() if step.status in FAILURES]
-        first = state.steps[failed[0]]
-        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-        return RunFailed(f"{failed[0]}: {first.reason or 'failed'}{more}", failed), None, 0
+        failed = self._blamed(state)
+        if not failed and not spent:
+            return RunCompleted(), None, 0
+        reason = spent or _why_failed(state, failed)
+        return self._compensation(state, reason) or (RunFailed(reason, failed), None, 0)
+
+    def _blamed(self, state: RunState) -> list[str]:
+        """The steps that make the run fail, in definition order; not the children of groups, which answer for them."""
+        names, steps = self.plan.names, state.steps
+        return [name for name in names if steps[name].status in FAILURES and not covered(self.plan, state, name)]
+
+    def _deadlock(self, state: RunState) -> Decision | None:
+        """Nothing runs, nothing is due, and yet steps are pending: the run fails, saying who waits for whom."""
+        if state.status is not RunStatus.RUNNING or not self.may_start or self.looking:
+            return None
+        waits = []
+        for name in self.plan.names:
+            if state.steps[name].status is PENDING:
+                needs = [need for need in self.plan.needs[name] if not state.steps[need].status.settled]
+                waits.append(f"{name} waits for {', '.join(needs) or 'something that does not come'}")
+        return RunFailed(f"deadlock: {'; '.join(waits[:5])}", []), None, 0
+
+    def _compensation(self, state: RunState, reason: str) -> Decision | None:
+        done = [name for name in self.plan.compensable if state.steps[name].status is StepStatus.COMPLETED]
+        if not done:
+            return None
+        last_first = sorted(done, key=lambda name: -(state.steps[name].output or 0))
+        return RunCompensating([f"{name}{COMPENSATE}" for name in last_first], reason), None, 0
+
+    def _undo(self, state: RunState, now: float) -> Decision | None:
+        """One compensation after another; the run has failed all the same."""
+        for path in state.undoing or ():
+            step = state.steps[path]
+            if step.status is PENDING or (step.status is WAITING and step.due is not None and step.due <= now):
+                return (StepStarted(), path, step.attempt + 1) if self.may_start and state.status is RunStatus.RUNNING else None
+            if step.status in FAILURES and path not in self.final and (retry := self._after_failure(state, path, now)):
+                return retry
+            if not step.status.settled:
+                return None
+        failed = self._blamed(state)
+        undone = [path for path in state.undoing or () if state.steps[path].status in FAILURES]
+        more = f"; {', '.join(undone)} failed too" if undone else ""
+        return RunFailed(f"{state.reason or _why_failed(state, failed)}{more}", failed), None, 0
 
     def next_timer(self, state: RunState) -> float | None:
-        """When the next waiting attempt is due, in unix seconds; None when none waits or nothing may start.
+        """When the next waiting attempt, answer or budget is due, in unix seconds; None when none is or nothing may start.
 
-        Nothing may while paused, nor at the limit, where the next end and not the clock lets it.
+        Nothing may while paused, nor may an attempt at the limit, where the next end and not the clock lets it.
         """
-        if state.status is not RunStatus.RUNNING or state.counts[StepStatus.RUNNING] >= self.plan.limit:
+        if state.status is not RunStatus.RUNNING:
             return None
-        names = self.plan.names
-        while self.timers:
-            due, place = self.timers[0]
-            step = state.steps[names[place]]
-            if step.status is StepStatus.WAITING and step.due == due:
+        found = [next_deadline(self.plan.budgets, state)] if self.plan.budgets or state.budget else []
+        if state.undoing is not None:
+            found += [state.steps[path].due for path in state.undoing if state.steps[path].status is WAITING]
+        if self.deadlines:
+            found.append(self._next(state, self.deadlines))
+        if self.timers and state.counts[RUNNING] - state.groups < self.plan.limit:
+            found.append(self._next(state, self.timers))
+        return min((due for due in found if due is not None), default=None)
+
+    def _next(self, state: RunState, heap: list[tuple[float, int]]) -> float | None:
+        """The first time in a heap that still counts; those that do not are dropped."""
+        while heap:
+            due, key = heap[0]
+            step = state.steps.get(self.plan.path(key))
+            if step is not None and step.status is WAITING and due in (step.due, step.approval and step.approval.due):
                 return due
-            heapq.heappop(self.timers)
+            heapq.heappop(heap)
         return None
+
+
+def _why_failed(state: RunState, failed: list[str]) -> str:
+    first = state.steps[failed[0]]
+    more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    return f"{failed[0]}: {first.reason or 'failed'}{more}"
 
 
 def _unknown(state: RunState, name: str) -> str:
     """What a step leaves behind that may have happened or not."""
     left = [effect.name for effect in state.open.values() if effect.step == name and effect.safety == "irreversible"]
     return f"; {', '.join(map(repr, left))} has no known outcome" if left else ""
-
-
-def _settled_how(step: StepState) -> str:
-    return {
-        StepStatus.FAILED: "failed",
-        StepStatus.TIMED_OUT: "timed out",
-        StepStatus.SKIPPED: "was skipped",
-        StepStatus.CANCELLED: "was cancelled",
-    }.get(step.status, "did not complete")
 
 
 def legal(event: Event, before: StepStatus, after: StepStatus) -> bool:

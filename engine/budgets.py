@@ -1,0 +1,84 @@
+"""What a run or a step may use, and what follows when it is used up: decisions as values. Pure.
+
+Stands apart because budgets are read off the state alone: what was used is folded from the outcomes, so that a run that is resumed, forked
+or looked at later comes to the same. A budget is noticed after the outcome that used it up; what is under way is let finish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from engine.definition import Budget
+from store.events import BudgetReached
+from store.state import RunState, StepState, child_of
+
+WHATS = ("cost", "tokens", "calls", "seconds")
+_UNITS = {"cost": "${:g}", "tokens": "{:,.0f} tokens", "calls": "{:,.0f} calls", "seconds": "{:g} s"}
+
+
+def breach(budgets: Mapping[str, Budget], state: RunState, now: float) -> BudgetReached | None:
+    """The next budget that is used up and not recorded as such."""
+    for scope, what, limit, action in _limits(budgets, state):
+        if f"{scope}:{what}" in state.reached:
+            continue
+        used = _used(state, scope, what, now)
+        if used is not None and used >= limit:
+            return BudgetReached(scope, what, limit, used, action)
+    return None
+
+
+def over(budgets: Mapping[str, Budget], state: RunState) -> str | None:
+    """Why the run fails, if a budget that says so is used up."""
+    if not state.reached:
+        return None
+    for scope, what, limit, action in _limits(budgets, state):
+        if action == "fail" and f"{scope}:{what}" in state.reached:
+            return f"the budget of {said(what, limit)}{f' of {scope}' if scope else ''} is used up"
+    return None
+
+
+def next_deadline(budgets: Mapping[str, Budget], state: RunState) -> float | None:
+    """When the run's time is used up, in unix seconds."""
+    times = [limit for scope, what, limit, _ in _limits(budgets, state) if what == "seconds" and not scope]
+    return state.created_at + times[0] if times and ":seconds" not in state.reached else None
+
+
+def said(what: str, limit: float) -> str:
+    """A limit as text: `$0.5`, `12,000 tokens`."""
+    return _UNITS[what].format(limit)
+
+
+def _limits(budgets: Mapping[str, Budget], state: RunState) -> Iterator[tuple[str, str, float, str]]:
+    """(scope, what, limit, action); what somebody set anew for the run stands above its definition."""
+    whole = budgets.get("")
+    for what in WHATS:
+        limit = state.budget.get(what, getattr(whole, what, None))
+        if limit is not None:
+            yield "", what, limit, whole.action if whole is not None else "pause"
+    for scope, budget in budgets.items():
+        if scope:
+            for what in WHATS:
+                if (limit := getattr(budget, what)) is not None:
+                    yield scope, what, limit, budget.action
+
+
+def _used(state: RunState, scope: str, what: str, now: float) -> float | None:
+    if not scope:
+        return now - state.created_at if what == "seconds" else float(getattr(state, what))
+    step = state.steps.get(scope)
+    if step is None:
+        return None
+    if what == "seconds":
+        began = step.first_started_at
+        return None if began is None or step.status.settled else now - began
+    return float(sum(_of(spender, what) for spender in _spenders(state, scope, step)))
+
+
+def _spenders(state: RunState, scope: str, step: StepState) -> Iterator[StepState]:
+    yield step
+    for index in range(step.items or 0):
+        yield state.steps[child_of(scope, index)]
+
+
+def _of(step: StepState, what: str) -> float:
+    return step.prompt_tokens + step.completion_tokens if what == "tokens" else float(getattr(step, what))
