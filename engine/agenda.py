@@ -49,8 +49,8 @@ class Group:
 class Agenda:
     """Queues of what is to be decided next. Call `note` after each event is folded.
 
-    `missing` counts for each pending step the dependencies it still waits for, `spare` how many more may come to nothing; `ready` and
-    `ready_serial` are places of steps that may start; `looking` are steps whose outputs somebody has to look at.
+    `missing` counts for each pending step the dependencies it still waits for, `spare` how many more may come to nothing; `ready`
+    and `ready_serial` are places of steps that may start; `looking` are steps whose outputs somebody has to look at.
     """
 
     def __init__(self, plan: Plan, state: RunState) -> None:

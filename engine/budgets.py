@@ -1,7 +1,7 @@
 """What a run or a step may use, and what follows when it is used up: decisions as values. Pure.
 
-Stands apart because budgets are read off the state alone: what was used is folded from the outcomes, so that a run that is resumed, forked
-or looked at later comes to the same. A budget is noticed after the outcome that used it up; what is under way is let finish.
+Stands apart because budgets are read off the state alone: what was used is folded from the outcomes, so that a run that is resumed,
+forked or looked at later comes to the same. A budget is noticed after the outcome that used it up; what is under way is let finish.
 """
 
 from __future__ import annotations

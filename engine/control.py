@@ -9,8 +9,8 @@ from typing import Any
 from engine.commands import body_of, facts_of, refusal
 from engine.definition import Definition
 from engine.errors import CommandRefusedError
-from engine.record import Record
 from engine.graph import Plan
+from engine.record import Record
 from store import Driver, Lease, Log, values
 from store.errors import RunConflictError
 from store.events import RunAttached, RunId, Safety

@@ -22,8 +22,8 @@ class ExecutionMode(Enum):
     """How a step runs beside others.
 
     SERIAL: one after another, in definition order among the ready ones; the chain waits while one of them runs, waits for a
-    retry or is in doubt. CONCURRENT: together, up to the run's limit. Neither waits for the other kind. CONDITIONAL is concurrent and
-    must have a condition. PARALLEL_MERGE is concurrent and merges the outputs of the steps it depends on, which run together.
+    retry or is in doubt. CONCURRENT: together, up to the run's limit. Neither waits for the other kind. CONDITIONAL is concurrent
+    and must have a condition. PARALLEL_MERGE is concurrent and merges the outputs of the steps it depends on, which run together.
     """
 
     SERIAL = "serial"
@@ -70,7 +70,7 @@ class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
 class Budget(msgspec.Struct, frozen=True, omit_defaults=True):
     """The most that may be used: US dollars, tokens, model calls, seconds since the beginning; and what follows when it is used up.
 
-    `action`: `warn` (said in the log), `pause` (the run waits until the budget is raised) or `fail`. What is under way is let finish.
+    `action`: `warn` (said in the log), `pause` (the run waits until it is raised) or `fail`. What is under way is let finish.
     """
 
     cost: float | None = None

@@ -21,6 +21,7 @@ from engine.changes import Changes, compare
 from engine.control import signal
 from engine.definition import Definition
 from engine.errors import DefinitionChangedError, EngineError, PipelineValidationError, Problem, TargetError
+from engine.graph import Plan
 from engine.models.choose import choose
 from engine.models.errors import ModelError
 from engine.models.litellm_model import LitellmModel
@@ -29,7 +30,6 @@ from engine.models.schemas import schema_of
 from engine.pipeline import Pipeline
 from engine.result import PipelineResult, result_of
 from engine.runtime import Migration, Runtime
-from engine.graph import Plan
 from engine.steps import PipelineStep
 from store import Driver, Lease, Log, RunRow, values
 from store.errors import RunConflictError, StoreError

@@ -27,8 +27,8 @@ MAX_CHILDREN = (1 << _CHILD_BITS) - 2
 class Plan:
     """The steps of a run and their dependencies. `limit` is steps running at once.
 
-    `deps` are the dependencies that count, those implied by a switch or a fallback last; `needs` the names among them whose outputs a
-    step is given. `dependants` is the reverse of `deps`. `rescues` maps a fallback to what it stands in for. `plain` are steps
+    `deps` are the dependencies that count, those implied by a switch or a fallback last; `needs` the names among them whose outputs
+    a step is given. `dependants` is the reverse of `deps`. `rescues` maps a fallback to what it stands in for. `plain` are steps
     whose inputs are simply the outputs of all they need.
     """
 

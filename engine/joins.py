@@ -1,6 +1,6 @@
 """When what a step depends on lets it start: one verdict a dependency, counted up to what the join asks for. Pure.
 
-Stands apart because it is the table of the dependency types: what each makes of a dependency that completed, failed, or was skipped.
+Stands apart because it is the table of the dependency types: what each makes of one that completed, failed, or was skipped.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def inputs(plan: Plan, state: RunState, name: str) -> dict[str, int] | None:
 
 
 def why_not(plan: Plan, state: RunState, name: str, final: Collection[str]) -> tuple[str, str | None, bool]:
-    """Why a step cannot start any more: a sentence, the dependency to blame, and whether its own dependants may run all the same."""
+    """Why a step cannot start any more: a sentence, the dependency to blame, and whether its dependants may run all the same."""
     held = state.steps[name]
     for dep in plan.deps[name]:
         if verdict(plan, state, name, dep, final) is not False:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from engine.commands import Fact
-from engine.scheduler import Plan, Schedule
+from engine.graph import Plan
+from engine.scheduler import Schedule
 from store import Lease, RunSummary
 from store.events import Event, Recorded, RunMigrated
 from store.projector import evolve

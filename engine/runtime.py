@@ -20,11 +20,11 @@ from engine.definition import Definition
 from engine.effects import Answer
 from engine.errors import AttemptClosedError
 from engine.executor import LEAVE_SECONDS, Completed, Executor, Failed, Outcome, StepTask
+from engine.graph import Plan
 from engine.models.port import Model, ModelRequest
 from engine.outputs import Outputs
 from engine.record import Record
 from engine.sampling import Sampler
-from engine.graph import Plan
 from engine.tape import Done, Identity, done_for_good
 from engine.threads import Threads
 from engine.written import Written

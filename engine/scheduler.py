@@ -1,8 +1,8 @@
 """What happens next: pure decisions from a run's state and the time. No clock, no I/O, no randomness in here.
 
 The rules about state live here, in the files this one asks (`graph.py`, `joins.py`, `agenda.py`, `budgets.py`), and in the store's
-`state.py` and `projector.py`, and nowhere else. A `Schedule` answers one question, `decide`: the next decision that follows, or none. The
-runtime records it, folds it, and asks again until nothing follows.
+`state.py` and `projector.py`, and nowhere else. A `Schedule` answers one question, `decide`: the next decision that follows, or
+none. The runtime records it, folds it, and asks again until nothing follows.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Schedule(Agenda):
         return None
 
     def _again(self, state: RunState, path: str, now: float) -> Decision | None:
-        """Try a failed step again: first the run is open, then what failed for it is pending, then the step has its next attempt."""
+        """Try a failed step again: first the run is open, then what fell with it is pending, then the next attempt is due."""
         step = state.steps[path]
         if step.status not in FAILURES:
             return None
@@ -181,9 +181,9 @@ class Schedule(Agenda):
         """The next of what is refused, cancelled or skipped because of what others came to."""
         if over(self.plan.budgets, state) and (stopped := self._stop_rest(state, "the budget is used up")):
             return stopped
-        if self.plan.definition.on_failure == "fail_fast" and (fatal := self._fatal(state)):
-            if stopped := self._stop_rest(state, f"{fatal} {settled_how(state.steps[fatal])}"):
-                return stopped
+        fatal = self._fatal() if self.final and self.plan.definition.on_failure == "fail_fast" else None
+        if fatal is not None and (stopped := self._stop_rest(state, f"{fatal} {settled_how(state.steps[fatal])}")):
+            return stopped
         if self.refusals and (refused := self._refuse(state)):
             return refused
         if self.drops and (dropped := self._drop(state)):
@@ -192,7 +192,7 @@ class Schedule(Agenda):
             return lost
         return self._skip(state) if self.skips else None
 
-    def _fatal(self, state: RunState) -> str | None:
+    def _fatal(self) -> str | None:
         return next((name for name in self.final if name in self.plan.place and self.plan.steps[name].fallback is None), None)
 
     def _refuse(self, state: RunState) -> Decision | None:
@@ -246,9 +246,9 @@ class Schedule(Agenda):
     def _begin(self, state: RunState, now: float) -> Decision | None:
         """The next request for approval, the next answer that is overdue, or the next start."""
         while self.deadlines and self.deadlines[0][0] <= now:
-            due, key = heapq.heappop(self.deadlines)
+            overdue, key = heapq.heappop(self.deadlines)
             step = state.steps[self.plan.path(key)]
-            if step.status is WAITING and step.approval is not None and step.approval.due == due:
+            if step.status is WAITING and step.approval is not None and step.approval.due == overdue:
                 return ApprovalExpired(step.approval.default), self.plan.path(key), step.attempt
         while self.asks:
             name = self.plan.path(heapq.heappop(self.asks))

@@ -120,9 +120,9 @@ class StepState(msgspec.Struct, array_like=True):
 
     `verdict` is what its conditions came to, recorded at version `evaluated`; `refused` are dependencies whose contents do not do.
     `items` makes it a group: how many children `NAME[0]`, `NAME[1]`, ... it has by now. `inputs` are the versions of what the
-    attempt was given, where that is not simply the outputs. `passes`: it was skipped and its dependants may run all the same. `partial` is
-    the version of what it published last. `disabled` says why it is to be skipped when its turn comes. `wish` is what a person
-    asked for it and is not carried out yet.
+    attempt was given, where that is not simply the outputs. `passes`: it was skipped and its dependants may run all the same.
+    `partial` is the version of what it published last. `disabled` says why it is to be skipped when its turn comes. `wish` is what
+    a person asked for it and is not carried out yet.
     """
 
     kind: str = "f"

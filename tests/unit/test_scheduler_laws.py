@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.policies import RetryPolicy
-from engine.scheduler import Plan
+from engine.graph import Plan
 from store.events import Safety
 from store.projector import project
 from store.state import RunStatus, StepStatus
