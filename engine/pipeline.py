@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from engine.checks import problems, unknown_params
-from engine.definition import Definition
+from engine.definition import Budget, Definition
 from engine.errors import PipelineValidationError, Problem
-from engine.steps import PipelineStep
+from engine.steps import PipelineStep, budget_of
 from store import values
 
 
@@ -24,12 +24,22 @@ class Pipeline:
     names that the function which made the pipeline takes, where a target names one: they are given with the run's.
     """
 
-    def __init__(self, name: str, description: str = "", *, params: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        description: str = "",
+        *,
+        params: Mapping[str, Any] | None = None,
+        on_failure: str = "continue",
+        budget: Budget | float | None = None,
+    ) -> None:
         self.name, self.description = name, description
         self.params: dict[str, Any] = dict(params or {})
         self.maker_params: tuple[str, ...] = ()
         self.steps: list[PipelineStep] = []
         self.constraints: list[str] = []
+        self.on_failure = on_failure
+        self.budget = budget_of(budget)
         self.shared_values: dict[str, Any] = {}
 
     def step(self, name: str, goal: str | None = None, **options: Any) -> Self:
@@ -91,6 +101,8 @@ class Pipeline:
             constraints=tuple(self.constraints),
             params=_plain(self.params),
             shared=_plain(self.shared_values),
+            on_failure=self.on_failure,
+            budget=self.budget,
         )
 
     def _flaws(self, given: list[str] | None, model: str | None) -> list[Problem]:

@@ -8,17 +8,22 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from engine.definition import Dep, ExecutionMode, StepDefinition
+from engine.definition import OTHERWISE, Approval, Budget, Dep, ExecutionMode, StepDefinition
+from engine.errors import ExpressionError
 from engine.errors import suggestion as suggestion
+from engine.expressions import ConditionDSL, Expression, Template, condition_of, parse
 from engine.models.schemas import schema_of
 from engine.policies import RetryPolicy
 from store import values
 from store.errors import ValueEncodingError
+
+Condition: TypeAlias = str | ConditionDSL | Mapping[str, Any]
+"""A condition as it may be written: text, objects, or a mapping."""
 
 
 class PipelineStep:
@@ -27,6 +32,12 @@ class PipelineStep:
     `timeout` is in seconds for one attempt; `max_retries` N means N + 1 attempts; `output_schema` is a pydantic model (or
     anything with fields) or a JSON Schema. `irreversible=True` marks a body that must never run twice unasked: without `retry` or
     `max_retries` it is not tried again.
+
+    Conditions (`condition`, `while_`, the cases of `switch`, `when` of a `Dep`) are text, `ConditionDSL` or mappings; see
+    `engine.expressions`. `for_each` is an expression whose items the step is run for; each item is the parameter `item`. `join` is
+    `all`, `any`, a number, or `first` (the rest is cancelled). `merge` is a strategy or a function of the merged outputs. `approval`
+    is True, a message, or `Approval(...)`; `fallback` names the step that stands in for this one if it fails; `compensate` is a
+    function that undoes it if the run fails later. `enabled=False` skips the step unless another enables it in time.
     """
 
     def __init__(
@@ -45,6 +56,23 @@ class PipelineStep:
         model: str | None = None,
         irreversible: bool = False,
         final: bool = False,
+        join: str | int = "all",
+        condition: Condition | None = None,
+        condition_mode: str = "pre",
+        skip: str = "settle",
+        for_each: str | None = None,
+        max_concurrent: int | None = None,
+        item_failures: str = "fail",
+        while_: Condition | None = None,
+        max_iterations: int = 100,
+        switch: Mapping[str, Condition] | None = None,
+        merge: str | Callable[..., Any] | None = None,
+        fallback: str | None = None,
+        compensate: Callable[..., Any] | None = None,
+        approval: Approval | str | bool | None = None,
+        budget: Budget | float | None = None,
+        read_data: Iterable[str] = (),
+        enabled: bool = True,
     ) -> None:
         self.name, self.goal, self.run = name, goal, run
         self.depends_on = [depends_on] if isinstance(depends_on, str) else list(depends_on)
@@ -53,6 +81,15 @@ class PipelineStep:
         self.timeout, self.max_retries, self.retry = timeout, max_retries, retry
         self.output_schema, self.model = output_schema, model
         self.irreversible, self.final = irreversible, final
+        self.join, self.skip, self.enabled = join, skip, enabled
+        self.condition, self.condition_mode = condition, condition_mode
+        self.for_each, self.max_concurrent, self.item_failures = for_each, max_concurrent, item_failures
+        self.while_, self.max_iterations = while_, max_iterations
+        self.switch = None if switch is None else dict(switch)
+        self.merge, self.fallback, self.compensate = merge, fallback, compensate
+        self.approval = approval_of(approval)
+        self.budget = budget_of(budget)
+        self.read_data: list[Any] = [read_data] if isinstance(read_data, str) else list(read_data)
 
     @property
     def dependencies(self) -> list[Dep]:
@@ -71,7 +108,7 @@ class PipelineStep:
             goal=self.goal,
             run=None if self.run is None else reference(self.run),
             source=None if self.run is None else source_hash(self.run),
-            depends_on=tuple(self.dependencies),
+            depends_on=tuple(_plain_dep(dep) for dep in self.dependencies),
             execution_mode=ExecutionMode(self.execution_mode),
             constraints=tuple(self.constraints),
             timeout=None if self.timeout is None else float(self.timeout),
@@ -80,7 +117,57 @@ class PipelineStep:
             model=self.model,
             irreversible=self.irreversible,
             final=self.final,
+            join=self.join,
+            condition=text_of(self.condition),
+            condition_mode=self.condition_mode,
+            skip=self.skip,
+            for_each=None if self.for_each is None else items_of(self.for_each).text,
+            max_concurrent=self.max_concurrent,
+            item_failures=self.item_failures,
+            while_=text_of(self.while_),
+            max_iterations=self.max_iterations,
+            switch=None if self.switch is None else {branch: text_of(case) or "" for branch, case in self.switch.items()},
+            merge=reference(self.merge) if callable(self.merge) else self.merge,
+            fallback=self.fallback,
+            compensate=None if self.compensate is None else reference(self.compensate),
+            approval=self.approval,
+            budget=self.budget,
+            read_data=tuple(self.read_data),
+            enabled=self.enabled,
         )
+
+
+def approval_of(asked: Approval | str | bool | None) -> Approval | None:
+    """`approval=True` and `approval="message"` as what they stand for."""
+    if isinstance(asked, str):
+        return Approval(asked)
+    return Approval() if asked is True else (asked or None)
+
+
+def budget_of(asked: Budget | float | None) -> Budget | None:
+    """`budget=0.5` as what it stands for: US dollars."""
+    return Budget(cost=float(asked)) if isinstance(asked, int | float) else asked
+
+
+def text_of(condition: Condition | None) -> str | None:
+    """A condition in the canonical text of the expression language; the word `otherwise` of a switch stays as it is."""
+    if condition is None or condition == OTHERWISE:
+        return condition
+    return condition_of(condition).text
+
+
+def items_of(for_each: str) -> Expression:
+    """The expression of a `for_each`: bare, or the whole of one `${{ ... }}`."""
+    if "${{" not in for_each:
+        return parse(for_each)
+    whole = Template.parse(for_each).whole
+    if whole is None:
+        raise ExpressionError("for_each is one expression; write it without text around it", 1, for_each)
+    return whole
+
+
+def _plain_dep(dep: Dep) -> Dep:
+    return dep if dep.when is None else msgspec.structs.replace(dep, when=text_of(dep.when), paths=tuple(dep.paths))
 
 
 def reference(function: Callable[..., Any]) -> str:
