@@ -16,6 +16,7 @@ from store.errors import (
     StoreNewerError,
     StoreReadOnlyError,
     StoreUnusableError,
+    StreamNameError,
     ValueEncodingError,
     VersionRangeError,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "StoreNewerError",
     "StoreReadOnlyError",
     "StoreUnusableError",
+    "StreamNameError",
     "ValueEncodingError",
     "VersionRangeError",
     "chain",

@@ -156,7 +156,8 @@ class RunState(msgspec.Struct, array_like=True):
     """A run as its events up to `version` make it. Free of the run's own id, so that forks share their ancestors' snapshots.
 
     `steps` keeps definition order. `counts` has one entry a `StepStatus`. `inbox` is the cursor: the last signal recorded.
-    `open` are effects in flight or in doubt, by the version of their request.
+    `open` are effects in flight or in doubt, by the version of their request. `memory` is the run's own: by key, the version
+    of the request that put a value there. `roles` are those it offers.
     """
 
     version: int = 0
@@ -192,6 +193,8 @@ class RunState(msgspec.Struct, array_like=True):
     counts: list[int] = msgspec.field(default_factory=lambda: [0] * len(StepStatus))
     open: dict[int, OpenEffect] = {}
     artifacts: list[ArtifactRef] = []
+    memory: dict[str, int] = {}
+    roles: list[str] = []
 
     @property
     def tokens(self) -> int:
