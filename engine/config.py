@@ -51,7 +51,10 @@ _Count = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class TAgentConfig(pydantic.BaseModel, frozen=True, extra="forbid", defer_build=True):
-    """All settings. `budget` is in US dollars, `model_timeout` in seconds; None means not set (for `db`: the user's own store)."""
+    """All settings. `budget` is in US dollars, `model_timeout` in seconds; None means not set (for `db`: the user's own store).
+
+    `memories` says whether runs keep what they learn and are offered what others learned.
+    """
 
     model: _Text | None = None
     api_base: Annotated[str, pydantic.AfterValidator(_address)] | None = None
@@ -62,6 +65,7 @@ class TAgentConfig(pydantic.BaseModel, frozen=True, extra="forbid", defer_build=
     budget: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     output_format: Literal["text", "json", "markdown"] = "text"
     verbose: bool = False
+    memories: bool = True
     db: _Text | None = None
     ui: UiConfig = Field(default_factory=UiConfig)  # built when first asked for: 15 ms that importing does not pay
 

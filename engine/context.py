@@ -17,8 +17,11 @@ from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
-from engine.effects import Answer, Effects
+from engine.effects import Answer, Asked, Effects
 from engine.errors import AttemptClosedError, OutputInvalidError
+from engine.exchange import Exchange
+from engine.memory import Remembering, RunMemory, Space
+from engine.messaging import Messaging
 from engine.models import replies
 from engine.models.port import ModelRequest
 from engine.models.schemas import misfit_of_type, schema_of
@@ -32,6 +35,8 @@ T = TypeVar("T")
 class Surroundings(Protocol):
     """What the context needs of the driver besides recording effects."""
 
+    @property
+    def exchange(self) -> Exchange: ...
     def write_log(self, step: str, attempt: int, text: str, level: str, stream: str, fields: Mapping[str, Any]) -> None: ...
     def make_artifact(self, step: str, attempt: int, name: str, content: bytes, media_type: str) -> None: ...
     def was_simulated(self, step: str) -> bool: ...
@@ -40,12 +45,14 @@ class Surroundings(Protocol):
     def model_name(self, step: str, model: str | None) -> str: ...
 
 
-class StepContext:
+class StepContext(Remembering, Messaging):
     """The run as one attempt of a step sees it. All values are copies: changing them changes nothing outside the step.
 
     `inputs` maps each dependency to its output, `params` are the run's, `shared` is read-only. Effects (`model`, `once`, `sleep`,
     `now`, `random`, `uuid`) are recorded: after a crash the body runs again from its start and gets what they answered.
     """
+
+    _around: Surroundings
 
     def __init__(
         self,
@@ -95,8 +102,8 @@ class StepContext:
     async def sleep(self, seconds: float) -> None:
         """Wait `seconds` from when it was first asked: a crash in between does not start the wait over."""
 
-        async def wait(requested_at: float) -> Answer:
-            await asyncio.sleep(max(0.0, min(requested_at + seconds - time.time(), seconds)))
+        async def wait(asked: Asked) -> Answer:
+            await asyncio.sleep(max(0.0, min(asked.at + seconds - time.time(), seconds)))
             return Answer(None)
 
         await self._effects.perform("sleep", "sleep", {"seconds": seconds}, Safety.PURE, wait)
@@ -110,7 +117,7 @@ class StepContext:
         `irreversible` waits for somebody to say. A plain function runs in a worker thread. Raises `EffectFailedError` if it raised.
         """
 
-        async def call(_: float) -> Answer:
+        async def call(_: Asked) -> Answer:
             if inspect.iscoroutinefunction(function):
                 return Answer(await function(*args, **kwargs))
             return Answer(await self._around.in_thread(functools.partial(function, *args, **kwargs)))
@@ -162,14 +169,14 @@ class StepContext:
             "seed": request.seed,
         }
         payload, blob = values.pack({key: value for key, value in arguments.items() if value})
-        packed: tuple[Payload, list[tuple[str, bytes]]] = (payload, list(blobs))
+        stored: tuple[Payload, list[tuple[str, bytes]]] = (payload, list(blobs))
         if payload.blob is not None and blob is not None:
-            packed[1].append((payload.blob, blob))
+            stored[1].append((payload.blob, blob))
 
-        async def ask(_: float) -> Answer:
+        async def ask(_: Asked) -> Answer:
             return await self._around.ask_model(request)
 
-        return await self._effects.perform("model", request.model, None, Safety.READ, ask, packed=packed, paid=True)
+        return await self._effects.perform("model", request.model, None, Safety.READ, ask, stored=stored, paid=True)
 
 
 def _read(text: str, wanted: dict[str, Any], schema: Any) -> Any | replies.ReplyProblem:
@@ -198,6 +205,14 @@ class SyncStepContext:
             effect.close()
             raise AttemptClosedError(f"step {self.step!r}: its driver has ended; its effects are refused") from error
         return asked.result()
+
+    def __getattr__(self, name: str) -> Any:
+        """The effects that remember and talk: the methods of `StepContext`, without `await`."""
+        return _plain(getattr(self._context, name), self._wait)
+
+    def space(self, name: str) -> Any:
+        """See `StepContext.space`; the space's methods work without `await`."""
+        return Waiting(self._context.space(name), self._wait)
 
     def log(self, text: str, *, level: str = "info", **fields: Any) -> None:
         """See `StepContext.log`."""
@@ -237,6 +252,24 @@ class SyncStepContext:
     def model(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Any:
         """See `StepContext.model`."""
         return self._wait(self._context.model(prompt, **options))
+
+
+class Waiting:
+    """An object of effects as a plain function uses it: its async methods are called without `await`."""
+
+    def __init__(self, held: RunMemory | Space, wait: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        self._held, self._wait = held, wait
+
+    def __getattr__(self, name: str) -> Any:
+        return _plain(getattr(self._held, name), self._wait)
+
+
+def _plain(member: Any, wait: Callable[[Coroutine[Any, Any, Any]], Any]) -> Any:
+    if isinstance(member, RunMemory):
+        return Waiting(member, wait)
+    if not inspect.iscoroutinefunction(member):
+        return member
+    return functools.wraps(member)(lambda *args, **kwargs: wait(member(*args, **kwargs)))
 
 
 def _on(loop: asyncio.AbstractEventLoop) -> bool:

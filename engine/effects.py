@@ -9,10 +9,9 @@ issued again and it goes on live. (Without the order, concurrent branches swappe
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -20,7 +19,7 @@ from engine.errors import AttemptClosedError, DivergenceError, EffectFailedError
 from engine.failures import failure_of
 from engine.models.errors import ModelError
 from engine.quiet import quiet
-from engine.tape import Done, Identity, Tape
+from engine.tape import Done, Identity, Tape, arguments_hash, packed
 from store import values
 from store.errors import ValueEncodingError
 from store.events import (
@@ -73,21 +72,31 @@ class Recorder(Protocol):
         ...
 
 
-Issue = Callable[[float], Awaitable[Answer] | Answer]
-"""Touches the world; gets the time of the request, so that a repeated one can go on where it was. One that need not wait answers
-at once."""
+class Asked(NamedTuple):
+    """A request as it is carried out, perhaps once more: its version in the run, and its time (unix seconds)."""
+
+    version: int
+    at: float
+
+
+Issue = Callable[[Asked], Awaitable[Answer] | Answer]
+"""Touches the world, and once more where it was, if it is repeated. One that need not wait answers at once."""
+
+Told = Callable[[int, bool], None]
+"""Hears of the request of that version: True in the turn that records its outcome, False when none will be recorded."""
 
 
 class _Call:
     """One request of this life of the attempt, and who waits for it. `wake`: its outcome is paid for and is flushed at once."""
 
-    __slots__ = ("future", "outcome", "request", "source", "usage", "wake")
+    __slots__ = ("future", "outcome", "request", "source", "told", "usage", "wake")
 
     def __init__(self, request: int, future: asyncio.Future[Any], wake: bool) -> None:
         self.request, self.future, self.wake = request, future, wake
         self.outcome: Answer | Failure | None = None
         self.usage: Usage | None = None
         self.source: tuple[str, int] | None = None
+        self.told: Told | None = None
 
 
 class Effects:
@@ -128,17 +137,18 @@ class Effects:
         issue: Issue,
         *,
         key: str | None = None,
-        packed: tuple[Payload, Sequence[Blob]] | None = None,
+        stored: tuple[Payload, Sequence[Blob]] | None = None,
         paid: bool = False,
+        told: Told | None = None,
     ) -> Any:
         """Ask the world for something, or be given what it answered when this attempt ran before.
 
-        `packed` stands in for `arguments` where their stored form is special (conversations). Raises `EffectFailedError` when the
-        effect failed, now or then.
+        `stored` stands in for `arguments` where their stored form is special (conversations); `told` hears what became of it.
+        Raises `EffectFailedError` when the effect failed, now or then.
         """
         self._refuse_closed()
-        payload, blobs = packed if packed is not None else _packed(arguments)
-        identity = self._identify(kind, name, _hash(payload), key)
+        payload, blobs = stored if stored is not None else packed(arguments)
+        identity = self._identify(kind, name, arguments_hash(payload), key)
         done = self._done.get(identity) if safety is Safety.IRREVERSIBLE else None
         if done is not None:
             safety, issue = Safety.PURE, self._taken(done)
@@ -147,7 +157,7 @@ class Effects:
             call = self._replayed[item.version] = _Call(item.version, self._loop.create_future(), paid)
             call.source = None if done is None else done.source
             if not self._tape.settled(item.version):
-                self._begin(call, issue, item.at)
+                self._begin(call, issue, item.at, told)
         else:
             if item is None and self._tape and not self._tape.live:
                 await self._after_the_tape()
@@ -159,14 +169,14 @@ class Effects:
                 await self._recorder.flush()
                 self._refuse_closed()
                 self._risky[call.request] = name
-            self._begin(call, issue, self._recorder.now())
+            self._begin(call, issue, self._recorder.now(), told)
         self._wake()
         return await call.future
 
     def _taken(self, done: Done) -> Issue:
         """What an earlier attempt did for good: its value is read, nothing is touched."""
 
-        async def read(_: float) -> Answer:
+        async def read(_: Asked) -> Answer:
             return Answer(await self._recorder.load(done.value), simulated=done.simulated)
 
         return read
@@ -205,8 +215,11 @@ class Effects:
         version = self._recorder.record(event, self._step, self._attempt, blobs)
         return _Call(version, self._loop.create_future(), paid)
 
-    def _begin(self, call: _Call, issue: Issue, requested_at: float) -> None:
-        answer = issue(requested_at)
+    def _begin(self, call: _Call, issue: Issue, requested_at: float, told: Told | None) -> None:
+        if told is not None:
+            call.told = told
+            call.future.add_done_callback(lambda future: told(call.request, False) if future.cancelled() else None)
+        answer = issue(Asked(call.request, requested_at))
         if isinstance(answer, Answer):
             call.outcome = answer
             self._outbox.append(call)
@@ -284,12 +297,18 @@ class Effects:
 
     def _deliver(self, call: _Call) -> None:
         """Record a live outcome and hand it over; also one that the body no longer waits for, because it is known."""
+        if call.told is not None and call.future.cancelled():
+            return  # what it was given goes back to where it came from: it must not stand in the record too
         try:
             value, failure = self._settle(call)
         except Exception as error:  # the attempt was closed or the store failed meanwhile: the body is told
+            if call.told is not None:
+                call.told(call.request, False)
             if not call.future.done():
                 call.future.set_exception(error)
             return
+        if call.told is not None:
+            call.told(call.request, failure is None)
         self._risky.pop(call.request, None)
         if failure is not None:
             _fail(call.future, failure)
@@ -301,14 +320,13 @@ class Effects:
         outcome = call.outcome
         if isinstance(outcome, Answer):
             try:
-                payload, blob = values.pack(outcome.value)
+                payload, blobs = packed(outcome.value)
             except (ValueEncodingError, RecursionError) as error:
                 outcome = Failure("output", f"What came back cannot be recorded: {error}", retryable=False)
             else:
                 event = EffectSucceeded(call.request, payload, outcome.usage, outcome.simulated, call.source)
-                blobs = [(payload.blob, blob)] if payload.blob is not None and blob is not None else []
                 self._recorder.record(event, self._step, self._attempt, blobs, wake=call.wake)
-                return values.decode(payload.json if blob is None else blob), None
+                return values.decode(blobs[0][1] if blobs else payload.json), None
         assert isinstance(outcome, Failure)  # noqa: S101 - what is in the outbox has an outcome
         self._recorder.record(EffectFailed(call.request, outcome, call.usage), self._step, self._attempt, wake=call.wake)
         return None, outcome
@@ -376,18 +394,6 @@ class Effects:
 def _let(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def _packed(arguments: Any) -> tuple[Payload, Sequence[Blob]]:
-    payload, blob = values.pack(arguments)
-    return payload, [(payload.blob, blob)] if payload.blob is not None and blob is not None else []
-
-
-def _hash(payload: Payload) -> str:
-    """The arguments' hash: 16 hex digits are enough to tell a run's few requests apart, and are in every request's row."""
-    if payload.blob is not None:
-        return payload.blob[:16]
-    return hashlib.sha256(bytes(payload.json)).hexdigest()[:16]
 
 
 def _fail(future: asyncio.Future[Any], failure: Failure) -> None:

@@ -28,6 +28,7 @@ from engine.models.litellm_model import LitellmModel
 from engine.models.port import Model
 from engine.models.schemas import schema_of
 from engine.pipeline import Pipeline
+from engine.registry import Offering, live_runs
 from engine.result import PipelineResult, result_of
 from engine.runtime import Migration, Runtime
 from engine.steps import PipelineStep
@@ -174,7 +175,7 @@ class Engine:
             self.log, lease, state, definition, bodies, schemas,
             params=params, model=settings.get("model"), models=functools.partial(self._model, settings.get("api_base")),
             limit=int(settings.get("max_concurrent_steps") or self.config.max_concurrent_steps), driver=self._driver,
-            migrated=migrated,
+            migrated=migrated, memories=self.config.memories,
         )  # fmt: skip
 
     async def _check_models(self, definition: Definition, model: str | None) -> None:
@@ -357,6 +358,10 @@ class Engine:
     def follow(self, run: str, after: int = 0) -> AsyncIterator[list[Recorded]]:
         """Batches of the run's events as they come; never ends by itself."""
         return self.log.follow(RunId(run), after)
+
+    async def registry(self) -> list[Offering]:
+        """The runs that a live process drives now: what they offer, and when they were last heard of."""
+        return await live_runs(self.log)
 
     async def runs(self, **filters: Any) -> list[RunRow]:
         """The runs of the store, newest first; filters are those of `Log.runs`."""

@@ -18,7 +18,7 @@ import msgspec
 from engine import capture
 from engine.context import StepContext, Surroundings, SyncStepContext
 from engine.definition import Definition, StepDefinition
-from engine.effects import Answer, Effects, Recorder
+from engine.effects import Answer, Asked, Effects, Recorder
 from engine.errors import AttemptClosedError, DivergenceError, EffectFailedError, OutputInvalidError
 from engine.failures import failure_of
 from engine.goals import run_goal
@@ -162,7 +162,7 @@ class Executor:
         if not step.irreversible:
             return self._call(task, effects)
 
-        async def issue(_: float) -> Answer:
+        async def issue(_: Asked) -> Answer:
             return Answer(await self._call(task, effects))
 
         return effects.perform("body", step.name, None, Safety.IRREVERSIBLE, issue)

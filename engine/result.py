@@ -13,6 +13,7 @@ from engine.definition import Definition
 from engine.errors import DependencyError, StepExecutionError, StepTimeoutError
 from store import Log
 from store.events import RunId
+from store.memories import Memories, Memory
 from store.state import RunState, RunStatus, StepState, StepStatus, shown_status
 
 M = TypeVar("M")
@@ -32,6 +33,7 @@ class PipelineResult(msgspec.Struct, frozen=True):
 
     `final_output` is the output of the step marked final, or of the only step nothing depends on, or a mapping of all such steps.
     `artifacts` maps names to content. `simulated` is true when any model answer was simulated.
+    `saved_memories` is what the run remembered for others, `learned_facts` the texts of kind `fact` among them.
     """
 
     run_id: str
@@ -50,6 +52,8 @@ class PipelineResult(msgspec.Struct, frozen=True):
     artifacts: dict[str, bytes]
     summary: str
     simulated: bool = False
+    learned_facts: list[str] = []
+    saved_memories: list[Memory] = []
 
     def output(self, step: str, model: type[M] | None = None) -> Any:
         """A step's output, as `model` (a pydantic or msgspec class, or any annotation) if given.
@@ -91,6 +95,7 @@ async def result_of(log: Log, run: RunId, *, alive: bool = False) -> PipelineRes
         if step.status in (StepStatus.FAILED, StepStatus.TIMED_OUT)
     ]
     status = shown_status(state, alive)
+    saved = await Memories(log).of_run(run)
     return PipelineResult(
         run_id=run,
         pipeline_name=state.pipeline,
@@ -108,6 +113,8 @@ async def result_of(log: Log, run: RunId, *, alive: bool = False) -> PipelineRes
         artifacts={ref.name: await log.blob(ref.blob) for ref in state.artifacts},
         summary=summary(state, status),
         simulated=state.simulated,
+        learned_facts=[memory.text for memory in saved if memory.kind == "fact"],
+        saved_memories=saved,
     )
 
 

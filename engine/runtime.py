@@ -19,6 +19,7 @@ from engine.commands import Fact, body_of, facts_of
 from engine.definition import Definition
 from engine.effects import Answer
 from engine.errors import AttemptClosedError
+from engine.exchange import Exchange
 from engine.executor import LEAVE_SECONDS, Completed, Executor, Failed, Outcome, StepTask
 from engine.graph import Plan
 from engine.models.port import Model, ModelRequest
@@ -79,6 +80,7 @@ class Runtime:
         limit: int,
         driver: Driver,
         migrated: Migration | None = None,
+        memories: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.log, self.lease, self.definition, self.model = log, lease, definition, model
@@ -87,6 +89,7 @@ class Runtime:
         self._threads = Threads()
         self._executor = Executor(definition, bodies, schemas, self, self, self._threads)
         self._record = Record(lease, state, Plan(definition, limit), clock)
+        self.exchange = Exchange(log, lease, state, clock, memories=memories)
         self._given = {name: values.encode(value) for name, value in params.items()}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
@@ -155,6 +158,8 @@ class Runtime:
         starts = [recorded for recorded in batch if type(recorded.event) is StepStarted]
         interrupted = set(self._record.running) - {recorded.step for recorded in starts}
         await self._take_signals()
+        if self.state.attaches > 1:
+            self.exchange.take_over()
         if interrupted:
             await self.lease.flush()
             await self._redrive([name for name in self.state.steps if name in interrupted])

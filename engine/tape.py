@@ -6,15 +6,31 @@ An outcome comes only after all requests recorded before it were made, so that c
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
+from store import values
 from store.events import EffectRequested, EffectResolved, EffectSucceeded, Payload, Recorded, Safety
 
 Identity = tuple[str, str, str, str | None, int]
 """(kind, name, hash of the canonical arguments, key, occurrence among equal ones)"""
+
+
+def packed(arguments: Any) -> tuple[Payload, list[tuple[str, bytes]]]:
+    """Arguments as they stand in a request, and the blob to be stored with it."""
+    payload, blob = values.pack(arguments)
+    return payload, [(payload.blob, blob)] if payload.blob is not None and blob is not None else []
+
+
+def arguments_hash(payload: Payload) -> str:
+    """The arguments' hash: 16 hex digits are enough to tell a run's few requests apart, and are in every request's row."""
+    if payload.blob is not None:
+        return payload.blob[:16]
+    return hashlib.sha256(bytes(payload.json)).hexdigest()[:16]
 
 
 class Done(msgspec.Struct, frozen=True):

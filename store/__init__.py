@@ -17,6 +17,7 @@ from store.errors import (
     StoreNewerError,
     StoreReadOnlyError,
     StoreUnusableError,
+    StreamNameError,
     ValueEncodingError,
     VersionRangeError,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "StoreNewerError",
     "StoreReadOnlyError",
     "StoreUnusableError",
+    "StreamNameError",
     "ValueEncodingError",
     "VersionRangeError",
     "chain",

@@ -61,6 +61,12 @@ class ValueEncodingError(StoreError):
     code = "value"
 
 
+class StreamNameError(StoreError):
+    """A key, topic, address, tag or pattern is none: empty, too long, or of letters that cannot be shown."""
+
+    code = "name"
+
+
 class BundleError(StoreError):
     """An import file is not a bundle, is damaged, or collides with what is there."""
 

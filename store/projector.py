@@ -349,11 +349,30 @@ def _effect_requested(state: RunState, version: int, at: float, path: str, attem
 
 
 def _effect_succeeded(state: RunState, version: int, at: float, path: str, attempt: int, event: EffectSucceeded) -> None:
-    state.open.pop(event.request, None)
+    effect = state.open.pop(event.request, None)
+    if effect is not None and effect.kind in _KEPT:
+        _keep(state, event.request, effect)
     if event.simulated:
         state.simulated = _step(state, path).simulated = True
     if event.usage is not None and event.source is None:
         _spend(state, _step(state, path), event.usage)
+
+
+_KEPT = frozenset({"memory", "offer"})
+"""Kinds of effects that change what the run remembers of itself."""
+
+
+def _keep(state: RunState, request: int, effect: OpenEffect) -> None:
+    """New collections instead of changed ones: `history.py` goes back to the old."""
+    if effect.kind == "offer":
+        if effect.name not in state.roles:
+            state.roles = [*state.roles, effect.name]
+        return
+    op, _, key = effect.name.partition(" ")
+    if op == "put":
+        state.memory = {**state.memory, key: request}
+    elif op == "delete":
+        state.memory = {held: version for held, version in state.memory.items() if held != key}
 
 
 def _effect_failed(state: RunState, version: int, at: float, path: str, attempt: int, event: EffectFailed) -> None:

@@ -26,7 +26,7 @@ _decode = msgspec.msgpack.Decoder(RunState).decode
 def due(state: RunState, last: int) -> bool:
     """Whether a snapshot of `state` is worth keeping, the last one being of version `last`."""
     passed = state.version - last
-    return passed >= LEAST and passed >= len(state.steps) + len(state.open) + len(state.artifacts)
+    return passed >= LEAST and passed >= len(state.steps) + len(state.open) + len(state.artifacts) + len(state.memory)
 
 
 def encode(state: RunState) -> bytes:

@@ -190,7 +190,8 @@ class RunState(msgspec.Struct, array_like=True):
     `open` are effects in flight or in doubt, by the version of their request. `groups` counts steps that run as groups of children,
     `approvals` those that wait for a person's word, `added` those that were added at run time. `wishes` are the paths of steps with
     a `wish`. `reached` names the budgets that are used up (`SCOPE:WHAT`), `budget` the limits somebody set anew. `undoing` are the
-    compensations of a run that failed, in order.
+    compensations of a run that failed, in order. `memory` is the run's own: by key, the version of the request that put a value
+    there. `roles` are those it offers.
     """
 
     version: int = 0
@@ -233,6 +234,8 @@ class RunState(msgspec.Struct, array_like=True):
     reached: list[str] = []
     budget: dict[str, float] = {}
     undoing: list[str] | None = None
+    memory: dict[str, int] = {}
+    roles: list[str] = []
 
     @property
     def tokens(self) -> int:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from engine.definition import Definition, Dep, ExecutionMode, StepDefinition
-from engine.policies import RetryPolicy
 from engine.graph import Plan
+from engine.policies import RetryPolicy
 from engine.scheduler import Decision, Schedule, legal
 from store.events import (
     EffectRequested,

@@ -3,8 +3,8 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.policies import RetryPolicy
 from engine.graph import Plan
+from engine.policies import RetryPolicy
 from store.events import Safety
 from store.projector import project
 from store.state import RunStatus, StepStatus
