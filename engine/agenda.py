@@ -202,7 +202,7 @@ class Agenda:
             heapq.heappush(self.skips, key)
         elif step.verdict == "fail":
             heapq.heappush(self.refusals, key)
-        elif not step.verdict and definition.looked_at:
+        elif not step.verdict and name in self.plan.looks:
             self.looking[name] = None
         elif definition.approval is not None and step.approval is None:
             heapq.heappush(self.asks, key)

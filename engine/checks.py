@@ -103,17 +103,23 @@ def _of_step(
 def _body(
     step: PipelineStep, where: str, known: dict[str, PipelineStep], given: list[str] | None, model: str | None
 ) -> Iterator[Problem]:
-    if step.run is None and step.goal is None:
+    if (
+        step.run is None
+        and step.goal is None
+        and step.switch is None
+        and step.merge is None
+        and step.execution_mode != "parallel_merge"
+    ):
         yield Problem(where, "has neither a goal nor a function; give goal=... or run=...")
     elif step.run is not None and step.goal is not None:
         yield Problem(where, "has both a goal and a function; keep one")
     elif step.goal is not None:
         if not isinstance(step.goal, str) or not step.goal.strip():
             yield Problem(f"{where}.goal", "is empty; say what the model should achieve")
-        elif "${{" in step.goal:
-            yield Problem(f"{where}.goal", "uses ${{ ... }}, which goals do not know; pass the value through a step's output")
         if model is None and step.model is None:
             yield Problem(where, NO_MODEL)
+    elif step.run is None:
+        return
     elif not callable(step.run):
         yield Problem(f"{where}.run", f"is {step.run!r}, which cannot be called; give a function")
     else:
@@ -136,7 +142,12 @@ def _parameters(
     if given is None:
         return
     for parameter in free:
-        if parameter.name in needs or parameter.name in given or parameter.default is not inspect.Parameter.empty:
+        if (
+            parameter.name in needs
+            or parameter.name in given
+            or parameter.name in ("item", "index", "output", "iteration")
+            or parameter.default is not inspect.Parameter.empty
+        ):
             continue
         if parameter.name in known:
             hint = f"; add depends_on=[{parameter.name!r}]"

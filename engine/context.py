@@ -7,6 +7,7 @@ in a worker thread and hand each effect over to the loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
 import random
@@ -18,13 +19,15 @@ from typing import Any, Protocol, TypeVar, cast
 import msgspec
 
 from engine.effects import Answer, Asked, Effects
-from engine.errors import AttemptClosedError, OutputInvalidError
+from engine.errors import AttemptClosedError, ExpressionError, OutputInvalidError
 from engine.exchange import Exchange
+from engine.expressions import parse
 from engine.memory import Remembering, RunMemory, Space
 from engine.messaging import Messaging
 from engine.models import replies
 from engine.models.port import ModelRequest
 from engine.models.schemas import misfit_of_type, schema_of
+from engine.steering import Steerer, Steering
 from store import values
 from store.blobs import ChainCache, chain
 from store.events import Payload, Safety
@@ -37,6 +40,8 @@ class Surroundings(Protocol):
 
     @property
     def exchange(self) -> Exchange: ...
+    @property
+    def steerer(self) -> Steerer: ...
     def write_log(self, step: str, attempt: int, text: str, level: str, stream: str, fields: Mapping[str, Any]) -> None: ...
     def make_artifact(self, step: str, attempt: int, name: str, content: bytes, media_type: str) -> None: ...
     def was_simulated(self, step: str) -> bool: ...
@@ -45,10 +50,12 @@ class Surroundings(Protocol):
     def model_name(self, step: str, model: str | None) -> str: ...
 
 
-class StepContext(Remembering, Messaging):
+class StepContext(Remembering, Messaging, Steering):
     """The run as one attempt of a step sees it. All values are copies: changing them changes nothing outside the step.
 
-    `inputs` maps each dependency to its output, `params` are the run's, `shared` is read-only. Effects (`model`, `once`, `sleep`,
+    `inputs` maps each dependency to its output, `params` are the run's, `shared` is read-only. `given` has the words of
+    the moment: `item` and `index` in a `for_each`, `output` (of the last one) and `iteration` in a `while_`. `data` is what
+    `read_data` names, by path. Effects (`model`, `once`, `sleep`,
     `now`, `random`, `uuid`) are recorded: after a crash the body runs again from its start and gets what they answered.
     """
 
@@ -66,11 +73,25 @@ class StepContext(Remembering, Messaging):
         shared: Mapping[str, Any],
         effects: Effects,
         surroundings: Surroundings,
+        given: Mapping[str, Any] | None = None,
+        names: Mapping[str, Any] | None = None,
+        read_data: Sequence[str] = (),
     ) -> None:
+        self.given, self._names, self._paths = given or {}, names or {}, read_data
+        self._steerer = surroundings.steerer
         self.run_id, self.step, self.attempt = run_id, step, attempt
         self.inputs, self.params, self.shared = inputs, params, shared
         self._seed, self._effects, self._around = seed, effects, surroundings
         self._said = ChainCache()
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The values that the step's `read_data` names, by path; those that are not there are left out."""
+        found = {}
+        for path in self._paths:
+            with contextlib.suppress(ExpressionError):
+                found[path] = parse(path).evaluate({**self._names, **self.given})
+        return found
 
     def log(self, text: str, *, level: str = "info", **fields: Any) -> None:
         """Write a line into the run's log; `fields` are JSON-like values shown with it."""

@@ -10,7 +10,7 @@ from engine.commands import body_of, facts_of, refusal
 from engine.definition import Definition
 from engine.errors import CommandRefusedError
 from engine.graph import Plan
-from engine.record import Record
+from engine.record import Record, added_to
 from store import Driver, Lease, Log, values
 from store.errors import RunConflictError
 from store.events import RunAttached, RunId, Safety
@@ -82,7 +82,7 @@ async def _refuse_refused(log: Log, run: RunId, sent: int, kind: str, body: dict
 async def _open(log: Log, lease: Lease) -> Record:
     state = await log.state(lease.run)
     definition = Definition.from_json(await log.blob(state.definition))
-    record = Record(lease, state, Plan(definition, limit=1), time.time)
+    record = Record(lease, state, Plan(definition, 1, await added_to(log, lease.run, state)), time.time)
     record.schedule.may_start = False
     return record
 

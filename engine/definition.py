@@ -138,13 +138,6 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
         """Whether the step is a group: run once for each item, or again and again."""
         return self.for_each is not None or self.while_ is not None
 
-    @property
-    def looked_at(self) -> bool:
-        """Whether somebody has to look at outputs before it can be decided how the step starts."""
-        if self.many or (self.condition is not None and self.condition_mode == "pre"):
-            return True
-        return any(dep.type in ("data", "validation") for dep in self.depends_on)
-
     def to_json(self) -> str:
         """Canonical JSON text; `from_json` reads it back."""
         return values.encode(msgspec.to_builtins(self, builtin_types=(bytes,))).decode()

@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING, Any, Self
 from engine import capture, targets
 from engine.changes import Changes, compare
 from engine.control import signal
-from engine.definition import Definition
+from engine.definition import Definition, StepDefinition
 from engine.errors import DefinitionChangedError, EngineError, PipelineValidationError, Problem, TargetError
-from engine.graph import Plan
+from engine.graph import COMPENSATE, Plan
 from engine.models.choose import choose
 from engine.models.errors import ModelError
 from engine.models.litellm_model import LitellmModel
 from engine.models.port import Model
 from engine.models.schemas import schema_of
 from engine.pipeline import Pipeline
+from engine.record import Added, added_to
 from engine.registry import Offering, live_runs
 from engine.result import PipelineResult, result_of
 from engine.runtime import Migration, Runtime
@@ -157,10 +158,10 @@ class Engine:
 
     def _runtime(
         self, lease: Lease, state: RunState, definition: Definition, pipeline: Pipeline, params: Mapping[str, Any],
-        settings: Mapping[str, Any], migrated: Migration | None = None,
+        settings: Mapping[str, Any], migrated: Migration | None = None, added: Sequence[Added] = (),
     ) -> Runtime:  # fmt: skip
         """`definition` decides what each step is; `pipeline` gives the functions and types behind it."""
-        driven = {step.name: step for step in definition.steps}
+        driven = {step.name: step for step in (*definition.steps, *(step for step, _ in added))}
         bodies: dict[str, Callable[..., Any]] = {}
         schemas: dict[str, Any] = {}
         for step in pipeline.steps:
@@ -169,13 +170,17 @@ class Engine:
                 continue
             if as_driven.run is not None and step.run is not None:
                 bodies[step.name] = step.run
+            if as_driven.kind == "m" and callable(step.merge):
+                bodies[step.name] = step.merge
+            if as_driven.compensate is not None and step.compensate is not None:
+                bodies[f"{step.name}{COMPENSATE}"] = step.compensate
             if step.output_schema is not None and schema_of(step.output_schema) == as_driven.output_schema:
                 schemas[step.name] = step.output_schema
         return Runtime(
             self.log, lease, state, definition, bodies, schemas,
             params=params, model=settings.get("model"), models=functools.partial(self._model, settings.get("api_base")),
             limit=int(settings.get("max_concurrent_steps") or self.config.max_concurrent_steps), driver=self._driver,
-            migrated=migrated, memories=self.config.memories,
+            migrated=migrated, memories=self.config.memories, added=added,
         )  # fmt: skip
 
     async def _check_models(self, definition: Definition, model: str | None) -> None:
@@ -252,6 +257,8 @@ class Engine:
             pipeline = await self._find_again(row, state, recorded, params, retarget)
         definition, migrated, changes = await self._pin(row.id, recorded, pipeline, params, settings.get("model"), on_change)
         pinned = state.definition
+        added = await added_to(self.log, row.id, state)
+        pipeline = _with_added(pipeline, added, Path(state.cwd or "."))
         lease = await self.log.acquire(row.id, driver=self._driver)
         try:
             state = await self.log.state(row.id)
@@ -267,7 +274,7 @@ class Engine:
         except BaseException:
             await lease.release()
             raise
-        runtime = self._runtime(lease, state, definition, pipeline, params, settings, migrated)
+        runtime = self._runtime(lease, state, definition, pipeline, params, settings, migrated, added)
         runtime.note_sources(changes.sources)
         self._take_up(row.id, runtime)
         return row.id
@@ -378,14 +385,31 @@ def _refuse_doubtful(run: RunId, state: RunState, reset: set[str]) -> None:
         )
 
 
+def _with_added(pipeline: Pipeline, added: Sequence[Added], folder: Path) -> Pipeline:
+    """The pipeline with the steps that were added at run time; their functions are found by the names they had then."""
+    pipeline = pipeline.copy()
+    known = {step.name for step in pipeline.steps}
+    for definition, _ in added:
+        if definition.name not in known:
+            body = None if definition.run is None else targets.find(definition.run, folder)
+            pipeline.add_step(step_of(definition, body))
+    return pipeline
+
+
 def pipeline_of(definition: Definition, bodies: Mapping[str, Callable[..., Any]]) -> Pipeline:
     """A pipeline from its plain values and the functions of its steps."""
     pipeline = Pipeline(definition.name, definition.description, params=definition.params)
     pipeline.constraints, pipeline.shared_values = list(definition.constraints), dict(definition.shared)
+    pipeline.on_failure, pipeline.budget = definition.on_failure, definition.budget
     for step in definition.steps:
-        options = {name: getattr(step, name) for name in step.__struct_fields__ if name not in ("run", "source")}
-        pipeline.add_step(PipelineStep(run=bodies.get(step.name), **options))
+        pipeline.add_step(step_of(step, bodies.get(step.name)))
     return pipeline
+
+
+def step_of(step: StepDefinition, body: Callable[..., Any] | None) -> PipelineStep:
+    """A step from its plain values and its function."""
+    options = {name: getattr(step, name) for name in step.__struct_fields__ if name not in ("run", "source", "compensate")}
+    return PipelineStep(run=body, **options)
 
 
 def new_id() -> str:

@@ -129,6 +129,14 @@ class DependencyError(StepExecutionError):
     code = "dependency"
 
 
+class MergeError(Exception):
+    """Raised in a merging step when the outputs cannot be merged as its strategy says."""
+
+
+class ConditionFailedError(Exception):
+    """Raised in an attempt whose output does not satisfy the step's own condition."""
+
+
 class EffectFailedError(Exception):
     """Raised inside a step's body when an effect failed: the same whether it failed now or in the recording.
 

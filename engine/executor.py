@@ -10,19 +10,29 @@ import asyncio
 import functools
 import inspect
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from engine import capture
 from engine.context import StepContext, Surroundings, SyncStepContext
-from engine.definition import Definition, StepDefinition
+from engine.definition import OTHERWISE, Definition, StepDefinition
 from engine.effects import Answer, Asked, Effects, Recorder
-from engine.errors import AttemptClosedError, DivergenceError, EffectFailedError, OutputInvalidError
+from engine.errors import (
+    AttemptClosedError,
+    ConditionFailedError,
+    DivergenceError,
+    EffectFailedError,
+    ExpressionError,
+    OutputInvalidError,
+)
+from engine.expressions import parse
 from engine.failures import failure_of
-from engine.goals import run_goal
+from engine.goals import merge, run_goal
 from engine.models.schemas import misfit
+from engine.names import Decoded
+from engine.reads import asks
 from engine.tape import Done, Identity
 from engine.threads import Threads
 from store import values
@@ -32,29 +42,45 @@ from store.events import Failure, Payload, Recorded, Safety
 DETAIL_LIMIT = 16_384
 """Characters of a traceback that are kept, from its end."""
 
+ASK_LIMIT = 8_000
+"""Characters of one dependency's output that a yes-or-no question to a model is given."""
+
 LEAVE_SECONDS = 1.0
 """How long a body that was cancelled may take to clean up; one that goes on is left behind, its effects refused."""
 
 
 class StepTask(msgspec.Struct):
-    """One attempt to run: what, with which inputs and params (JSON text by name), what it did before if it is driven again, and
-    what earlier attempts did for good."""
+    """One attempt to run: what, at which path, with which inputs, params and words of the moment (JSON text by name).
+
+    `tape` is what the attempt did before if it is driven again, `done` what earlier attempts did for good, `names` what its
+    expressions see.
+    """
 
     run_id: str
     step: StepDefinition
+    path: str
     attempt: int
     inputs: Mapping[str, bytes]
     params: Mapping[str, bytes]
+    given: Mapping[str, bytes]
+    names: Mapping[str, Any]
     seed: int
     tape: Sequence[Recorded] = ()
     done: Mapping[Identity, Done] = {}
 
 
 class Completed(msgspec.Struct):
-    """The attempt returned; the blob has to be stored with the payload."""
+    """The attempt returned; the blob has to be stored with the payload. `closes` are the branches its switch did not choose."""
 
     output: Payload
     blob: bytes | None = None
+    closes: list[str] = []
+
+
+class Skipped(msgspec.Struct):
+    """The attempt found that the step is not to be run: a model said so."""
+
+    reason: str
 
 
 class Failed(msgspec.Struct):
@@ -64,29 +90,11 @@ class Failed(msgspec.Struct):
     blob: tuple[str, bytes] | None = None
 
 
-Outcome = Completed | Failed
+Outcome = Completed | Failed | Skipped
 
 
-class Copies(Mapping[str, Any]):
-    """Recorded values by name, each decoded when it is first looked at: copies that nobody else holds."""
-
-    def __init__(self, texts: Mapping[str, bytes]) -> None:
-        self._texts = texts
-        self._values: dict[str, Any] = {}
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._values:
-            self._values[name] = values.decode(self._texts[name])
-        return self._values[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._texts)
-
-    def __len__(self) -> int:
-        return len(self._texts)
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
+class _SkippedError(Exception):
+    """The step's condition does not hold."""
 
 
 class _TimedOutError(Exception):
@@ -128,8 +136,8 @@ class Executor:
     async def run(self, task: StepTask) -> Outcome:
         """Run one attempt to its end, once its start is durable; raises only `CancelledError`, and `StoreError` before the body."""
         step = task.step
-        effects = Effects(self._recorder, step.name, task.attempt, task.tape, task.done)
-        writer = functools.partial(self._printed, step.name, task.attempt, asyncio.get_running_loop())
+        effects = Effects(self._recorder, task.path, task.attempt, task.tape, task.done)
+        writer = functools.partial(self._printed, task.path, task.attempt, asyncio.get_running_loop())
         await self._recorder.flush()  # here, so that all above is made while the disk works (a chain's step: 30 of 370 us)
         token = capture.writing.set(writer)
         try:
@@ -137,8 +145,10 @@ class Executor:
                 value = await self._body(task, effects)
             else:
                 value = await _within(step.timeout, self._body(task, effects))
-            self._tell_unmade(step.name, task.attempt, effects)
-            return _completed(step, value)
+            self._tell_unmade(task.path, task.attempt, effects)
+            return _completed(task, value)
+        except _SkippedError as skipped:
+            return Skipped(str(skipped))
         except asyncio.CancelledError:
             if _cancelling():
                 raise
@@ -165,40 +175,51 @@ class Executor:
         async def issue(_: Asked) -> Answer:
             return Answer(await self._call(task, effects))
 
-        return effects.perform("body", step.name, None, Safety.IRREVERSIBLE, issue)
+        return effects.perform("body", task.path, None, Safety.IRREVERSIBLE, issue)
 
     async def _call(self, task: StepTask, effects: Effects) -> Any:
-        step, inputs, params = task.step, Copies(task.inputs), Copies(task.params)
+        step, inputs, params = task.step, Decoded(task.inputs), Decoded(task.params)
+        context = self._context(task, inputs, params, effects)
+        if asks(step):
+            await _judge(step, task, context)
         body = self._bodies.get(step.name)
+        if step.kind == "s":
+            return None
+        if step.kind == "m" and body is None:
+            return await merge(context, step, inputs)
         if body is None:
             schema = self._schemas.get(step.name, step.output_schema)
-            return await run_goal(self._context(task, inputs, params, effects), step, self._definition, schema)
+            return await run_goal(context, step, self._definition, schema, task.names)
         names, wants_context, is_async = _shape(body)
-        arguments: dict[str, Any] = {}
+        arguments: dict[str, Any] = {"outputs": dict(inputs)} if step.kind == "m" else {}
+        given = Decoded(task.given)
         for name in names:
-            if name in task.inputs:
-                arguments[name] = inputs[name]
-            elif name in task.params:
-                arguments[name] = params[name]
+            if name in arguments:
+                continue
+            source = next((source for source in (inputs, given, params) if name in source), None)
+            if source is not None:
+                arguments[name] = source[name]
         if wants_context:
-            context = self._context(task, inputs, params, effects)
             arguments["ctx"] = context if is_async else SyncStepContext(context, asyncio.get_running_loop())
         if is_async:
             return await body(**arguments)
         value = await self._threads.run(functools.partial(body, **arguments))
         return await value if inspect.isawaitable(value) else value
 
-    def _context(self, task: StepTask, inputs: Copies, params: Copies, effects: Effects) -> StepContext:
+    def _context(self, task: StepTask, inputs: Decoded, params: Decoded, effects: Effects) -> StepContext:
         return StepContext(
             run_id=task.run_id,
-            step=task.step.name,
+            step=task.path,
             attempt=task.attempt,
             seed=task.seed,
             inputs=inputs,
             params=params,
-            shared=Copies(self._shared),
+            shared=Decoded(self._shared),
             effects=effects,
             surroundings=self._around,
+            given=Decoded(task.given),
+            names=task.names,
+            read_data=task.step.read_data,
         )
 
     def _printed(self, step: str, attempt: int, loop: asyncio.AbstractEventLoop, line: str, stream: str) -> None:
@@ -253,12 +274,61 @@ def _safe(failed: Failed, effects: Effects) -> Failed:
     return Failed(msgspec.structs.replace(failed.failure, message=message, retryable=False), failed.blob)
 
 
-def _completed(step: StepDefinition, value: Any) -> Outcome:
+async def _judge(step: StepDefinition, task: StepTask, context: StepContext) -> None:
+    """Ask the model what the condition asks it; raises `_SkippedError` if the condition does not hold."""
+    condition = parse(step.condition or "true")
+    answers = {}
+    for question in condition.asks_model:
+        answers[question] = bool(await context.model(_yes_or_no(question, context), schema={"type": "boolean"}))
+    if not condition.holds(task.names, answers):
+        raise _SkippedError(f"its condition does not hold: {condition.text}")
+
+
+def _yes_or_no(question: str, context: StepContext) -> str:
+    parts = [f"Answer with true or false and nothing else: {question}"]
+    parts += [f"Output of step {name!r}:\n{values.encode(output).decode()[:ASK_LIMIT]}" for name, output in context.inputs.items()]
+    return "\n\n".join(parts)
+
+
+def _completed(task: StepTask, value: Any) -> Outcome:
+    step = task.step
+    if step.switch is None and (step.condition is None or step.condition_mode == "pre"):
+        return _packed(step, value)
+    try:
+        output = values.decode(values.encode(value))
+        names = {**task.names, "output": output, "attempt": task.attempt}
+        if step.condition is not None and step.condition_mode == "post" and not parse(step.condition).holds(names):
+            raise ConditionFailedError(f"the output does not satisfy {step.condition}")
+        closes: list[str] = []
+        if step.switch is not None:
+            chosen = _choose(step, names)
+            value = chosen if step.kind == "s" else value
+            closes = [branch for branch in step.switch if branch != chosen]
+    except (ValueEncodingError, RecursionError) as error:
+        return Failed(Failure("output", str(error), retryable=False))
+    except ConditionFailedError as error:
+        return Failed(Failure("condition", str(error)))
+    except ExpressionError as error:
+        return Failed(Failure("condition", str(error), retryable=False))
+    outcome = _packed(step, value)
+    return msgspec.structs.replace(outcome, closes=closes) if isinstance(outcome, Completed) else outcome
+
+
+def _choose(step: StepDefinition, names: Mapping[str, Any]) -> str:
+    """The branch of the first case that holds, in the order they are written, `otherwise` last."""
+    cases = sorted((step.switch or {}).items(), key=lambda case: case[1] == OTHERWISE)
+    for branch, condition in cases:
+        if condition == OTHERWISE or parse(condition).holds(names):
+            return branch
+    raise ConditionFailedError(f"no case of the switch holds; add one with {OTHERWISE!r}")
+
+
+def _packed(step: StepDefinition, value: Any) -> Completed | Failed:
     try:
         payload, blob = values.pack(value)
     except (ValueEncodingError, RecursionError) as error:
         return Failed(Failure("output", str(error), retryable=False))
-    if step.output_schema is not None and step.run is not None:
+    if step.output_schema is not None and step.goal is None:
         text = blob if blob is not None else bytes(payload.json)
         problem = misfit(values.decode(text), step.output_schema)
         if problem is not None:
@@ -271,6 +341,8 @@ def _failed(error: BaseException) -> Failed:
     failure = failure_of(error)
     if isinstance(error, DivergenceError):
         return Failed(msgspec.structs.replace(failure, kind="divergence", retryable=False))
+    if isinstance(error, ExpressionError):
+        return Failed(msgspec.structs.replace(failure, kind="condition", retryable=False))
     if isinstance(error, OutputInvalidError):
         return Failed(msgspec.structs.replace(failure, kind="output"))
     if isinstance(error, EffectFailedError | AttemptClosedError):

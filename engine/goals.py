@@ -6,21 +6,39 @@ as text or, with an output schema, as the value that fits it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from engine.context import StepContext
 from engine.definition import Definition, StepDefinition
+from engine.expressions import Template
+from engine.merging import merged
 from store import values
+
+MERGE_RULES = (
+    "You merge the outputs of steps that ran side by side. Leave nothing out that only one of them says; name contradictions."
+)
 
 INPUT_LIMIT = 24_000
 """Characters of one dependency's output that are put into the prompt (about 6,000 tokens); what is cut is said in the log."""
 
 
-async def run_goal(ctx: StepContext, step: StepDefinition, pipeline: Definition, schema: Any) -> Any:
-    """Ask the model for the step's goal and return its answer; `schema` is the user's own type where there is one."""
-    return await ctx.model(_question(ctx, step), schema=schema, system=_rules(step, pipeline))
+async def run_goal(ctx: StepContext, step: StepDefinition, pipeline: Definition, schema: Any, names: Mapping[str, Any]) -> Any:
+    """Ask the model for the step's goal and return its answer; `schema` is the user's own type where there is one.
+
+    `names` are what `${{ ... }}` in the goal sees, besides the words of the moment.
+    """
+    goal = str(Template.parse(step.goal or "").render({**names, **ctx.given, "attempt": ctx.attempt}))
+    return await ctx.model(_question(ctx, goal), schema=schema, system=_rules(step, pipeline))
+
+
+async def merge(ctx: StepContext, step: StepDefinition, inputs: Mapping[str, Any]) -> Any:
+    """The body of a merging step without a reducer of the user's: a strategy, or a model's summary."""
+    if step.merge != "model":
+        return merged(step.merge or "list", inputs)
+    return await ctx.model(_question(ctx, "Summarise these outputs as one."), system=MERGE_RULES)
 
 
 def _rules(step: StepDefinition, pipeline: Definition) -> str:
@@ -38,10 +56,12 @@ def _rules(step: StepDefinition, pipeline: Definition) -> str:
     return "\n".join(lines)
 
 
-def _question(ctx: StepContext, step: StepDefinition) -> str:
-    parts = [f"Goal: {step.goal}"]
+def _question(ctx: StepContext, goal: str) -> str:
+    parts = [f"Goal: {goal}"]
+    parts.extend(f"{name.capitalize()}:\n{_text(ctx, name, value)}" for name, value in ctx.given.items() if name == "item")
     if ctx.params:
         parts.append(f"Parameters:\n{_text(ctx, 'the parameters', dict(ctx.params))}")
+    parts.extend(f"{path}:\n{_text(ctx, path, value)}" for path, value in ctx.data.items())
     parts.extend(f"Output of step {name!r}:\n{_text(ctx, name, output)}" for name, output in ctx.inputs.items())
     return "\n\n".join(parts)
 

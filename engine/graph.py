@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from engine.definition import OTHERWISE, Budget, Definition, Dep, ExecutionMode, StepDefinition
+from engine.definition import Budget, Definition, Dep, ExecutionMode, StepDefinition
+from engine.reads import looked_at, read_before, read_during
 from store.state import child_of, group_of
 
 RESCUE = "rescue"
@@ -29,7 +30,8 @@ class Plan:
 
     `deps` are the dependencies that count, those implied by a switch or a fallback last; `needs` the names among them whose outputs
     a step is given. `dependants` is the reverse of `deps`. `rescues` maps a fallback to what it stands in for. `plain` are steps
-    whose inputs are simply the outputs of all they need.
+    whose inputs are simply the outputs of all they need. `looks` are steps whose dependencies' contents have to be looked at before
+    they start, with the steps that look reads; `reads` what attempts read besides their inputs.
     """
 
     def __init__(self, definition: Definition, limit: int, added: Iterable[tuple[StepDefinition, Sequence[str]]] = ()) -> None:
@@ -45,6 +47,8 @@ class Plan:
         self.serial: set[str] = set()
         self.plain: set[str] = set()
         self.compensable: list[str] = []
+        self.looks: dict[str, frozenset[str]] = {}
+        self.reads: dict[str, frozenset[str]] = {}
         self.budgets: dict[str, Budget] = {"": definition.budget} if definition.budget is not None else {}
         for step in definition.steps:
             self._enter(step)
@@ -94,6 +98,10 @@ class Plan:
             self.dependants[dep.step].append(name)
         if step.execution_mode is ExecutionMode.PARALLEL_MERGE:
             self.serial.difference_update(self.needs[name])  # its members run together
+        if looked_at(step):
+            self.looks[name] = read_before(step)
+        if reads := read_during(step):
+            self.reads[name] = reads
         if step.join == "all" and all(self._plain(dep) for dep in step.depends_on):
             self.plain.add(name)
 
@@ -158,9 +166,3 @@ class Plan:
 def base_of(path: str) -> str:
     """The name in the definition that a path belongs to: `each` for `each[3]`, `pay` for `pay/compensate`."""
     return group_of(path) or path.removesuffix(COMPENSATE)
-
-
-def cases_of(step: StepDefinition) -> list[tuple[str, str]]:
-    """The cases of a switch as (branch, condition), the otherwise last."""
-    cases = list((step.switch or {}).items())
-    return [case for case in cases if case[1] != OTHERWISE] + [case for case in cases if case[1] == OTHERWISE]

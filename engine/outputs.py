@@ -5,43 +5,97 @@ Stands apart from the runtime because it is a cache: dropping all of it changes 
 
 from __future__ import annotations
 
-from engine.graph import Plan
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from engine.graph import Plan, base_of
 from store import Log
 from store.events import RunId
-from store.state import RunState
+from store.state import RunState, StepState, child_of, group_of
+
+OUTPUTS = frozenset({"step.completed", "step.reused", "step.published"})
 
 
 class Outputs:
-    """Outputs by step. `state` is the driver's own and is only looked at."""
+    """Outputs by the version that holds them. `state` is the driver's own and is only looked at."""
 
     def __init__(self, log: Log, run: RunId, plan: Plan, state: RunState) -> None:
         self._log, self._run, self._plan, self._state = log, run, plan, state
-        self._texts: dict[str, bytes] = {}
+        self._texts: dict[int, bytes] = {}
         self._users: dict[str, int] = {}
+        self._items: dict[int, list[msgspec.Raw]] = {}
 
-    def at_hand(self, name: str) -> bool:
-        """Whether all that a step needs is in memory."""
-        steps = self._state.steps
-        return all(need in self._texts or steps[need].output is None for need in self._plan.needs[name])
+    def at_hand(self, versions: Mapping[str, int]) -> bool:
+        """Whether all of these are in memory."""
+        return all(version in self._texts for version in versions.values())
 
-    async def load(self, name: str) -> None:
-        """Read what a step needs and is not in memory."""
-        for need in self._plan.needs[name]:
-            version = self._state.steps[need].output
-            if need not in self._texts and version is not None:
-                recorded = (await self._log.events(self._run, after=version - 1, upto=version))[0]
-                self._texts[need] = await self._log.text(recorded.event.output)
+    async def load(self, versions: Mapping[str, int]) -> dict[str, bytes]:
+        """The texts of these versions by name; what is not in memory is read."""
+        found = {}
+        for name, version in versions.items():
+            found[name] = self._texts[version] if version in self._texts else await self._read(version)
+        return found
 
-    def of_needs(self, name: str) -> dict[str, bytes]:
-        """The outputs of a step's dependencies."""
-        return {need: self._texts[need] for need in self._plan.needs[name] if need in self._texts}
+    async def _read(self, version: int) -> bytes:
+        recorded = (await self._log.events(self._run, after=version - 1, upto=version))[0]
+        return await self._log.text(recorded.event.output)
 
-    def keep(self, name: str, text: bytes) -> None:
+    def given(self, versions: Mapping[str, int]) -> dict[str, bytes]:
+        """The texts of these versions by name, all of which are at hand."""
+        return {name: self._texts[version] for name, version in versions.items()}
+
+    async def of_children(self, name: str, count: int) -> list[bytes | None]:
+        """The outputs of a group's first children, in order; None where one has none."""
+        versions = [self._state.steps[child_of(name, index)].output for index in range(count)]
+        missing = {version for version in versions if version is not None and version not in self._texts}
+        texts: dict[int, bytes] = {}
+        if missing:
+            for recorded in await self._log.events(self._run, after=min(missing) - 1, upto=max(missing), types=OUTPUTS):
+                if recorded.version in missing:
+                    texts[recorded.version] = await self._log.text(recorded.event.output)
+        return [None if version is None else self._texts.get(version, texts.get(version)) for version in versions]
+
+    async def item(self, path: str) -> dict[str, bytes]:
+        """What a child of a group is given besides its inputs: `item` and `index`, or `output` and `iteration`."""
+        group = group_of(path)
+        if group is None:
+            return {}
+        index, step = int(path[len(group) + 1 : -1]), self._plan.steps[group]
+        if step.while_ is not None:
+            last = await self.of_children(group, index)
+            return {"iteration": str(index).encode(), "output": (last[-1] if last else None) or b"null"}
+        items = await self._items_of(self._state.steps[group])
+        return {"item": bytes(items[index]), "index": str(index).encode()}
+
+    async def _items_of(self, group: StepState) -> list[msgspec.Raw]:
+        version = group.evaluated or 0
+        if version not in self._items:
+            recorded = (await self._log.events(self._run, after=version - 1, upto=version))[0]
+            self._items[version] = msgspec.json.decode(await self._log.text(recorded.event.values), type=list[msgspec.Raw])
+        return self._items[version]
+
+    def keep(self, path: str, version: int, text: bytes) -> None:
         """A step completed; its output is kept if somebody needs it, and it needs its own inputs no more."""
-        if self._plan.dependants[name]:
-            self._texts[name] = text
-        for need in self._plan.needs[name]:
-            if need in self._texts:
-                self._users[need] = self._users.get(need, len(self._plan.dependants[need])) - 1
-                if self._users[need] <= 0:
-                    del self._texts[need], self._users[need]
+        base = base_of(path)
+        if path != base or self._plan.dependants[base]:
+            self._texts[version] = text
+        if path != base:
+            return
+        self._let_go(self._state.steps[path], path)
+        for need in self._plan.needs[path]:
+            self._users[need] = self._users.get(need, len(self._plan.dependants[need])) - 1
+            if self._users[need] <= 0:
+                self._drop([self._state.steps[need].output])
+                self._users.pop(need)
+
+    def _let_go(self, step: StepState, path: str) -> None:
+        """A group completed: what its children returned is in its output."""
+        if step.items is not None:
+            self._drop(self._state.steps[child_of(path, index)].output for index in range(step.items))
+            self._items.pop(step.evaluated or 0, None)
+
+    def _drop(self, versions: Iterable[int | None]) -> None:
+        for version in versions:
+            if version is not None:
+                self._texts.pop(version, None)

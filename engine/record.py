@@ -9,14 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from engine.commands import Fact
+from engine.definition import StepDefinition
 from engine.graph import Plan
 from engine.scheduler import Schedule
-from store import Lease, RunSummary
-from store.events import Event, Recorded, RunMigrated
+from store import Lease, Log, RunSummary
+from store.events import Event, Recorded, RunId, RunMigrated, StepAdded
 from store.projector import evolve
 from store.state import RunState, StepStatus
 
 Blob = tuple[str, bytes]
+
+Added = tuple[StepDefinition, Sequence[str]]
+"""A step that was added at run time, and what it came before."""
+
+
+async def added_to(log: Log, run: RunId, state: RunState) -> list[Added]:
+    """The steps that were added to a run, in order."""
+    if not state.added:
+        return []
+    recorded = await log.events(run, types={StepAdded.type})
+    return [(StepDefinition.from_json(item.event.definition), item.event.before) for item in recorded]
 
 
 class Record:
@@ -26,7 +38,7 @@ class Record:
         self.lease, self.state, self.plan, self.clock = lease, state, plan, clock
         self.schedule = Schedule(plan, state)
         self.running: dict[str, int] = {
-            name: step.attempt for name, step in state.steps.items() if step.status is StepStatus.RUNNING
+            name: step.attempt for name, step in state.steps.items() if step.status is StepStatus.RUNNING and step.items is None
         }
 
     def fact(self, event: Event, step: str, attempt: int, blobs: Sequence[Blob] = (), *, wake: bool = False) -> int:
@@ -62,9 +74,9 @@ class Record:
         self.schedule.note(state, recorded)
         if type(event) is RunMigrated:
             self.running = {name: attempt for name, attempt in self.running.items() if name in state.steps}
-        elif step is not None:
+        elif step is not None and step in state.steps:
             held = state.steps[step]
-            if held.status is StepStatus.RUNNING:
+            if held.status is StepStatus.RUNNING and held.items is None:
                 self.running[step] = held.attempt
             else:
                 self.running.pop(step, None)
@@ -79,5 +91,5 @@ def _now_phrase(state: RunState, running: Sequence[str]) -> str:
     """What the run list says of a run: why it ended, or what runs."""
     if state.reason or state.status.ended:
         return state.reason or ""
-    more = state.counts[StepStatus.RUNNING] - len(running)
+    more = state.counts[StepStatus.RUNNING] - state.groups - len(running)
     return ", ".join(running) + (f" +{more}" if running and more > 0 else "")

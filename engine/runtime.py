@@ -10,30 +10,26 @@ import asyncio
 import contextvars
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-
-import msgspec
 
 from engine.commands import Fact, body_of, facts_of
 from engine.definition import Definition
-from engine.effects import Answer
-from engine.errors import AttemptClosedError
 from engine.exchange import Exchange
-from engine.executor import LEAVE_SECONDS, Completed, Executor, Failed, Outcome, StepTask
-from engine.graph import Plan
-from engine.models.port import Model, ModelRequest
+from engine.executor import LEAVE_SECONDS, Completed, Executor, Failed, Outcome, Skipped, StepTask
+from engine.graph import COMPENSATE, Plan, base_of
+from engine.looks import Seen, after, before
+from engine.models.port import Model
+from engine.names import Decoded, given_versions, known_texts, names_of
 from engine.outputs import Outputs
-from engine.record import Record
+from engine.record import Added, Record
 from engine.sampling import Sampler
+from engine.surroundings import RunSurroundings
 from engine.tape import Done, Identity, done_for_good
 from engine.threads import Threads
-from engine.written import Written
 from store import Driver, Lease, Log, values
 from store.errors import StoreError
 from store.events import (
-    ArtifactMade,
-    Event,
     Failure,
     LogWritten,
     Payload,
@@ -43,14 +39,16 @@ from store.events import (
     StepCancelled,
     StepCompleted,
     StepFailed,
+    StepRefused,
+    StepSkipped,
     StepStarted,
 )
-from store.state import RunState, RunStatus, StepStatus
+from store.state import RunState, RunStatus, StepStatus, waits_for_person
 
 SIGNAL_SECONDS = 0.1
 """How often the inbox is looked at: one keyed query, about 0.1 ms, so 0.1% of a core."""
-LINE_LIMIT = 16_384
-"""Characters of one log event; a longer line becomes several."""
+STOPPING = frozenset({StepCancelled, StepSkipped, StepRefused})
+"""Decisions that end an attempt under way."""
 
 EFFECT_TYPES = frozenset({"effect.requested", "effect.succeeded", "effect.failed", "effect.resolved"})
 REPLAYED_TYPES = EFFECT_TYPES | {"log.written", "artifact.made"}
@@ -81,15 +79,22 @@ class Runtime:
         driver: Driver,
         migrated: Migration | None = None,
         memories: bool = True,
+        added: Sequence[Added] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.log, self.lease, self.definition, self.model = log, lease, definition, model
         self.parked: str | None = None
-        self._models, self._driver, self._migrated = models, driver, migrated
+        self._wake = asyncio.Event()
+        self._driver, self._migrated = driver, migrated
         self._threads = Threads()
-        self._executor = Executor(definition, bodies, schemas, self, self, self._threads)
-        self._record = Record(lease, state, Plan(definition, limit), clock)
-        self.exchange = Exchange(log, lease, state, clock, memories=memories)
+        self._record = Record(lease, state, Plan(definition, limit, added), clock)
+        bodies = dict(bodies)
+        self._around = RunSurroundings(
+            log, lease, self._record, bodies,
+            exchange=Exchange(log, lease, state, clock, memories=memories), model=model, models=models,
+            threads=self._threads, changed=lambda: self._wake.set(), fail=self._fail,
+        )  # fmt: skip
+        self._executor = Executor(definition, bodies, schemas, self._around, self._around, self._threads)
         self._given = {name: values.encode(value) for name, value in params.items()}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
@@ -97,10 +102,10 @@ class Runtime:
         self._context = contextvars.copy_context()
         self._outcomes: deque[tuple[str, int, Outcome]] = deque()
         self._outputs = Outputs(log, lease.run, self._record.plan, state)
-        self._written = Written()
+        self._looks: dict[str, asyncio.Task[None]] = {}
+        self._seen: deque[tuple[str, Seen]] = deque()
         self._sources: list[str] = []
         self._trouble: BaseException | None = None
-        self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._armed: float | None = None
 
@@ -159,10 +164,11 @@ class Runtime:
         interrupted = set(self._record.running) - {recorded.step for recorded in starts}
         await self._take_signals()
         if self.state.attaches > 1:
-            self.exchange.take_over()
+            self._around.exchange.take_over()
         if interrupted:
             await self.lease.flush()
             await self._redrive([name for name in self.state.steps if name in interrupted])
+        self._look_out()
         return starts
 
     async def _redrive(self, names: Sequence[str]) -> None:
@@ -178,7 +184,7 @@ class Runtime:
             if recorded.event.type in EFFECT_TYPES:
                 tapes[name].append(recorded)
             else:
-                self._written.remember(recorded)
+                self._around.written.remember(recorded)
         for name, attempt in attempts.items():
             if name not in self._tasks and self._record.running.get(name) == attempt:
                 self._begin(name, attempt, tapes[name])
@@ -194,12 +200,27 @@ class Runtime:
         context = self._context.copy()  # not that of a body that ended: what it set there is its own
         self._tasks[name] = asyncio.get_running_loop().create_task(self._attempt(name, attempt, tape), context=context)
 
-    async def _task(self, name: str, attempt: int, tape: Sequence[Recorded]) -> StepTask:
-        if not self._outputs.at_hand(name):
-            await self._outputs.load(name)
-        done = await self._done_before(name, attempt)
-        inputs = self._outputs.of_needs(name)
-        return StepTask(self.lease.run, self._record.plan.steps[name], attempt, inputs, self._given, self.state.seed, tape, done)
+    async def _task(self, path: str, attempt: int, tape: Sequence[Recorded]) -> StepTask:
+        plan, outputs = self._record.plan, self._outputs
+        versions = given_versions(plan, self.state, path)
+        inputs = outputs.given(versions) if outputs.at_hand(versions) else await outputs.load(versions)
+        given = await outputs.item(path) if path[-1] == "]" else {}
+        if path.endswith(COMPENSATE):
+            inputs, given = {}, inputs
+        names = await self._names(path, plan.reads.get(base_of(path)), inputs, given)
+        done = await self._done_before(path, attempt)
+        step = plan.step_of(path)
+        return StepTask(self.lease.run, step, path, attempt, inputs, self._given, given, names, self.state.seed, tape, done)
+
+    async def _names(
+        self, path: str, reads: frozenset[str] | None, inputs: Mapping[str, bytes], given: Mapping[str, bytes]
+    ) -> dict[str, Any]:
+        """What expressions see; outputs that are no inputs are read only where an expression names them."""
+        plan, texts = self._record.plan, inputs
+        if reads:
+            versions = known_texts(plan, self.state, (name for name in reads if name not in inputs))
+            texts = {**inputs, **await self._outputs.load(versions)}
+        return names_of(plan, self.state, texts, Decoded(self._given), Decoded(given))
 
     async def _done_before(self, name: str, attempt: int) -> Mapping[Identity, Done]:
         """What a step's earlier attempts did for good; asked of the log only where there are any."""
@@ -241,20 +262,62 @@ class Runtime:
     def _turn(self, facts: list[Fact], blobs: Sequence[tuple[str, bytes]] = (), actor: str = "driver") -> list[Recorded]:
         """Record what happened and what follows; returns the starts that follow. Cancelled steps are stopped."""
         held = list(blobs)
+        kept: dict[str, bytes] = {}
         while self._outcomes:
             name, attempt, outcome = self._outcomes.popleft()
             self._tasks.pop(name, None)
             if self._record.running.get(name) == attempt:
-                facts.append(self._settle(name, attempt, outcome, held))
+                facts.append(self._settle(name, attempt, outcome, held, kept))
+        while self._seen:
+            self._take_look(*self._seen.popleft(), facts, held, kept)
         batch = self._record.commit(facts, held, actor=actor, wake=True)
         starts = []
         for recorded in batch:
             kind = type(recorded.event)
             if kind is StepStarted:
                 starts.append(recorded)
-            elif kind is StepCancelled and recorded.step in self._tasks:
+            elif kind is StepCompleted and recorded.step in kept:
+                self._outputs.keep(recorded.step, recorded.version, kept[recorded.step])
+            elif kind in STOPPING and recorded.step in self._tasks:
                 self._leave(self._tasks.pop(recorded.step))
+        self._look_out()
         return starts
+
+    def _look_out(self) -> None:
+        """Begin the looks that the schedule wants."""
+        for path in self._record.schedule.looking:
+            if path not in self._looks:
+                self._looks[path] = asyncio.get_running_loop().create_task(self._look(path))
+
+    async def _look(self, path: str) -> None:
+        """Look at the contents a step's start, or a group's end, hangs on."""
+        plan, state = self._record.plan, self.state
+        try:
+            names = await self._names(path, plan.looks[path] | plan.reads.get(path, frozenset()), {}, {})
+            step = state.steps[path]
+            if step.status is StepStatus.RUNNING and step.items is not None:
+                seen = after(plan, state, path, await self._outputs.of_children(path, step.items), names)
+            else:
+                seen = before(plan, state, path, names)
+        except Exception as error:  # the store failed, or a defect of ours: said at once, instead of a step that never starts
+            self._fail(error)
+            return
+        finally:
+            self._looks.pop(path, None)
+        self._seen.append((path, seen))
+        self._wake.set()
+
+    def _take_look(self, path: str, seen: Seen, facts: list[Fact], blobs: list[tuple[str, bytes]], kept: dict[str, bytes]) -> None:
+        """Record what a look came to, if it is still wanted."""
+        event, blob = seen
+        if path not in self._record.schedule.looking:
+            return
+        payload = event.output if isinstance(event, StepCompleted) else getattr(event, "values", Payload())
+        if payload.blob is not None and blob is not None:
+            blobs.append((payload.blob, blob))
+        if isinstance(event, StepCompleted):
+            kept[path] = blob if blob is not None else bytes(payload.json)
+        facts.append((event, path, self.state.steps[path].attempt))
 
     def _leave(self, task: asyncio.Task[None]) -> None:
         """Stop a cancelled attempt; it is held until it has cleaned up."""
@@ -262,13 +325,15 @@ class Runtime:
         task.add_done_callback(self._leaving.discard)
         task.cancel()
 
-    def _settle(self, name: str, attempt: int, outcome: Outcome, blobs: list[tuple[str, bytes]]) -> Fact:
-        self._written.forget((name, attempt))
+    def _settle(self, name: str, attempt: int, outcome: Outcome, blobs: list[tuple[str, bytes]], kept: dict[str, bytes]) -> Fact:
+        self._around.written.forget((name, attempt))
         if isinstance(outcome, Completed):
             if outcome.blob is not None and outcome.output.blob is not None:
                 blobs.append((outcome.output.blob, outcome.blob))
-            self._outputs.keep(name, outcome.blob if outcome.blob is not None else bytes(outcome.output.json))
-            return StepCompleted(outcome.output), name, attempt
+            kept[name] = outcome.blob if outcome.blob is not None else bytes(outcome.output.json)
+            return StepCompleted(outcome.output, outcome.closes), name, attempt
+        if isinstance(outcome, Skipped):
+            return StepSkipped(outcome.reason, None, self._record.plan.step_of(name).skip != "propagate"), name, attempt
         if outcome.blob is not None:
             blobs.append(outcome.blob)
         return StepFailed(outcome.failure), name, attempt
@@ -282,12 +347,15 @@ class Runtime:
             before = set(self._record.running)
             self._start(self._turn(facts, blobs, signal.actor))
             await self.lease.flush()
+            self._around.tell_answers()
             resolved = [name for name in self._record.running if name not in before and name not in self._tasks]
             await self._redrive(resolved)
 
     def _idle(self) -> bool:
         """Whether nothing is under way. A step that was started counts before its task exists: its commit may be in flight."""
-        return not (self._record.running or self._outcomes or self._record.schedule.next_timer(self.state) is not None)
+        if self._outcomes or self._seen or self._looks or self._record.schedule.next_timer(self.state) is not None:
+            return False
+        return not self._record.running or (waits_for_person(self.state) and not self._around.limited)
 
     async def _settled(self) -> bool:
         """The last look before letting go: an inbox that is empty now stays somebody else's business."""
@@ -342,75 +410,8 @@ class Runtime:
         if self._timer is not None:
             self._timer.cancel()
         self._stopping = True
-        tasks = {watcher, *self._tasks.values()}
+        tasks = {watcher, *self._tasks.values(), *self._looks.values()}
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks | self._leaving, timeout=LEAVE_SECONDS)
         self._threads.close()
-
-    # -- what attempts need: Recorder and Surroundings
-
-    def record(self, event: Event, step: str, attempt: int, blobs: Sequence[tuple[str, bytes]] = (), *, wake: bool = False) -> int:
-        """See `Recorder.record`. An attempt that is not the step's running one is refused."""
-        if self._record.running.get(step) != attempt:
-            raise AttemptClosedError(f"step {step!r}: attempt {attempt} is closed; its effects are refused")
-        try:
-            return self._record.fact(event, step, attempt, blobs, wake=wake)
-        except StoreError as error:
-            self._fail(error)
-            raise
-
-    def flush(self) -> Coroutine[Any, Any, None]:
-        """See `Recorder.flush`."""
-        return self.lease.flush()
-
-    async def load(self, payload: Payload) -> Any:
-        """See `Recorder.load`."""
-        return await self.log.value(payload)
-
-    def now(self) -> float:
-        """See `Recorder.now`."""
-        return self._record.now()
-
-    def write_log(self, step: str, attempt: int, text: str, level: str, stream: str, fields: Mapping[str, Any]) -> None:
-        """Record a line; a line of a closed attempt, or one recorded before the crash, is not."""
-        if self._record.running.get(step) != attempt:
-            return
-        payload, blob = values.pack(dict(fields)) if fields else (None, None)
-        blobs = [(payload.blob, blob)] if payload is not None and payload.blob is not None and blob is not None else []
-        safe = text.encode("utf-8", "backslashreplace").decode()
-        for start in range(0, max(len(safe), 1), LINE_LIMIT):
-            event = LogWritten(safe[start : start + LINE_LIMIT], level, stream, payload)
-            if not self._written.again((step, attempt), event):
-                self.record(event, step, attempt, blobs)
-
-    def make_artifact(self, step: str, attempt: int, name: str, content: bytes, media_type: str) -> None:
-        """Record an artifact, unless this attempt recorded the same before the crash."""
-        digest = values.digest(content)
-        event = ArtifactMade(name, media_type, Payload(size=len(content), blob=digest))
-        if not self._written.again((step, attempt), event):
-            self.record(event, step, attempt, [(digest, content)])
-
-    def was_simulated(self, step: str) -> bool:
-        """Whether a step's output came from a simulated model."""
-        held = self.state.steps.get(step)
-        return held is not None and held.simulated
-
-    def model_name(self, step: str, model: str | None) -> str:
-        """The model a step asks: the call's, the step's, the run's."""
-        name = model or self._record.plan.steps[step].model or self.model
-        if name is None:
-            raise ValueError(f"step {step!r} asks a model but none is configured; give --model NAME or --offline")
-        return name
-
-    async def ask_model(self, request: ModelRequest) -> Answer:
-        """One call of a model, unrecorded: the effect around it records."""
-        reply = await self._models(request.model).complete(request)
-        value: dict[str, Any] = {"text": reply.text, "finish_reason": reply.finish_reason}
-        if reply.tool_calls:
-            value["tool_calls"] = reply.tool_calls
-        return Answer(value, msgspec.structs.replace(reply.usage, model=request.model), reply.simulated)
-
-    async def in_thread(self, function: Callable[[], Any]) -> Any:
-        """Call a plain function in a worker thread."""
-        return await self._threads.run(function)

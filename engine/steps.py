@@ -33,10 +33,10 @@ class PipelineStep:
     anything with fields) or a JSON Schema. `irreversible=True` marks a body that must never run twice unasked: without `retry` or
     `max_retries` it is not tried again.
 
-    Conditions (`condition`, `while_`, the cases of `switch`, `when` of a `Dep`) are text, `ConditionDSL` or mappings; see
-    `engine.expressions`. `for_each` is an expression whose items the step is run for; each item is the parameter `item`. `join` is
-    `all`, `any`, a number, or `first` (the rest is cancelled). `merge` is a strategy or a function of the merged outputs. `approval`
-    is True, a message, or `Approval(...)`; `fallback` names the step that stands in for this one if it fails; `compensate` is a
+    Conditions (`condition`, `while_`, the cases of `switch`, `when` of a `Dep`) are text, `ConditionDSL` or mappings, in the
+    language of `engine.expressions`. `for_each` is an expression whose items the step is run for; each is the parameter `item`.
+    `join` is `all`, `any`, a number, or `first` (the rest is cancelled). `merge` is a strategy or a function of the merged outputs.
+    `approval` is True, a message, or `Approval(...)`; `fallback` names the step that stands in for this one if it fails; `compensate` is a
     function that undoes it if the run fails later. `enabled=False` skips the step unless another enables it in time.
     """
 
@@ -151,8 +151,10 @@ def budget_of(asked: Budget | float | None) -> Budget | None:
 
 def text_of(condition: Condition | None) -> str | None:
     """A condition in the canonical text of the expression language; the word `otherwise` of a switch stays as it is."""
-    if condition is None or condition == OTHERWISE:
-        return condition
+    if condition is None:
+        return None
+    if isinstance(condition, str) and condition == OTHERWISE:
+        return OTHERWISE
     return condition_of(condition).text
 
 

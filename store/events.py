@@ -100,7 +100,7 @@ class SignalReceived(Event, frozen=True, omit_defaults=True):
     """A command came through the inbox, or (`inbox` is 0) was recorded by the one who gave it while no driver lived.
 
     `kind` is the command (`pause`, `cancel`, `approve`, ...), with `.refused` behind it where it did not fit the state; `target` is
-    the step path it is about, if any.
+    the step path it is about, `request` the version of the effect, if any.
     """
 
     type = "signal.received"
@@ -108,6 +108,7 @@ class SignalReceived(Event, frozen=True, omit_defaults=True):
     kind: str
     body: Payload = Payload()
     target: str | None = None
+    request: int | None = None
 
 
 class StepAdded(Event, frozen=True, omit_defaults=True):

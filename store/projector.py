@@ -166,6 +166,8 @@ def _signal_received(state: RunState, version: int, at: float, path: str, attemp
         step.wish = event.kind
     elif event.kind == "cancel":
         state.cancelling = True
+    elif event.kind == "answer" and event.request in state.open:
+        state.open[event.request].answer = version
 
 
 def _step_added(state: RunState, version: int, at: float, path: str, attempt: int, event: StepAdded) -> None:

@@ -161,7 +161,10 @@ class StepState(msgspec.Struct, array_like=True):
 
 
 class OpenEffect(msgspec.Struct, array_like=True, gc=False):
-    """An effect requested and not yet settled. `safety` is the word of `Safety`; `in_doubt` once decided so."""
+    """An effect requested and not yet settled. `safety` is the word of `Safety`; `in_doubt` once decided so.
+
+    `answer` is the version of the signal that brought a person's answer to it.
+    """
 
     step: str
     attempt: int
@@ -170,6 +173,7 @@ class OpenEffect(msgspec.Struct, array_like=True, gc=False):
     safety: str
     requested_at: float
     in_doubt: bool = False
+    answer: int | None = None
 
 
 class ArtifactRef(msgspec.Struct, array_like=True, gc=False):

@@ -1,0 +1,69 @@
+"""What is wrong with a step that is added at run time, told all at once like that of a pipeline.
+
+Stands apart because it is judged against the steps of a run, whose definitions have no functions, and must cost the same in a run
+of ten thousand steps as in one of ten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from engine.checks import problems
+from engine.definition import StepDefinition
+from engine.errors import Problem, suggestion
+from engine.graph import Plan
+from engine.reads import read_before, read_during
+from engine.steps import PipelineStep, reference
+from store.state import RunState, StepStatus
+
+
+def misfits(plan: Plan, state: RunState, step: str, added: PipelineStep, before: Sequence[str], model: str | None) -> list[Problem]:
+    """Everything that keeps the running step `step` from adding `added`; nothing where the same was added before."""
+    found = _own(plan, added, model)
+    if found:
+        return found
+    if added.name in plan.steps:
+        if not same(added.define(), plan.steps[added.name]):
+            found.append(Problem(f"steps.{added.name}", f"is there already, and {step} adds another; choose another name"))
+        return found
+    function = None if added.run is None else reference(added.run)
+    if function is not None and ("<" in function or function.startswith("__main__:")):
+        advice = "could not be found again after a crash; name a function of a module that can be imported"
+        found.append(Problem(f"steps.{added.name}.run", advice))
+    return found + list(_before(plan, state, added, before))
+
+
+def _own(plan: Plan, added: PipelineStep, model: str | None) -> list[Problem]:
+    """The problems of the step itself, among stand-ins for the steps it names."""
+    named = {dep.step for dep in added.dependencies} | {name for name in (added.fallback,) if name} | set(added.switch or ())
+    place = f"steps.{added.name}"
+
+    def judged(names: set[str]) -> list[Problem]:
+        standins = [PipelineStep(name, "stands in for a step of the run", depends_on=()) for name in names if name in plan.steps]
+        every = problems(plan.definition.name, [*standins, added], {}, {}, given=None, model=model or "unchecked")
+        return [problem for problem in every if problem.where == place or problem.where.startswith(f"{place}.")]
+
+    named.discard(added.name)
+    found = judged(named)
+    if found:
+        return found
+    definition = added.define()
+    return judged(named | set(read_before(definition)) | set(read_during(definition)))
+
+
+def _before(plan: Plan, state: RunState, added: PipelineStep, before: Sequence[str]) -> Iterator[Problem]:
+    for name in before:
+        if name not in plan.steps:
+            yield Problem(f"steps.{added.name}", f"there is no step {name!r} to come before{suggestion(name, plan.names)}")
+        elif state.steps[name].status is not StepStatus.PENDING:
+            yield Problem(f"steps.{added.name}", f"cannot come before {name}, which has started")
+        elif any(dep.step in plan.descendants({name}) for dep in added.dependencies):
+            yield Problem(f"steps.{added.name}", f"cannot come before {name}: it would wait for itself")
+
+
+def same(one: StepDefinition, other: StepDefinition) -> bool:
+    """Whether a step that is added again is the one that was; what came before it since does not count."""
+    deps = tuple(dep for dep in other.depends_on if dep in one.depends_on)
+    return msgspec.structs.replace(one, source=None) == msgspec.structs.replace(other, source=None, depends_on=deps)
