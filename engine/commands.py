@@ -1,40 +1,112 @@
-"""What can be asked of a run, and what accepting it means as facts. Pure: a command and a state in, events out, or a refusal."""
+"""What can be asked of a run, and what accepting it means as facts. Pure: a command and a state in, events out, or a refusal.
+
+A refusal and its acceptance read the same body: `step` is a path, the rest hangs on the kind (see `KINDS`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from engine.errors import CommandRefusedError
+from engine.errors import CommandRefusedError, suggestion
 from store import values
 from store.errors import ValueEncodingError
-from store.events import EffectResolved, Event, Payload, SignalReceived
-from store.state import RunState, RunStatus, StepStatus
+from store.events import ApprovalGiven, BudgetSet, EffectResolved, Event, Payload, SignalReceived
+from store.state import OpenEffect, RunState, RunStatus, StepState, StepStatus
 
-KINDS = ("pause", "resume", "cancel", "resolve")
 OUTCOMES = ("again", "succeeded", "failed")
+LIMITS = ("cost", "tokens", "calls", "seconds")
+FAILED = (StepStatus.FAILED, StepStatus.TIMED_OUT)
 
 Fact = tuple[Event, str | None, int]
 """(event, step path or None for the run, attempt)"""
 
+Body = dict[str, Any]
 
-def refusal(state: RunState, kind: str, body: dict[str, Any]) -> str | None:
+
+def refusal(state: RunState, kind: str, body: Body) -> str | None:
     """Why the command does not fit the state, as a sentence; None when it does."""
     if kind not in KINDS:
         return f"{kind!r} is not a command; use one of {', '.join(KINDS)}."
-    if state.status.ended:
+    if state.status.ended and kind != "retry":
         return f"The run has {_ended(state.status)}; there is nothing left to {kind}."
-    if kind == "pause" and (state.pausing or state.status is RunStatus.PAUSED):
-        return "The run is paused already; resume it to go on."
-    if kind == "resolve":
-        return _resolve_refusal(state, body)
-    return None
+    return KINDS[kind](state, body)
 
 
 def _ended(status: RunStatus) -> str:
     return {RunStatus.COMPLETED: "completed", RunStatus.FAILED: "failed", RunStatus.CANCELLED: "been cancelled"}[status]
 
 
-def _resolve_refusal(state: RunState, body: dict[str, Any]) -> str | None:
+def _pause(state: RunState, body: Body) -> str | None:
+    if state.pausing or state.status is RunStatus.PAUSED:
+        return "The run is paused already; resume it to go on."
+    return None
+
+
+def _resume(state: RunState, body: Body) -> str | None:
+    used_up = [reached[1:] for reached in state.reached if reached[0] == ":"]
+    if state.pausing and used_up:
+        return f"Its budget ({', '.join(used_up)}) is used up; raise it to go on."
+    return None
+
+
+def _cancel(state: RunState, body: Body) -> str | None:
+    if body.get("step") is None:
+        return None
+    return _of_step(state, body, lambda step: not step.status.settled, "has ended; there is nothing left to cancel")
+
+
+def _skip(state: RunState, body: Body) -> str | None:
+    return _of_step(state, body, lambda step: not step.status.settled, "has ended; there is nothing left to skip")
+
+
+def _retry(state: RunState, body: Body) -> str | None:
+    if state.status in (RunStatus.COMPLETED, RunStatus.CANCELLED):
+        return f"The run has {_ended(state.status)}; a step of it cannot be tried again."
+    if state.undoing is not None:
+        return "The run was compensated; trying a step again would build on what was undone. Start it anew."
+    return _of_step(state, body, lambda step: step.status in FAILED, "has not failed; only a failed step is tried again")
+
+
+def _of_step(state: RunState, body: Body, fits: Callable[[StepState], bool], why: str) -> str | None:
+    """Why the body's step does not fit: it must be there, and be as it is asked for."""
+    path = body.get("step")
+    if path is None:
+        return "It needs the name of a step."
+    step = state.steps.get(path) if isinstance(path, str) else None
+    if step is None:
+        return f"There is no step {path!r}{suggestion(str(path), list(state.steps))}."
+    return None if fits(step) else f"The step {path!r} {why}."
+
+
+def _approve(state: RunState, body: Body) -> str | None:
+    if not isinstance(body.get("approved"), bool):
+        return "An approval is given or refused; say which."
+    return _one_of(state, body, awaiting(state), "waits for approval")
+
+
+def _answer(state: RunState, body: Body) -> str | None:
+    asked = questions(state)
+    unfit = _one_of(state, body, [effect.step for effect in asked.values()], "has a question open")
+    if unfit is None and question_of(state, body) is None:
+        return f"The step {body.get('step')!r} has no open question {body.get('request')}."
+    return unfit
+
+
+def _one_of(state: RunState, body: Body, there: list[str], what: str) -> str | None:
+    """Why the body's step, or the only one there is, is not among those that wait."""
+    names = list(dict.fromkeys(there))
+    path = body.get("step")
+    if not names:
+        return f"No step of the run {what}."
+    if path is None and len(names) > 1:
+        return f"More than one step {what}: name one of {', '.join(names)}."
+    if path is not None and path not in names:
+        return f"The step {path!r} does not: only {', '.join(names)} {what}."
+    return None
+
+
+def _resolve(state: RunState, body: Body) -> str | None:
     step, outcome = body.get("step"), body.get("outcome")
     doubtful = [name for name, held in state.steps.items() if held.status is StepStatus.IN_DOUBT]
     if outcome not in OUTCOMES:
@@ -45,19 +117,74 @@ def _resolve_refusal(state: RunState, body: dict[str, Any]) -> str | None:
     return None
 
 
-def accept(state: RunState, kind: str, body: dict[str, Any], payload: Payload, inbox: int, packed: Payload) -> list[Fact]:
+def _budget(state: RunState, body: Body) -> str | None:
+    given = {name: value for name, value in body.items() if name in LIMITS}
+    if not given:
+        return f"A budget has {', '.join(LIMITS)}; give at least one."
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e15:
+            return f"The budget's {name} is {value!r}; give a number greater than 0."
+    return None
+
+
+KINDS: dict[str, Callable[[RunState, Body], str | None]] = {
+    "pause": _pause,
+    "resume": _resume,
+    "cancel": _cancel,
+    "skip": _skip,
+    "retry": _retry,
+    "approve": _approve,
+    "answer": _answer,
+    "resolve": _resolve,
+    "budget": _budget,
+}
+"""Each command with what refuses it. Bodies: pause `{now?}`, cancel `{step?, reason?}`, skip and retry `{step}`, approve `{step?,
+approved, note?}`, answer `{step?, request?, value}`, resolve `{step, outcome, value?, note?}`, budget `{cost?, tokens?, calls?, seconds?}`."""
+
+
+def awaiting(state: RunState) -> list[str]:
+    """The steps that wait for a person's approval."""
+    return [
+        name
+        for name, step in state.steps.items()
+        if step.status is StepStatus.WAITING and step.approval is not None and step.approval.answer == "asked"
+    ]
+
+
+def questions(state: RunState) -> dict[int, OpenEffect]:
+    """The questions that wait for a person's answer, by the version of their request."""
+    return {version: effect for version, effect in state.open.items() if effect.kind == "ask" and effect.answer is None}
+
+
+def question_of(state: RunState, body: Body) -> int | None:
+    """The question an answer is for: the named one, or the first of the step (of any, where no step is named)."""
+    found = [version for version, effect in questions(state).items() if body.get("step") in (None, effect.step)]
+    wanted = body.get("request")
+    return next((version for version in found if wanted in (None, version)), None)
+
+
+def accept(state: RunState, kind: str, body: Body, payload: Payload, inbox: int, packed: Payload) -> list[Fact]:
     """The facts of an accepted command. `payload` is the body as stored, `packed` a resolution's value as stored."""
-    facts: list[Fact] = [(SignalReceived(inbox, kind, payload), None, 0)]
-    if kind != "resolve":
-        return facts
-    for request, effect in state.open.items():
-        if effect.in_doubt and effect.step == body["step"] and body.get("request") in (None, request):
-            event = EffectResolved(request, body["outcome"], packed, str(body.get("note", "")))
-            facts.append((event, effect.step, effect.attempt))
+    if kind == "answer":
+        request = question_of(state, body)
+        return [(SignalReceived(inbox, kind, payload, state.open[request or 0].step, request), None, 0)]
+    path = body.get("step")
+    if kind == "approve":
+        path = path or awaiting(state)[0]
+        given = ApprovalGiven(body["approved"], str(body.get("note", "")))
+        return [(SignalReceived(inbox, kind, payload, path), None, 0), (given, path, state.steps[path].attempt)]
+    facts: list[Fact] = [(SignalReceived(inbox, kind, payload, path), None, 0)]
+    if kind == "budget":
+        facts.append((BudgetSet(**{name: body[name] for name in LIMITS if name in body}), None, 0))
+    elif kind == "resolve":
+        for request, effect in state.open.items():
+            if effect.in_doubt and effect.step == path and body.get("request") in (None, request):
+                event = EffectResolved(request, body["outcome"], packed, str(body.get("note", "")))
+                facts.append((event, effect.step, effect.attempt))
     return facts
 
 
-def body_of(stored: bytes) -> dict[str, Any]:
+def body_of(stored: bytes) -> Body:
     """The body of a signal as it stands in the inbox; whatever is no object there says nothing."""
     try:
         body = values.decode(stored) if stored else {}
@@ -66,9 +193,7 @@ def body_of(stored: bytes) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def facts_of(
-    state: RunState, kind: str, body: dict[str, Any], inbox: int = 0, *, strict: bool
-) -> tuple[list[Fact], list[tuple[str, bytes]]]:
+def facts_of(state: RunState, kind: str, body: Body, inbox: int = 0, *, strict: bool) -> tuple[list[Fact], list[tuple[str, bytes]]]:
     """The facts a command becomes, with the blobs they refer to.
 
     A command that is refused raises `CommandRefusedError` if `strict`; one that came through the inbox is recorded all the same, so

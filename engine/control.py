@@ -25,11 +25,16 @@ _DONE = {
     "resume": "goes on",
     "cancel": "is cancelled",
     "resolve": "was told what became of the effect in doubt",
+    "skip": "skips the step",
+    "retry": "tries the step again",
+    "approve": "was told what was decided",
+    "answer": "was given the answer",
+    "budget": "has another budget",
 }
 
 
 async def signal(log: Log, run: RunId, kind: str, body: dict[str, Any], *, actor: str = "user", lease: Lease | None = None) -> str:
-    """Give a run a command (`pause`, `resume`, `cancel`, `resolve`) and wait until it is recorded; returns a sentence about it.
+    """Give a run a command (see `commands.KINDS`) and wait until it is recorded; returns a sentence about it.
 
     With `lease` it is recorded directly. Raises `CommandRefusedError` when it does not fit the run's state.
     """

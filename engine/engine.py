@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from engine import capture, targets
 from engine.changes import Changes, compare
+from engine.commanding import Commanding
 from engine.control import signal
 from engine.definition import Definition, StepDefinition
 from engine.errors import DefinitionChangedError, EngineError, PipelineValidationError, Problem, TargetError
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from engine.config import TAgentConfig
 
 
-class Engine:
+class Engine(Commanding):
     """A store and the runs this process drives in it: `async with Engine(db) as engine`.
 
     `db` is a path, `":memory:"`, or None for the configured or the user's store. `tee` shows what steps print as well as recording
@@ -346,13 +347,13 @@ class Engine:
         await self.wait(row.id)
         return await result_of(self.log, row.id, alive=row.alive())
 
-    async def pause(self, run: str) -> str:
-        """Start nothing new; what runs is let finish. Returns a sentence that says what happened."""
-        return await signal(self.log, (await self.log.find(run)).id, "pause", {})
-
-    async def cancel(self, run: str, reason: str = "") -> str:
-        """Stop the run for good. Returns a sentence that says what happened."""
-        return await signal(self.log, (await self.log.find(run)).id, "cancel", {"reason": reason} if reason else {})
+    async def retry(self, run: str, step: str, pipeline: Pipeline | None = None) -> RunId:
+        """Try a failed step again, and what was skipped because of it; drives the run on here unless somebody drives it."""
+        row = await self.log.find(run)
+        await self.command(row.id, "retry", {"step": step})
+        if (await self.log.find(row.id)).driver is None:
+            await self.resume(row.id, pipeline)
+        return row.id
 
     async def view(self, run: str, at: int | None = None) -> RunState:
         """The run's state at event `at` (default: now); the caller owns it."""

@@ -98,7 +98,7 @@ class Runtime:
         self._given = {name: values.encode(value) for name, value in params.items()}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
-        self._stopping = False
+        self._stopping = self._halted = False
         self._context = contextvars.copy_context()
         self._outcomes: deque[tuple[str, int, Outcome]] = deque()
         self._outputs = Outputs(log, lease.run, self._record.plan, state)
@@ -344,6 +344,7 @@ class Runtime:
             if signal.id <= self.state.inbox:
                 continue
             facts, blobs = facts_of(self.state, signal.kind, body_of(signal.body), signal.id, strict=False)
+            self._halted = signal.kind == "pause" and bool(body_of(signal.body).get("now"))
             before = set(self._record.running)
             self._start(self._turn(facts, blobs, signal.actor))
             await self.lease.flush()
@@ -355,6 +356,8 @@ class Runtime:
         """Whether nothing is under way. A step that was started counts before its task exists: its commit may be in flight."""
         if self._outcomes or self._seen or self._looks or self._record.schedule.next_timer(self.state) is not None:
             return False
+        if self._halted and self.state.status is RunStatus.PAUSED:
+            return True
         return not self._record.running or (waits_for_person(self.state) and not self._around.limited)
 
     async def _settled(self) -> bool:

@@ -434,6 +434,7 @@ def _budget_set(state: RunState, version: int, at: float, path: str, attempt: in
             state.budget[what] = float(limit)
             if f":{what}" in state.reached:
                 state.reached.remove(f":{what}")
+                state.pausing = False
 
 
 def _run_compensating(state: RunState, version: int, at: float, path: str, attempt: int, event: RunCompensating) -> None:

@@ -274,8 +274,8 @@ def waits_for_person(state: RunState) -> bool:
 
 def _asking(state: RunState) -> int:
     """How many running steps do nothing but wait for a person's answer."""
-    asking = {effect.step for effect in state.open.values() if effect.kind == "ask"}
-    return len(asking - {effect.step for effect in state.open.values() if effect.kind != "ask"})
+    asking = {effect.step for effect in state.open.values() if effect.kind == "ask" and effect.answer is None}
+    return len(asking - {effect.step for effect in state.open.values() if effect.kind != "ask" or effect.answer is not None})
 
 
 def group_of(path: str) -> str | None:

@@ -42,7 +42,6 @@ CASES: list[tuple[Pipeline, str]] = [
     (Pipeline("p").step("x"), "steps.x: has neither a goal nor a function; give goal=... or run=..."),
     (Pipeline("p").step("x", "Say", run=fine), "steps.x: has both a goal and a function; keep one"),
     (Pipeline("p").step("x", "  "), "steps.x.goal: is empty; say what the model should achieve"),
-    (Pipeline("p").step("x", "Say ${{ params.y }}"), "steps.x.goal: uses ${{ ... }}, which goals do not know"),
     (Pipeline("p").step("x", run=5), "steps.x.run: is 5, which cannot be called; give a function"),
     (Pipeline("p").step("x", run=only_by_position), "steps.x.run: takes 'x' by position only"),
     (
