@@ -135,8 +135,10 @@ def _options(step: PipelineStep, where: str) -> Iterator[Problem]:
     if not isinstance(step.execution_mode, ExecutionMode) and step.execution_mode not in modes:
         near = suggestion(str(step.execution_mode), modes)
         yield Problem(f"{where}.execution_mode", f"is {step.execution_mode!r}; use {' or '.join(modes)}{near}")
-    if step.timeout is not None and not (_number(step.timeout) and 0 < step.timeout < 1e9):
-        yield Problem(f"{where}.timeout", f"is {step.timeout!r}; give seconds greater than 0")
+    for name in ("timeout", "total_timeout"):
+        seconds = getattr(step, name)
+        if seconds is not None and not (_number(seconds) and 0 < seconds < 1e9):
+            yield Problem(f"{where}.{name}", f"is {seconds!r}; give seconds greater than 0")
     if step.max_retries is not None and not (isinstance(step.max_retries, int) and not isinstance(step.max_retries, bool)):
         yield Problem(f"{where}.max_retries", f"is {step.max_retries!r}; give a whole number")
     elif retry is not None and not isinstance(retry, RetryPolicy):

@@ -22,6 +22,7 @@ from engine.errors import AttemptClosedError, OutputInvalidError
 from engine.models import replies
 from engine.models.port import ModelRequest
 from engine.models.schemas import misfit_of_type, schema_of
+from engine.within import effect_within
 from store import values
 from store.blobs import ChainCache, chain
 from store.events import Payload, Safety
@@ -102,21 +103,30 @@ class StepContext:
         await self._effects.perform("sleep", "sleep", {"seconds": seconds}, Safety.PURE, wait)
 
     async def once(
-        self, key: str, function: Callable[..., Any], *args: Any, safety: Safety | str = Safety.IDEMPOTENT, **kwargs: Any
+        self,
+        key: str,
+        function: Callable[..., Any],
+        *args: Any,
+        safety: Safety | str = Safety.IDEMPOTENT,
+        timeout: float | None = None,
+        **kwargs: Any,
     ) -> Any:
         """Call any function as an effect named `key`, and return what it returned, as plain values.
 
         `safety` says what may be done when a crash leaves its outcome unknown: `pure`, `read` and `idempotent` are called again,
-        `irreversible` waits for somebody to say. A plain function runs in a worker thread. Raises `EffectFailedError` if it raised.
+        `irreversible` waits for somebody to say. A plain function runs in a worker thread. Raises `EffectFailedError` if it raised,
+        and, with the kind `timeout`, if it took longer than `timeout` seconds: an irreversible one may have happened then, so it is
+        refused from there on, and the step is not tried again.
         """
+        safe = Safety(safety)
 
         async def call(_: float) -> Answer:
-            if inspect.iscoroutinefunction(function):
-                return Answer(await function(*args, **kwargs))
-            return Answer(await self._around.in_thread(functools.partial(function, *args, **kwargs)))
+            bound = functools.partial(function, *args, **kwargs)
+            work = bound() if inspect.iscoroutinefunction(function) else self._around.in_thread(bound)
+            return Answer(await effect_within(timeout, work, key, again=safe is not Safety.IRREVERSIBLE))
 
         arguments = {"args": list(args), "kwargs": kwargs} if kwargs else {"args": list(args)} if args else None
-        return await self._effects.perform("once", key, arguments, Safety(safety), call)
+        return await self._effects.perform("once", key, arguments, safe, call)
 
     async def model(
         self,
@@ -229,10 +239,16 @@ class SyncStepContext:
         return self._wait(self._context.sleep(seconds))
 
     def once(
-        self, key: str, function: Callable[..., Any], *args: Any, safety: Safety | str = Safety.IDEMPOTENT, **kwargs: Any
+        self,
+        key: str,
+        function: Callable[..., Any],
+        *args: Any,
+        safety: Safety | str = Safety.IDEMPOTENT,
+        timeout: float | None = None,
+        **kwargs: Any,
     ) -> Any:
         """See `StepContext.once`."""
-        return self._wait(self._context.once(key, function, *args, safety=safety, **kwargs))
+        return self._wait(self._context.once(key, function, *args, safety=safety, timeout=timeout, **kwargs))
 
     def model(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Any:
         """See `StepContext.model`."""

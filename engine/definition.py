@@ -58,6 +58,7 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
     model: str | None = None
     irreversible: bool = False
     final: bool = False
+    total_timeout: float | None = None
 
     @property
     def kind(self) -> str:

@@ -144,6 +144,7 @@ STEP: dict[str, Callable[[Node], Any]] = {
     "execution_mode": _text,
     "constraints": _texts,
     "timeout": _number,
+    "total_timeout": _number,
     "max_retries": _whole,
     "retry": _retry,
     "output_schema": _object,
@@ -158,6 +159,8 @@ _RETRY: dict[str, Callable[[Node], Any]] = {
     "factor": _number,
     "max_delay": _number,
     "jitter": _number,
+    "on": _texts,
+    "never": _texts,
 }
 STANDINS: dict[str, Any] = {"goal": "unread", "run": FunctionName()}
 """What stands where a body could not be read, so that its absence is not told as a second problem."""

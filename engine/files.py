@@ -193,7 +193,7 @@ def _tree(definition: Definition) -> dict[str, Any]:
     tree: dict[str, Any] = {"name": definition.name}
     for key in ("description", "params", "constraints", "shared"):
         if value := getattr(definition, key):
-            tree[key] = list(value) if isinstance(value, tuple) else value
+            tree[key] = _listed(value)
     return tree | {"steps": [_step_tree(step) for step in definition.steps]}
 
 
@@ -207,13 +207,17 @@ def _step_tree(step: StepDefinition) -> dict[str, Any]:
         tree["depends_on"] = [dep.step if dep.type == "hard" else {"step": dep.step, "type": dep.type} for dep in step.depends_on]
     if step.execution_mode is not ExecutionMode.SERIAL:
         tree["execution_mode"] = step.execution_mode.value
-    retry = msgspec.to_builtins(step.retry)
+    retry = {key: _listed(value) for key, value in msgspec.to_builtins(step.retry).items()}
     tree |= retry if list(retry) == ["max_retries"] else {"retry": retry} if retry else {}
-    for key in ("goal", "constraints", "timeout", "output_schema", "model", "irreversible", "final"):
+    for key in ("goal", "constraints", "timeout", "total_timeout", "output_schema", "model", "irreversible", "final"):
         value = getattr(step, key)
         if value not in (None, (), False):
-            tree[key] = list(value) if isinstance(value, tuple) else value
+            tree[key] = _listed(value)
     return {key: tree[key] for key in (*STEP, "retry") if key in tree}
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _unwritable(value: Any, place: str) -> str | None:

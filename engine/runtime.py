@@ -19,14 +19,16 @@ from engine.commands import Fact, body_of, facts_of
 from engine.definition import Definition
 from engine.effects import Answer
 from engine.errors import AttemptClosedError
-from engine.executor import LEAVE_SECONDS, Completed, Executor, Failed, Outcome, StepTask
+from engine.executor import Completed, Executor, Failed, Outcome, StepTask
 from engine.models.port import Model, ModelRequest
 from engine.outputs import Outputs
+from engine.policies import seconds_left
 from engine.record import Record
 from engine.sampling import Sampler
 from engine.scheduler import Plan
 from engine.tape import Done, Identity, done_for_good
 from engine.threads import Threads
+from engine.within import LEAVE_SECONDS
 from engine.written import Written
 from store import Driver, Lease, Log, values
 from store.errors import StoreError
@@ -193,8 +195,9 @@ class Runtime:
         if not self._outputs.at_hand(name):
             await self._outputs.load(name)
         done = await self._done_before(name, attempt)
-        inputs = self._outputs.of_needs(name)
-        return StepTask(self.lease.run, self._record.plan.steps[name], attempt, inputs, self._given, self.state.seed, tape, done)
+        step, inputs = self._record.plan.steps[name], self._outputs.of_needs(name)
+        left = seconds_left(step.total_timeout, self.state.steps[name].first_started_at, self._record.now())
+        return StepTask(self.lease.run, step, attempt, inputs, self._given, self.state.seed, tape, done, left)
 
     async def _done_before(self, name: str, attempt: int) -> Mapping[Identity, Done]:
         """What a step's earlier attempts did for good; asked of the log only where there are any."""

@@ -13,7 +13,7 @@ import heapq
 from collections import deque
 
 from engine.definition import Definition, ExecutionMode, StepDefinition
-from engine.policies import Retry, decide_retry
+from engine.policies import Retry, decide_retry, seconds_left
 from store.events import (
     EffectInDoubt,
     Event,
@@ -238,6 +238,9 @@ class Schedule:
             seed=state.seed,
             path=name,
             attempt=step.attempt,
+            kind=step.failure_kind or "error",
+            classes=step.failure_classes,
+            left=seconds_left(self.plan.steps[name].total_timeout, step.first_started_at, now),
         )
         if isinstance(verdict, Retry):
             return StepRetryScheduled(now + verdict.delay), name, step.attempt

@@ -24,7 +24,8 @@ from store.errors import ValueEncodingError
 class PipelineStep:
     """A step of a pipeline: a goal for a model, or a Python function (`run`), and its options.
 
-    `timeout` is in seconds for one attempt; `max_retries` N means N + 1 attempts; `output_schema` is a pydantic model (or
+    `timeout` is in seconds for one attempt, `total_timeout` for all of them and the waits between, counted from the first start
+    whatever happens meanwhile; `max_retries` N means N + 1 attempts; `output_schema` is a pydantic model (or
     anything with fields) or a JSON Schema. `irreversible=True` marks a body that must never run twice unasked: without `retry` or
     `max_retries` it is not tried again.
     """
@@ -45,12 +46,13 @@ class PipelineStep:
         model: str | None = None,
         irreversible: bool = False,
         final: bool = False,
+        total_timeout: float | None = None,
     ) -> None:
         self.name, self.goal, self.run = name, goal, run
         self.depends_on = [depends_on] if isinstance(depends_on, str) else list(depends_on)
         self.execution_mode = execution_mode
         self.constraints: list[Any] = list(constraints)
-        self.timeout, self.max_retries, self.retry = timeout, max_retries, retry
+        self.timeout, self.total_timeout, self.max_retries, self.retry = timeout, total_timeout, max_retries, retry
         self.output_schema, self.model = output_schema, model
         self.irreversible, self.final = irreversible, final
 
@@ -80,6 +82,7 @@ class PipelineStep:
             model=self.model,
             irreversible=self.irreversible,
             final=self.final,
+            total_timeout=None if self.total_timeout is None else float(self.total_timeout),
         )
 
 

@@ -63,9 +63,10 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why something failed: a stable kind, one sentence, and whether asking again may help.
 
-    Kinds in use: `error` (the body raised), `timeout`, `output` (not encodable or not of the schema), `model`, `effect`,
-    `divergence` (a re-driven attempt asked for something else), `definition`. `retry_after` is in seconds.
-    `detail` is the traceback, as text.
+    Kinds in use: `error` (the body raised), `timeout`, `output` (not encodable or not of the schema), `model.` and a word,
+    `effect`, `circuit` (not asked: its breaker is open), `divergence` (a re-driven attempt asked for something else).
+    `retry_after` is in seconds. `detail` is the traceback, as text; `classes` are the names of the exception's class and its bases,
+    the nearest first.
     """
 
     kind: str
@@ -73,6 +74,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     retryable: bool = True
     retry_after: float | None = None
     detail: Payload | None = None
+    classes: tuple[str, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -43,7 +43,7 @@ from store.events import (
 )
 from store.state import ArtifactRef, OpenEffect, RunState, RunStatus, StepState, StepStatus, Try
 
-FOLD_VERSION = 1
+FOLD_VERSION = 2
 """Stamped on snapshots: raised whenever a rule or the shape of the state changes, so that older snapshots are not used."""
 
 REASON_LIMIT = 200
@@ -144,6 +144,7 @@ def _step_started(state: RunState, version: int, at: float, path: str, attempt: 
     _move(state, step, RUNNING)
     step.attempt, step.started_at, step.ended_at, step.due = attempt, at, None, None
     step.reason = step.failure_kind = None
+    step.failure_classes = ()
     if step.first_started_at is None:
         step.first_started_at = at
 
@@ -165,7 +166,7 @@ def _step_failed(state: RunState, version: int, at: float, path: str, attempt: i
     step, failure = _step(state, path), event.failure
     _move(state, step, TIMED_OUT if failure.kind == "timeout" else FAILED)
     step.ended_at, step.reason, step.failure_kind = at, failure.message[:REASON_LIMIT], failure.kind
-    step.retryable, step.retry_after = failure.retryable, failure.retry_after
+    step.retryable, step.retry_after, step.failure_classes = failure.retryable, failure.retry_after, failure.classes
     state.failures += 1
     if state.open:
         _close_effects(state, path)
@@ -202,7 +203,7 @@ def _step_reset(state: RunState, version: int, at: float, path: str, attempt: in
     _move(state, step, PENDING)
     step.started_at = step.ended_at = step.due = step.first_started_at = None
     step.output, step.output_size, step.reason, step.failure_kind = None, 0, None, None
-    step.first_attempt, step.reused, step.tries = step.attempt + 1, False, []
+    step.first_attempt, step.reused, step.tries, step.failure_classes = step.attempt + 1, False, [], ()
     if state.open:
         _close_effects(state, path)
 

@@ -127,6 +127,7 @@ class StepState(msgspec.Struct, array_like=True):
     reused: bool = False
     first_attempt: int = 1
     tries: list[Try] = []
+    failure_classes: tuple[str, ...] = ()
 
 
 class OpenEffect(msgspec.Struct, array_like=True, gc=False):

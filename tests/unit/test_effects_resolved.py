@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from engine import effects as effects_module
 from engine.effects import Answer
 from engine.errors import EffectFailedError
+from engine.tape import hash_of
 from store.events import EffectRequested, EffectResolved, EffectSucceeded, Payload, Recorded, Safety
 from store.values import pack
 from tests.recording import Recording, Touch, World, drive, names
@@ -18,7 +18,7 @@ def requested(
     version: int, name: str, *, kind: str = "once", safety: Safety = Safety.IRREVERSIBLE, occurrence: int = 0
 ) -> Recorded:
     """A request as `Touch` makes it."""
-    digest = effects_module._hash(pack(None)[0])
+    digest = hash_of(pack(None)[0])
     return Recorded(version, 1000.0, EffectRequested(kind, name, digest, safety, occurrence), "step", 1)
 
 

@@ -28,6 +28,7 @@ steps:
   - name: search
     goal: Find facts
     timeout: 30
+    total_timeout: 90
     max_retries: 1
     model: ollama/llama3.2
   - name: count
@@ -41,7 +42,7 @@ steps:
         Keep it short.
     constraints: Cite sources
     depends_on: [search, {step: count, type: hard}]
-    retry: {max_retries: 2, backoff: fixed, delay: 0.5, factor: 1, max_delay: 9, jitter: 0}
+    retry: {max_retries: 2, backoff: fixed, delay: 0.5, factor: 1, max_delay: 9, jitter: 0, on: [timeout, OSError], never: output}
     output_schema: {type: object, properties: {score: {type: number}}}
     final: true
 """
@@ -57,6 +58,7 @@ def test_every_field_reaches_the_pipeline() -> None:
     assert made.shared_values == {"limit": 3}
     search, count, report = made.steps
     assert (search.goal, search.timeout, search.max_retries, search.model) == ("Find facts", 30, 1, "ollama/llama3.2")
+    assert search.total_timeout == 90
     assert isinstance(count.run, FunctionName)
     assert (count.run.text, count.depends_on, count.execution_mode, count.irreversible) == (
         "tools:count",
@@ -66,7 +68,7 @@ def test_every_field_reaches_the_pipeline() -> None:
     )
     assert (report.goal, report.constraints) == ("Write the report.\n  Keep it short.\n", ["Cite sources"])
     assert report.depends_on == ["search", Dep("count", "hard")]
-    assert report.retry == RetryPolicy(2, "fixed", 0.5, 1, 9, 0)
+    assert report.retry == RetryPolicy(2, "fixed", 0.5, 1, 9, 0, ("timeout", "OSError"), ("output",))
     assert (report.output_schema, report.final) == ({"type": "object", "properties": {"score": {"type": "number"}}}, True)
 
 
