@@ -7,6 +7,7 @@ from engine.context import StepContext
 from engine.definition import Dep, DependencyType, ExecutionMode
 from engine.engine import Engine
 from engine.errors import (
+    CircuitOpenError,
     CommandRefusedError,
     DefinitionChangedError,
     DependencyError,
@@ -19,7 +20,7 @@ from engine.errors import (
     TargetError,
 )
 from engine.pipeline import Pipeline
-from engine.policies import RetryPolicy
+from engine.policies import BreakerPolicy, Limit, RetryPolicy
 from engine.result import PipelineResult
 from engine.steps import PipelineStep
 from store.errors import RunConflictError, RunNotFoundError, StoreError
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from engine.config import TAgentConfig
 
 __all__ = [
+    "BreakerPolicy",
+    "CircuitOpenError",
     "CommandRefusedError",
     "DefinitionChangedError",
     "Dep",
@@ -39,6 +42,7 @@ __all__ = [
     "Engine",
     "EngineError",
     "ExecutionMode",
+    "Limit",
     "Pipeline",
     "PipelineDeadlockError",
     "PipelineResult",

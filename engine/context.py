@@ -17,8 +17,9 @@ from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
+from engine.asking import ELSEWHERE, Asking
 from engine.effects import Answer, Effects
-from engine.errors import AttemptClosedError, OutputInvalidError
+from engine.errors import AttemptClosedError, EffectFailedError, OutputInvalidError
 from engine.models import replies
 from engine.models.port import ModelRequest
 from engine.models.schemas import misfit_of_type, schema_of
@@ -36,9 +37,9 @@ class Surroundings(Protocol):
     def write_log(self, step: str, attempt: int, text: str, level: str, stream: str, fields: Mapping[str, Any]) -> None: ...
     def make_artifact(self, step: str, attempt: int, name: str, content: bytes, media_type: str) -> None: ...
     def was_simulated(self, step: str) -> bool: ...
-    async def ask_model(self, request: ModelRequest) -> Answer: ...
     async def in_thread(self, function: Callable[[], Any]) -> Any: ...
-    def model_name(self, step: str, model: str | None) -> str: ...
+    @property
+    def asking(self) -> Asking: ...
 
 
 class StepContext:
@@ -135,30 +136,45 @@ class StepContext:
         schema: Any = None,
         model: str | None = None,
         system: str | None = None,
+        timeout: float | None = None,
         **params: Any,
     ) -> Any:
         """Ask a language model and return its text, or, with `schema`, the value that fits it (one repair is asked for).
 
-        `prompt` is text or a list of chat messages; `model` overrides the step's; `params` go to the provider (`temperature`, ...).
-        Raises `EffectFailedError` when the call failed and `OutputInvalidError` when the repaired answer still does not fit.
+        `prompt` is text or a list of chat messages; `model` overrides the step's; `params` go to the provider (`temperature`,
+        ...); `timeout` (seconds) overrides the setting `model_timeout`. Where the model cannot answer but another may, the
+        fallback models are asked in turn, each an effect of its own. Raises `EffectFailedError` when the call failed and
+        `OutputInvalidError` when the repaired answer still does not fit.
         """
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(message) for message in prompt]
         if system is not None:
             messages.insert(0, {"role": "system", "content": system})
         wanted = None if schema is None else schema_of(schema)
-        name = self._around.model_name(self.step, model)
-        request = ModelRequest(name, messages, wanted, params, self._seed)
-        answer = await self._ask(request)
+        names = self._around.asking.names(self.step, model)
+        request = ModelRequest(names[0], messages, wanted, params, self._seed, timeout)
+        name, answer = await self._ask_one_of(names, request)
         if wanted is None:
             return answer["text"]
         value = _read(answer["text"], wanted, schema)
         if isinstance(value, replies.ReplyProblem):
             repaired = replies.repair_messages(messages, answer["text"], value)
-            answer = await self._ask(msgspec.structs.replace(request, messages=repaired))
+            left = names[names.index(name) :]
+            name, answer = await self._ask_one_of(left, msgspec.structs.replace(request, messages=repaired))
             value = _read(answer["text"], wanted, schema)
         if isinstance(value, replies.ReplyProblem):
             raise OutputInvalidError(f"{name} gave no valid answer, also after one repair: {value}")
         return value
+
+    async def _ask_one_of(self, names: Sequence[str], request: ModelRequest) -> tuple[str, Any]:
+        """The answer of the first model that can give one, and its name. Raises what the last one failed with."""
+        name, *left = names
+        try:
+            return name, await self._ask(msgspec.structs.replace(request, model=name))
+        except EffectFailedError as error:
+            if not left or error.kind not in ELSEWHERE:
+                raise
+            self.log(f"{error} {left[0]} is asked instead.", level="warning")
+        return await self._ask_one_of(left, request)
 
     async def _ask(self, request: ModelRequest) -> Any:
         # What the cache knows is not stored again, so it is used only where the request is recorded without a wait in between.
@@ -177,7 +193,7 @@ class StepContext:
             packed[1].append((payload.blob, blob))
 
         async def ask(_: float) -> Answer:
-            return await self._around.ask_model(request)
+            return await self._around.asking.ask((self.step, self.attempt), request)
 
         return await self._effects.perform("model", request.model, None, Safety.READ, ask, packed=packed, paid=True)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from engine.policies import RetryPolicy
+from engine.policies import BreakerPolicy, Limits, RetryPolicy
 from store import values
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
@@ -59,6 +59,7 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
     irreversible: bool = False
     final: bool = False
     total_timeout: float | None = None
+    fallback_models: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -75,6 +76,8 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
     constraints: tuple[str, ...] = ()
     params: dict[str, Any] = {}
     shared: dict[str, Any] = {}
+    breaker: BreakerPolicy | None = None
+    limits: Limits = {}
 
     def pinned(self) -> Definition:
         """The definition without the hashes of functions' texts: what must not change unnoticed."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from engine import capture, targets
+from engine.asking import asked_by, rules_of
 from engine.changes import Changes, compare
 from engine.control import signal
 from engine.definition import Definition
@@ -34,6 +35,7 @@ from engine.steps import PipelineStep
 from store import Driver, Lease, Log, RunRow, values
 from store.errors import RunConflictError, StoreError
 from store.events import Recorded, RunCreated, RunId, RunMigrated
+from store.limits import Slots
 from store.projector import project
 from store.state import RunState
 
@@ -69,6 +71,7 @@ class Engine:
 
     async def __aenter__(self) -> Self:
         self._log = await Log.open(self._db)
+        self._slots = Slots(self._log.writer, self._driver)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -128,7 +131,7 @@ class Engine:
         text = definition.to_json()
         digest = values.digest(text)
         packed, blob = values.pack(given)
-        kept = {"model": model, "max_concurrent_steps": limit, "api_base": self.config.api_base}
+        kept = {"model": model, "max_concurrent_steps": limit, **self.config.model_dump(include={"api_base", "fallback_models"})}
         settings, settings_blob = values.pack(kept)
         created = RunCreated(
             pipeline=definition.name,
@@ -170,20 +173,16 @@ class Engine:
                 schemas[step.name] = step.output_schema
         return Runtime(
             self.log, lease, state, definition, bodies, schemas,
-            params=params, model=settings.get("model"), models=functools.partial(self._model, settings.get("api_base")),
+            params=params, rules=rules_of(definition, settings, self.config), slots=self._slots,
+            models=functools.partial(self._model, settings.get("api_base")),
             limit=int(settings.get("max_concurrent_steps") or self.config.max_concurrent_steps), driver=self._driver,
             migrated=migrated,
         )  # fmt: skip
 
     async def _check_models(self, definition: Definition, model: str | None) -> None:
         """Refuse what a provider would refuse without being asked (an unknown model, a missing key), before anything runs."""
-        users: dict[str, str] = {}
-        for step in definition.steps:
-            name = step.model or model
-            if step.run is None and name is not None:
-                users.setdefault(name, step.name)
         problems = []
-        for name, user in users.items():
+        for name, user in asked_by(definition, model, self.config.fallback_models).items():
             chosen = self._model(None, name)
             if isinstance(chosen, LitellmModel):
                 try:
@@ -373,7 +372,10 @@ def _refuse_doubtful(run: RunId, state: RunState, reset: set[str]) -> None:
 
 def pipeline_of(definition: Definition, bodies: Mapping[str, Callable[..., Any]]) -> Pipeline:
     """A pipeline from its plain values and the functions of its steps."""
-    pipeline = Pipeline(definition.name, definition.description, params=definition.params)
+    pipeline = Pipeline(
+        definition.name, definition.description,
+        params=definition.params, breaker=definition.breaker, limits=definition.limits,
+    )  # fmt: skip
     pipeline.constraints, pipeline.shared_values = list(definition.constraints), dict(definition.shared)
     for step in definition.steps:
         options = {name: getattr(step, name) for name in step.__struct_fields__ if name not in ("run", "source")}

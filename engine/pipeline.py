@@ -13,6 +13,7 @@ from typing import Any, Self
 from engine.checks import problems
 from engine.definition import Definition
 from engine.errors import PipelineValidationError, Problem
+from engine.policies import BreakerPolicy, limits_of
 from engine.steps import PipelineStep
 from store import values
 
@@ -20,11 +21,21 @@ from store import values
 class Pipeline:
     """A named set of steps; `.step(...)` adds one and returns the pipeline. A run works on a copy pinned when it starts.
 
-    `params` are the defaults of what a run may be given; function steps receive them by parameter name.
+    `params` are the defaults of what a run may be given; function steps receive them by parameter name. `breaker` says when models
+    and tools that fail are left alone, `limits` how much of them all drivers of a store use together:
+    `{"models": {"gpt-4.1": {"concurrent": 4, "per_minute": 60}}}`. Both stand before the settings of the same names.
     """
 
-    def __init__(self, name: str, description: str = "", *, params: Mapping[str, Any] | None = None) -> None:
-        self.name, self.description = name, description
+    def __init__(
+        self,
+        name: str,
+        description: str = "",
+        *,
+        params: Mapping[str, Any] | None = None,
+        breaker: BreakerPolicy | None = None,
+        limits: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name, self.description, self.breaker, self.limits = name, description, breaker, limits
         self.params: dict[str, Any] = dict(params or {})
         self.steps: list[PipelineStep] = []
         self.constraints: list[str] = []
@@ -63,7 +74,10 @@ class Pipeline:
         given); `model` is the configured model, None when there is none.
         """
         given = None if params is None else list(params)
-        return problems(self.name, self.steps, self.params, self.shared_values, given=given, model=model)
+        return problems(
+            self.name, self.steps, self.params, self.shared_values,
+            given=given, model=model, breaker=self.breaker, limits=self.limits,
+        )  # fmt: skip
 
     def define(self, params: Iterable[str] | None = None, *, model: str | None = "unchecked") -> Definition:
         """The pipeline as plain values; raises `PipelineValidationError` with all problems."""
@@ -77,6 +91,8 @@ class Pipeline:
             constraints=tuple(self.constraints),
             params=_plain(self.params),
             shared=_plain(self.shared_values),
+            breaker=self.breaker,
+            limits=limits_of(self.limits or {}),
         )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -51,6 +52,26 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
             given: object = getattr(self, name)
             if not isinstance(given, tuple):
                 msgspec.structs.force_setattr(self, name, tuple(given) if isinstance(given, list | set | frozenset) else (given,))
+
+
+class BreakerPolicy(msgspec.Struct, frozen=True):
+    """When a model or tool is left alone: after `failures` in a row (0: never), for `seconds`; then one call tries it."""
+
+    failures: int = 5
+    seconds: float = 60.0
+
+
+class Limit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How much of a model or tool all drivers of a store may use: calls at a time, and calls begun in any 60 seconds."""
+
+    concurrent: int | None = None
+    per_minute: int | None = None
+
+
+Limits = dict[str, dict[str, Limit]]
+"""`models` and `tools`: a limit by name."""
+
+LIMITED = ("models", "tools")
 
 
 class Retry(msgspec.Struct, frozen=True):
@@ -131,7 +152,7 @@ def fraction(seed: int, path: str, attempt: int) -> float:
 def problems_of(policy: RetryPolicy) -> list[str]:
     """What is wrong with a policy's numbers, a sentence each."""
     found = []
-    if type(policy.max_retries) is not int or not 0 <= policy.max_retries <= 1_000:
+    if not _whole(policy.max_retries, 0, 1_000):
         found.append(f"max_retries is {policy.max_retries!r}; give 0 to 1000")
     if policy.backoff not in BACKOFFS:
         found.append(f"backoff is {policy.backoff!r}; give one of {', '.join(BACKOFFS)}")
@@ -160,6 +181,54 @@ def _problem_of_rule(word: object) -> str | None:
         return None
     near = difflib.get_close_matches(word, known, 1, 0.6)
     return f"has {word!r}, which is no kind of failure; " + (f"did you mean {near[0]!r}?" if near else f"use {', '.join(known)}")
+
+
+def problems_of_breaker(policy: BreakerPolicy) -> list[str]:
+    """What is wrong with a breaker's numbers, a sentence each."""
+    found = []
+    if not _whole(policy.failures, 0, 1_000):
+        found.append(f"failures is {policy.failures!r}; give 0 to 1000 (0: never left alone)")
+    if not _within(policy.seconds, 1e9):
+        found.append(f"seconds is {policy.seconds!r}; give a number from 0 up")
+    return found
+
+
+def problems_of_limits(given: object) -> list[tuple[str, str]]:
+    """What is wrong with limits as written, each with its place in them (`models.gpt-4.1`)."""
+    if not isinstance(given, Mapping):
+        return [("", f"is {given!r}; give a mapping with {' and '.join(LIMITED)}")]
+    found = []
+    for group, named in given.items():
+        if group not in LIMITED or not isinstance(named, Mapping):
+            found.append((str(group), f"cannot be limited so; give {' or '.join(LIMITED)}, each a mapping of names to limits"))
+            continue
+        found += [(f"{group}.{name}", problem) for name, limit in named.items() if (problem := _problem_of_limit(name, limit))]
+    return found
+
+
+def _problem_of_limit(name: object, limit: object) -> str | None:
+    fields = msgspec.to_builtins(limit) if isinstance(limit, Limit) else limit
+    known = Limit.__struct_fields__
+    if not isinstance(name, str) or not name:
+        return "is no name; write the name the model or tool is asked by"
+    if not isinstance(fields, Mapping) or not fields or any(key not in known for key in fields):
+        return f"is {limit!r}; give {' and '.join(known)}, or one of them"
+    wrong = [key for key, value in fields.items() if not _whole(value, 1, 1_000_000)]
+    return f"{wrong[0]} is {fields[wrong[0]]!r}; give a whole number from 1 up" if wrong else None
+
+
+def limits_of(given: Mapping[str, Any]) -> Limits:
+    """Limits as plain values; to be asked only of such as have no problems."""
+    return msgspec.convert(msgspec.to_builtins(given), Limits)
+
+
+def merged(limits: Limits, over: Limits) -> Limits:
+    """Limits by name, those of `over` before the others."""
+    return {group: {**limits.get(group, {}), **over.get(group, {})} for group in LIMITED}
+
+
+def _whole(value: object, least: int, most: int) -> bool:
+    return type(value) is int and least <= value <= most
 
 
 def _within(value: object, most: float) -> bool:

@@ -13,14 +13,12 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
+from engine.asking import Asking, AskingRules, Models
 from engine.commands import Fact, body_of, facts_of
 from engine.definition import Definition
-from engine.effects import Answer
 from engine.errors import AttemptClosedError
 from engine.executor import Completed, Executor, Failed, Outcome, StepTask
-from engine.models.port import Model, ModelRequest
+from engine.limits import Gate
 from engine.outputs import Outputs
 from engine.policies import seconds_left
 from engine.record import Record
@@ -46,6 +44,7 @@ from store.events import (
     StepFailed,
     StepStarted,
 )
+from store.limits import Slots
 from store.state import RunState, RunStatus, StepStatus
 
 SIGNAL_SECONDS = 0.1
@@ -76,19 +75,22 @@ class Runtime:
         schemas: Mapping[str, Any],
         *,
         params: Mapping[str, Any],
-        model: str | None,
-        models: Callable[[str], Model],
+        rules: AskingRules,
+        models: Models,
+        slots: Slots,
         limit: int,
         driver: Driver,
         migrated: Migration | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.log, self.lease, self.definition, self.model = log, lease, definition, model
+        self.log, self.lease, self.definition = log, lease, definition
         self.parked: str | None = None
-        self._models, self._driver, self._migrated = models, driver, migrated
-        self._threads = Threads()
+        self._driver, self._migrated = driver, migrated
+        self._threads, self._written = Threads(), Written()
         self._executor = Executor(definition, bodies, schemas, self, self, self._threads)
         self._record = Record(lease, state, Plan(definition, limit), clock)
+        gate = Gate(state, rules.breaker, rules.limits, slots, now=self.now, say=lambda *line: log.progress(lease.run, *line))
+        self.asking = Asking(rules, models, self._record.plan.steps, gate)
         self._given = {name: values.encode(value) for name, value in params.items()}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
@@ -96,7 +98,6 @@ class Runtime:
         self._context = contextvars.copy_context()
         self._outcomes: deque[tuple[str, int, Outcome]] = deque()
         self._outputs = Outputs(log, lease.run, self._record.plan, state)
-        self._written = Written()
         self._sources: list[str] = []
         self._trouble: BaseException | None = None
         self._wake = asyncio.Event()
@@ -393,21 +394,6 @@ class Runtime:
         """Whether a step's output came from a simulated model."""
         held = self.state.steps.get(step)
         return held is not None and held.simulated
-
-    def model_name(self, step: str, model: str | None) -> str:
-        """The model a step asks: the call's, the step's, the run's."""
-        name = model or self._record.plan.steps[step].model or self.model
-        if name is None:
-            raise ValueError(f"step {step!r} asks a model but none is configured; give --model NAME or --offline")
-        return name
-
-    async def ask_model(self, request: ModelRequest) -> Answer:
-        """One call of a model, unrecorded: the effect around it records."""
-        reply = await self._models(request.model).complete(request)
-        value: dict[str, Any] = {"text": reply.text, "finish_reason": reply.finish_reason}
-        if reply.tool_calls:
-            value["tool_calls"] = reply.tool_calls
-        return Answer(value, msgspec.structs.replace(reply.usage, model=request.model), reply.simulated)
 
     async def in_thread(self, function: Callable[[], Any]) -> Any:
         """Call a plain function in a worker thread."""

@@ -25,9 +25,9 @@ class PipelineStep:
     """A step of a pipeline: a goal for a model, or a Python function (`run`), and its options.
 
     `timeout` is in seconds for one attempt, `total_timeout` for all of them and the waits between, counted from the first start
-    whatever happens meanwhile; `max_retries` N means N + 1 attempts; `output_schema` is a pydantic model (or
-    anything with fields) or a JSON Schema. `irreversible=True` marks a body that must never run twice unasked: without `retry` or
-    `max_retries` it is not tried again.
+    whatever happens meanwhile; `max_retries` N means N + 1 attempts; `output_schema` is a pydantic model (or anything with
+    fields) or a JSON Schema. `fallback_models` are asked in turn where `model` cannot answer (none: the run's).
+    `irreversible=True` marks a body that must never run twice unasked: without `retry` or `max_retries` it is not tried again.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class PipelineStep:
         irreversible: bool = False,
         final: bool = False,
         total_timeout: float | None = None,
+        fallback_models: Iterable[str] | str = (),
     ) -> None:
         self.name, self.goal, self.run = name, goal, run
         self.depends_on = [depends_on] if isinstance(depends_on, str) else list(depends_on)
@@ -55,6 +56,7 @@ class PipelineStep:
         self.timeout, self.total_timeout, self.max_retries, self.retry = timeout, total_timeout, max_retries, retry
         self.output_schema, self.model = output_schema, model
         self.irreversible, self.final = irreversible, final
+        self.fallback_models: list[Any] = [fallback_models] if isinstance(fallback_models, str) else list(fallback_models)
 
     @property
     def dependencies(self) -> list[Dep]:
@@ -83,6 +85,7 @@ class PipelineStep:
             irreversible=self.irreversible,
             final=self.final,
             total_timeout=None if self.total_timeout is None else float(self.total_timeout),
+            fallback_models=tuple(self.fallback_models),
         )
 
 

@@ -41,12 +41,21 @@ from store.events import (
     UnknownEvent,
     Usage,
 )
-from store.state import ArtifactRef, OpenEffect, RunState, RunStatus, StepState, StepStatus, Try
+from store.state import ArtifactRef, Breaker, OpenEffect, RunState, RunStatus, StepState, StepStatus, Try, breaker_key
 
 FOLD_VERSION = 2
 """Stamped on snapshots: raised whenever a rule or the shape of the state changes, so that older snapshots are not used."""
 
 REASON_LIMIT = 200
+
+BREAKERS_LIMIT = 64
+"""Models and tools whose failures in a row are counted; the one that failed longest ago makes room."""
+
+COUNTED = {
+    "model": frozenset({"timeout", "model.timeout", "model.rate_limit", "model.unavailable"}),
+    "tool": frozenset({"timeout", "error"}),
+}
+"""Failures by kind of effect that say something of whoever was asked; the others say something of the request."""
 
 Rule = Callable[[RunState, int, float, str, int, Any], None]
 """(state, version, at, step or "", attempt, event): the envelope's columns, apart, so that reading need not build one."""
@@ -221,7 +230,9 @@ def _effect_requested(state: RunState, version: int, at: float, path: str, attem
 
 
 def _effect_succeeded(state: RunState, version: int, at: float, path: str, attempt: int, event: EffectSucceeded) -> None:
-    state.open.pop(event.request, None)
+    effect = state.open.pop(event.request, None)
+    if state.breakers and effect is not None and event.source is None:
+        state.breakers.pop(breaker_key(effect.kind, effect.name), None)
     if event.simulated:
         state.simulated = _step(state, path).simulated = True
     if event.usage is not None and event.source is None:
@@ -229,9 +240,18 @@ def _effect_succeeded(state: RunState, version: int, at: float, path: str, attem
 
 
 def _effect_failed(state: RunState, version: int, at: float, path: str, attempt: int, event: EffectFailed) -> None:
-    state.open.pop(event.request, None)
+    effect = state.open.pop(event.request, None)
+    if effect is not None and event.source is None and event.failure.kind in COUNTED.get(effect.kind, ()):
+        _count_failure(state.breakers, breaker_key(effect.kind, effect.name), at)
     if event.usage is not None and event.source is None:
         _spend(state, _step(state, path), event.usage)
+
+
+def _count_failure(breakers: dict[str, Breaker], key: str, at: float) -> None:
+    known = breakers.pop(key, None)  # and in again at the end: the first is the one that failed longest ago
+    if known is None and len(breakers) >= BREAKERS_LIMIT:
+        del breakers[next(iter(breakers))]
+    breakers[key] = Breaker(known.failures + 1 if known is not None else 1, at)
 
 
 def _spend(state: RunState, step: StepState, usage: Usage) -> None:

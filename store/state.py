@@ -153,11 +153,23 @@ class ArtifactRef(msgspec.Struct, array_like=True, gc=False):
     version: int
 
 
+class Breaker(msgspec.Struct, array_like=True, gc=False):
+    """How often in a row a model or tool failed, and when last."""
+
+    failures: int
+    failed_at: float
+
+
+def breaker_key(kind: str, name: str) -> str:
+    """The key of a `model` or `tool` in `RunState.breakers`."""
+    return f"{kind} {name}"
+
+
 class RunState(msgspec.Struct, array_like=True):
     """A run as its events up to `version` make it. Free of the run's own id, so that forks share their ancestors' snapshots.
 
-    `steps` keeps definition order. `counts` has one entry a `StepStatus`. `inbox` is the cursor: the last signal recorded.
-    `open` are effects in flight or in doubt, by the version of their request.
+    `steps` keeps definition order. `counts` has one entry a `StepStatus`. `inbox` is the cursor: the last signal recorded. `open`
+    are effects in flight or in doubt, by the version of their request; `breakers` are models and tools whose last call failed.
     """
 
     version: int = 0
@@ -193,6 +205,7 @@ class RunState(msgspec.Struct, array_like=True):
     counts: list[int] = msgspec.field(default_factory=lambda: [0] * len(StepStatus))
     open: dict[int, OpenEffect] = {}
     artifacts: list[ArtifactRef] = []
+    breakers: dict[str, Breaker] = {}
 
     @property
     def tokens(self) -> int:
