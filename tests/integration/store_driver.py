@@ -227,7 +227,7 @@ async def backup(db: str, target: str) -> None:
 
 
 async def migrate(db: str) -> None:
-    """Bring a store to a version 2 that takes its time, saying so inside."""
+    """Bring a store to a next version that takes its time, saying so inside."""
     import sqlite3
 
     from store import schema
@@ -236,7 +236,7 @@ async def migrate(db: str) -> None:
     connection.execute("PRAGMA busy_timeout = 5000")
     connection.create_function("say", 1, lambda word: say(word) or 1)
     slow = "".join(f"INSERT INTO later VALUES (say('step {number}'), randomblob(4000));\n" for number in range(400))
-    schema.migrate(connection, {1: "", 2: f"CREATE TABLE later(a, b);\n{slow}"})
+    schema.migrate(connection, {schema.current() + 1: f"CREATE TABLE later(a, b);\n{slow}"})
     say("migrated")
 
 
