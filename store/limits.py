@@ -39,7 +39,7 @@ class Slots:
         """Hold a place of `name` for the length of the block; `waits` is called once if there is none at first.
 
         At most `concurrent` are held at a time and `per_minute` taken in any 60 seconds (None: no such limit). A caller that is
-        cancelled gives its place back, also one that it was about to be given.
+        cancelled gives its place back, also one that it was about to be given. Costs two commits, about 0.3 ms in a file.
         """
         ticket, told = secrets.token_hex(8), False
         try:
@@ -57,12 +57,12 @@ class Slots:
                     await asyncio.wait_for(self._given.wait(), min(wait, 10 * POLL))
             yield
         finally:
-            self._give(ticket)
+            self._give(ticket, counts=per_minute is not None)
 
-    def _give(self, ticket: str) -> None:
+    def _give(self, ticket: str, *, counts: bool) -> None:
         """Queued behind the taking, so that it is given back whatever became of that; the store may be closed already."""
         with contextlib.suppress(StoreError):
-            self._writer.ride(lambda connection: give(connection, ticket, self._clock()))
+            self._writer.ride(lambda connection: give(connection, ticket, self._clock() if counts else None))
             self._writer.wake()
         self._given.set()
 
@@ -84,6 +84,11 @@ def take(
             (ticket, name, driver.pid, driver.started, driver.host),
         )
         row = connection.execute("SELECT slot FROM slots WHERE ticket = ?", (ticket,)).fetchone()
+    first, *whose = connection.execute(
+        "SELECT slot, pid, started, host FROM slots WHERE name = ? AND taken IS NULL ORDER BY slot LIMIT 1", (name,)
+    ).fetchone()
+    if first != row[0] and Driver(*whose) == driver:
+        return POLL  # whoever waits longer in this process looks for all (a look at other processes costs 0.1 ms for each)
     wait = _wait(connection, row[0], name, concurrent, per_minute, now)
     if wait is not None and _bury(connection, name, driver, now):
         wait = _wait(connection, row[0], name, concurrent, per_minute, now)
@@ -95,10 +100,12 @@ def take(
     return wait
 
 
-def give(connection: sqlite3.Connection, ticket: str, now: float) -> None:
-    """Give a place back, or stop waiting; that it was taken counts for a minute. The caller holds the transaction."""
+def give(connection: sqlite3.Connection, ticket: str, now: float | None) -> None:
+    """Give a place back, or stop waiting. That it was taken counts for a minute, unless `now` is None. The caller holds the
+    transaction.
+    """
     connection.execute("UPDATE slots SET freed = ? WHERE ticket = ? AND taken IS NOT NULL", (now, ticket))
-    connection.execute("DELETE FROM slots WHERE ticket = ? AND taken IS NULL", (ticket,))
+    connection.execute("DELETE FROM slots WHERE ticket = ? AND freed IS NULL", (ticket,))
 
 
 def _wait(
