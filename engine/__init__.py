@@ -7,6 +7,7 @@ from engine.context import StepContext
 from engine.definition import Dep, DependencyType, ExecutionMode
 from engine.engine import Engine
 from engine.errors import (
+    CircuitOpenError,
     CommandRefusedError,
     DefinitionChangedError,
     DependencyError,
@@ -21,7 +22,7 @@ from engine.errors import (
 )
 from engine.expressions import ConditionDSL
 from engine.pipeline import Pipeline
-from engine.policies import RetryPolicy
+from engine.policies import BreakerPolicy, Limit, RetryPolicy
 from engine.result import PipelineResult
 from engine.steps import PipelineStep
 from store.errors import RunConflictError, RunNotFoundError, StoreError
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from engine.config import TAgentConfig
 
 __all__ = [
+    "BreakerPolicy",
+    "CircuitOpenError",
     "CommandRefusedError",
     "ConditionDSL",
     "DefinitionChangedError",
@@ -43,6 +46,7 @@ __all__ = [
     "EngineError",
     "ExecutionMode",
     "ExpressionError",
+    "Limit",
     "Pipeline",
     "PipelineDeadlockError",
     "PipelineResult",

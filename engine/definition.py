@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from engine.policies import RetryPolicy
+from engine.policies import BreakerPolicy, Limits, RetryPolicy
 from store import values
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
@@ -123,6 +123,8 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
     budget: Budget | None = None
     read_data: tuple[str, ...] = ()
     enabled: bool = True
+    total_timeout: float | None = None
+    fallback_models: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -166,6 +168,8 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
     shared: dict[str, Any] = {}
     on_failure: str = "continue"
     budget: Budget | None = None
+    breaker: BreakerPolicy | None = None
+    limits: Limits = {}
 
     def pinned(self) -> Definition:
         """The definition without the hashes of functions' texts: what must not change unnoticed."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from engine import capture, targets
+from engine.asking import asked_by, rules_of
 from engine.changes import Changes, compare
 from engine.commanding import Commanding
 from engine.control import signal
@@ -37,6 +38,7 @@ from engine.steps import PipelineStep
 from store import Driver, Lease, Log, RunRow, values
 from store.errors import RunConflictError, StoreError
 from store.events import Recorded, RunCreated, RunId, RunMigrated
+from store.limits import Slots
 from store.projector import project
 from store.state import RunState
 
@@ -72,6 +74,7 @@ class Engine(Commanding):
 
     async def __aenter__(self) -> Self:
         self._log = await Log.open(self._db)
+        self._slots = Slots(self._log.writer, self._driver)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -133,7 +136,7 @@ class Engine(Commanding):
         text = definition.to_json()
         digest = values.digest(text)
         packed, blob = values.pack(given)
-        kept = {"model": model, "max_concurrent_steps": limit, "api_base": self.config.api_base}
+        kept = {"model": model, "max_concurrent_steps": limit, **self.config.model_dump(include={"api_base", "fallback_models"})}
         settings, settings_blob = values.pack(kept)
         created = RunCreated(
             pipeline=definition.name,
@@ -179,20 +182,16 @@ class Engine(Commanding):
                 schemas[step.name] = step.output_schema
         return Runtime(
             self.log, lease, state, definition, bodies, schemas,
-            params=params, model=settings.get("model"), models=functools.partial(self._model, settings.get("api_base")),
+            params=params, rules=rules_of(definition, settings, self.config), slots=self._slots,
+            models=functools.partial(self._model, settings.get("api_base")),
             limit=int(settings.get("max_concurrent_steps") or self.config.max_concurrent_steps), driver=self._driver,
             migrated=migrated, memories=self.config.memories, added=added,
         )  # fmt: skip
 
     async def _check_models(self, definition: Definition, model: str | None) -> None:
         """Refuse what a provider would refuse without being asked (an unknown model, a missing key), before anything runs."""
-        users: dict[str, str] = {}
-        for step in definition.steps:
-            name = step.model or model
-            if step.run is None and name is not None:
-                users.setdefault(name, step.name)
         problems = []
-        for name, user in users.items():
+        for name, user in asked_by(definition, model, self.config.fallback_models).items():
             chosen = self._model(None, name)
             if isinstance(chosen, LitellmModel):
                 try:
@@ -399,7 +398,10 @@ def _with_added(pipeline: Pipeline, added: Sequence[Added], folder: Path) -> Pip
 
 def pipeline_of(definition: Definition, bodies: Mapping[str, Callable[..., Any]]) -> Pipeline:
     """A pipeline from its plain values and the functions of its steps."""
-    pipeline = Pipeline(definition.name, definition.description, params=definition.params)
+    pipeline = Pipeline(
+        definition.name, definition.description,
+        params=definition.params, breaker=definition.breaker, limits=definition.limits,
+    )  # fmt: skip
     pipeline.constraints, pipeline.shared_values = list(definition.constraints), dict(definition.shared)
     pipeline.on_failure, pipeline.budget = definition.on_failure, definition.budget
     for step in definition.steps:

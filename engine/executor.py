@@ -10,7 +10,7 @@ import asyncio
 import functools
 import inspect
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -35,6 +35,7 @@ from engine.names import Decoded
 from engine.reads import asks
 from engine.tape import Done, Identity
 from engine.threads import Threads
+from engine.within import OutOfTimeError, within
 from store import values
 from store.errors import ValueEncodingError
 from store.events import Failure, Payload, Recorded, Safety
@@ -45,15 +46,12 @@ DETAIL_LIMIT = 16_384
 ASK_LIMIT = 8_000
 """Characters of one dependency's output that a yes-or-no question to a model is given."""
 
-LEAVE_SECONDS = 1.0
-"""How long a body that was cancelled may take to clean up; one that goes on is left behind, its effects refused."""
-
 
 class StepTask(msgspec.Struct):
     """One attempt to run: what, at which path, with which inputs, params and words of the moment (JSON text by name).
 
     `tape` is what the attempt did before if it is driven again, `done` what earlier attempts did for good, `names` what its
-    expressions see.
+    expressions see. `left` are the seconds left of the step's `total_timeout`.
     """
 
     run_id: str
@@ -67,6 +65,7 @@ class StepTask(msgspec.Struct):
     seed: int
     tape: Sequence[Recorded] = ()
     done: Mapping[Identity, Done] = {}
+    left: float | None = None
 
 
 class Completed(msgspec.Struct):
@@ -95,10 +94,6 @@ Outcome = Completed | Failed | Skipped
 
 class _SkippedError(Exception):
     """The step's condition does not hold."""
-
-
-class _TimedOutError(Exception):
-    """The step's own timeout, told apart from any `TimeoutError` its body may raise."""
 
 
 def _shape(body: Callable[..., Any]) -> tuple[tuple[str, ...], bool, bool]:
@@ -135,16 +130,12 @@ class Executor:
 
     async def run(self, task: StepTask) -> Outcome:
         """Run one attempt to its end, once its start is durable; raises only `CancelledError`, and `StoreError` before the body."""
-        step = task.step
         effects = Effects(self._recorder, task.path, task.attempt, task.tape, task.done)
         writer = functools.partial(self._printed, task.path, task.attempt, asyncio.get_running_loop())
         await self._recorder.flush()  # here, so that all above is made while the disk works (a chain's step: 30 of 370 us)
         token = capture.writing.set(writer)
         try:
-            if step.timeout is None:
-                value = await self._body(task, effects)
-            else:
-                value = await _within(step.timeout, self._body(task, effects))
+            value = await self._timed(task, effects)
             self._tell_unmade(task.path, task.attempt, effects)
             return _completed(task, value)
         except _SkippedError as skipped:
@@ -153,14 +144,22 @@ class Executor:
             if _cancelling():
                 raise
             return _safe(Failed(Failure("error", "CancelledError: the body cancelled itself")), effects)
-        except _TimedOutError:
-            return _safe(Failed(Failure("timeout", f"timed out after {step.timeout:g} s")), effects)
+        except OutOfTimeError:
+            return _safe(Failed(_out_of_time(task)), effects)
         except BaseException as error:  # user code may raise anything, SystemExit included
             return _safe(_failed(error), effects)
         finally:
             effects.close()
             capture.finish(writer)
             capture.writing.reset(token)
+
+    async def _timed(self, task: StepTask, effects: Effects) -> Any:
+        limits = [seconds for seconds in (task.step.timeout, task.left) if seconds is not None]
+        if not limits:
+            return await self._body(task, effects)
+        if min(limits) <= 0:
+            raise OutOfTimeError
+        return await within(min(limits), self._body(task, effects))
 
     def _tell_unmade(self, step: str, attempt: int, effects: Effects) -> None:
         for event in effects.unmade:
@@ -240,29 +239,11 @@ def _cancelling() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-async def _within(seconds: float, work: Awaitable[Any]) -> Any:
-    """What `work` returns or raises within `seconds`; raises `_TimedOutError` even if it swallows its cancellation and goes on."""
-    inner = asyncio.ensure_future(_caught(work))
-    try:
-        done, _ = await asyncio.wait({inner}, timeout=seconds)
-        if not done:
-            raise _TimedOutError
-    except BaseException:
-        inner.cancel()
-        await asyncio.wait({inner}, timeout=LEAVE_SECONDS)
-        raise
-    value, error = inner.result()
-    if error is not None:
-        raise error
-    return value
-
-
-async def _caught(work: Awaitable[Any]) -> tuple[Any, BaseException | None]:
-    """A task that raised SystemExit would take the loop with it."""
-    try:
-        return await work, None
-    except BaseException as error:  # carried over to the attempt
-        return None, error
+def _out_of_time(task: StepTask) -> Failure:
+    timeout, left = task.step.timeout, task.left
+    if left is None or (timeout is not None and timeout < left):
+        return Failure("timeout", f"timed out after {timeout:g} s")
+    return Failure("timeout", f"ran out of its {task.step.total_timeout:g} s for all attempts", retryable=False)
 
 
 def _safe(failed: Failed, effects: Effects) -> Failed:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from engine.definition import NAME, Dep
 from engine.documents import Node
 from engine.errors import EngineError
-from engine.policies import RetryPolicy
+from engine.policies import BreakerPolicy, RetryPolicy
 from engine.steps import suggestion
 
 REFERENCE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
@@ -115,17 +115,26 @@ def _need(node: Node) -> str | Dep:
 
 
 def _retry(node: Node) -> RetryPolicy:
+    return RetryPolicy(**_fields(node, _RETRY))
+
+
+def _breaker(node: Node) -> BreakerPolicy:
+    return BreakerPolicy(**_fields(node, _BREAKER))
+
+
+def _fields(node: Node, table: Mapping[str, Callable[[Node], Any]]) -> dict[str, Any]:
+    """The fields of a mapping that is one field's value."""
     if not isinstance(node.value, dict):
-        raise WrongError(f"is {said(node)}; write a mapping with {', '.join(_RETRY)}")
+        raise WrongError(f"is {said(node)}; write a mapping with {', '.join(table)}")
     fields: dict[str, Any] = {}
     for key, child in node.value.items():
-        if key not in _RETRY:
-            raise WrongError(f"has the unknown field {key[:80]!r}{suggestion(key, list(_RETRY)) or '; remove it'}")
+        if key not in table:
+            raise WrongError(f"has the unknown field {key[:80]!r}{suggestion(key, list(table)) or '; remove it'}")
         try:
-            fields[key] = _RETRY[key](child)
+            fields[key] = table[key](child)
         except WrongError as error:
             raise WrongError(f"{key} {error}") from None
-    return RetryPolicy(**fields)
+    return fields
 
 
 PIPELINE: dict[str, Callable[[Node], Any]] = {
@@ -134,6 +143,8 @@ PIPELINE: dict[str, Callable[[Node], Any]] = {
     "params": _object,
     "constraints": _texts,
     "shared": _object,
+    "breaker": _breaker,
+    "limits": _object,
     "steps": _steps,
 }
 STEP: dict[str, Callable[[Node], Any]] = {
@@ -144,10 +155,12 @@ STEP: dict[str, Callable[[Node], Any]] = {
     "execution_mode": _text,
     "constraints": _texts,
     "timeout": _number,
+    "total_timeout": _number,
     "max_retries": _whole,
     "retry": _retry,
     "output_schema": _object,
     "model": _text,
+    "fallback_models": _texts,
     "irreversible": _flag,
     "final": _flag,
 }
@@ -158,7 +171,10 @@ _RETRY: dict[str, Callable[[Node], Any]] = {
     "factor": _number,
     "max_delay": _number,
     "jitter": _number,
+    "on": _texts,
+    "never": _texts,
 }
+_BREAKER: dict[str, Callable[[Node], Any]] = {"failures": _whole, "seconds": _number}
 STANDINS: dict[str, Any] = {"goal": "unread", "run": FunctionName()}
 """What stands where a body could not be read, so that its absence is not told as a second problem."""
 

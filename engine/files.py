@@ -125,7 +125,8 @@ class _Reader:
         fields = self.take(root, "", PIPELINE)
         if "name" not in fields and ("name" not in root or root["name"].value is None):
             self.tell(line, "name", "is missing; write name: and a word")
-        made = Pipeline(fields.get("name", "unnamed"), fields.get("description", ""), params=fields.get("params"))
+        rules = {key: fields[key] for key in ("params", "breaker", "limits") if key in fields}
+        made = Pipeline(fields.get("name", "unnamed"), fields.get("description", ""), **rules)
         made.constraint(*fields.get("constraints", ()))
         made.shared_values.update(fields.get("shared", {}))
         steps: list[Node] = fields.get("steps", [])
@@ -191,9 +192,9 @@ def _refusal(file: str, flaws: Sequence[Flaw]) -> PipelineFileError:
 def _tree(definition: Definition) -> dict[str, Any]:
     """A definition in a file's words, without what is as by default."""
     tree: dict[str, Any] = {"name": definition.name}
-    for key in ("description", "params", "constraints", "shared"):
+    for key in ("description", "params", "constraints", "shared", "breaker", "limits"):
         if value := getattr(definition, key):
-            tree[key] = list(value) if isinstance(value, tuple) else value
+            tree[key] = msgspec.to_builtins(value) if key in ("breaker", "limits") else _listed(value)
     return tree | {"steps": [_step_tree(step) for step in definition.steps]}
 
 
@@ -207,13 +208,27 @@ def _step_tree(step: StepDefinition) -> dict[str, Any]:
         tree["depends_on"] = [dep.step if dep.type == "hard" else {"step": dep.step, "type": dep.type} for dep in step.depends_on]
     if step.execution_mode is not ExecutionMode.SERIAL:
         tree["execution_mode"] = step.execution_mode.value
-    retry = msgspec.to_builtins(step.retry)
+    retry = {key: _listed(value) for key, value in msgspec.to_builtins(step.retry).items()}
     tree |= retry if list(retry) == ["max_retries"] else {"retry": retry} if retry else {}
-    for key in ("goal", "constraints", "timeout", "output_schema", "model", "irreversible", "final"):
+    for key in (
+        "goal",
+        "constraints",
+        "timeout",
+        "total_timeout",
+        "output_schema",
+        "model",
+        "fallback_models",
+        "irreversible",
+        "final",
+    ):
         value = getattr(step, key)
         if value not in (None, (), False):
-            tree[key] = list(value) if isinstance(value, tuple) else value
+            tree[key] = _listed(value)
     return {key: tree[key] for key in (*STEP, "retry") if key in tree}
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _unwritable(value: Any, place: str) -> str | None:

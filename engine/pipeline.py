@@ -13,6 +13,7 @@ from typing import Any, Self
 from engine.checks import problems, unknown_params
 from engine.definition import Budget, Definition
 from engine.errors import PipelineValidationError, Problem
+from engine.policies import BreakerPolicy, limits_of
 from engine.steps import PipelineStep, budget_of
 from store import values
 
@@ -22,6 +23,9 @@ class Pipeline:
 
     `params` are the defaults of what a run may be given; function steps receive them by parameter name. `maker_params` are the
     names that the function which made the pipeline takes, where a target names one: they are given with the run's.
+    `params` are the defaults of what a run may be given; function steps receive them by parameter name. `breaker` says when models
+    and tools that fail are left alone, `limits` how much of them all drivers of a store use together:
+    `{"models": {"gpt-4.1": {"concurrent": 4, "per_minute": 60}}}`. Both stand before the settings of the same names.
     """
 
     def __init__(
@@ -32,8 +36,10 @@ class Pipeline:
         params: Mapping[str, Any] | None = None,
         on_failure: str = "continue",
         budget: Budget | float | None = None,
+        breaker: BreakerPolicy | None = None,
+        limits: Mapping[str, Any] | None = None,
     ) -> None:
-        self.name, self.description = name, description
+        self.name, self.description, self.breaker, self.limits = name, description, breaker, limits
         self.params: dict[str, Any] = dict(params or {})
         self.maker_params: tuple[str, ...] = ()
         self.steps: list[PipelineStep] = []
@@ -103,6 +109,8 @@ class Pipeline:
             shared=_plain(self.shared_values),
             on_failure=self.on_failure,
             budget=self.budget,
+            breaker=self.breaker,
+            limits=limits_of(self.limits or {}),
         )
 
     def _flaws(self, given: list[str] | None, model: str | None) -> list[Problem]:

@@ -13,20 +13,23 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from engine.asking import Asking, AskingRules, Models
 from engine.commands import Fact, body_of, facts_of
 from engine.definition import Definition
 from engine.exchange import Exchange
-from engine.executor import LEAVE_SECONDS, Completed, Executor, Failed, Outcome, Skipped, StepTask
+from engine.executor import Completed, Executor, Failed, Outcome, Skipped, StepTask
 from engine.graph import COMPENSATE, Plan, base_of
+from engine.limits import Gate
 from engine.looks import Seen, after, before
-from engine.models.port import Model
 from engine.names import Decoded, given_versions, known_texts, names_of
 from engine.outputs import Outputs
+from engine.policies import seconds_left
 from engine.record import Added, Record
 from engine.sampling import Sampler
 from engine.surroundings import RunSurroundings
 from engine.tape import Done, Identity, done_for_good
 from engine.threads import Threads
+from engine.within import LEAVE_SECONDS
 from store import Driver, Lease, Log, values
 from store.errors import StoreError
 from store.events import (
@@ -43,6 +46,7 @@ from store.events import (
     StepSkipped,
     StepStarted,
 )
+from store.limits import Slots
 from store.state import RunState, RunStatus, StepStatus, waits_for_person
 
 SIGNAL_SECONDS = 0.1
@@ -73,8 +77,9 @@ class Runtime:
         schemas: Mapping[str, Any],
         *,
         params: Mapping[str, Any],
-        model: str | None,
-        models: Callable[[str], Model],
+        rules: AskingRules,
+        models: Models,
+        slots: Slots,
         limit: int,
         driver: Driver,
         migrated: Migration | None = None,
@@ -82,16 +87,20 @@ class Runtime:
         added: Sequence[Added] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.log, self.lease, self.definition, self.model = log, lease, definition, model
+        self.log, self.lease, self.definition = log, lease, definition
         self.parked: str | None = None
         self._wake = asyncio.Event()
         self._driver, self._migrated = driver, migrated
         self._threads = Threads()
         self._record = Record(lease, state, Plan(definition, limit, added), clock)
         bodies = dict(bodies)
+        gate = Gate(
+            state, rules.breaker, rules.limits, slots, now=self._record.now, say=lambda *line: log.progress(lease.run, *line)
+        )
         self._around = RunSurroundings(
             log, lease, self._record, bodies,
-            exchange=Exchange(log, lease, state, clock, memories=memories), model=model, models=models,
+            exchange=Exchange(log, lease, state, clock, memories=memories),
+            asking=Asking(rules, models, self._record.plan.step_of, gate),
             threads=self._threads, changed=lambda: self._wake.set(), fail=self._fail,
         )  # fmt: skip
         self._executor = Executor(definition, bodies, schemas, self._around, self._around, self._threads)
@@ -210,7 +219,8 @@ class Runtime:
         names = await self._names(path, plan.reads.get(base_of(path)), inputs, given)
         done = await self._done_before(path, attempt)
         step = plan.step_of(path)
-        return StepTask(self.lease.run, step, path, attempt, inputs, self._given, given, names, self.state.seed, tape, done)
+        left = seconds_left(step.total_timeout, self.state.steps[path].first_started_at, self._record.now())
+        return StepTask(self.lease.run, step, path, attempt, inputs, self._given, given, names, self.state.seed, tape, done, left)
 
     async def _names(
         self, path: str, reads: frozenset[str] | None, inputs: Mapping[str, bytes], given: Mapping[str, bytes]

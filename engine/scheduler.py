@@ -15,7 +15,7 @@ from engine.agenda import Agenda
 from engine.budgets import breach, next_deadline, over
 from engine.graph import COMPENSATE, Plan
 from engine.joins import FAILURES, covered, inputs, losers, settled_how, why_not
-from engine.policies import Retry, decide_retry
+from engine.policies import Retry, decide_retry, seconds_left
 from store.events import (
     ApprovalExpired,
     ApprovalRequested,
@@ -163,14 +163,18 @@ class Schedule(Agenda):
         step = state.steps.get(path)
         if step is None or step.status not in FAILURES:
             return None
+        definition = self.plan.step_of(path)
         verdict = decide_retry(
-            self.plan.step_of(path).retry,
+            definition.retry,
             tried=step.attempt - step.first_attempt + 1,
             retryable=step.retryable,
             retry_after=step.retry_after,
             seed=state.seed,
             path=path,
             attempt=step.attempt,
+            kind=step.failure_kind or "error",
+            classes=step.failure_classes,
+            left=seconds_left(definition.total_timeout, step.first_started_at, now),
         )
         if isinstance(verdict, Retry):
             return StepRetryScheduled(now + verdict.delay), path, step.attempt

@@ -29,15 +29,16 @@ Condition: TypeAlias = str | ConditionDSL | Mapping[str, Any]
 class PipelineStep:
     """A step of a pipeline: a goal for a model, or a Python function (`run`), and its options.
 
-    `timeout` is in seconds for one attempt; `max_retries` N means N + 1 attempts; `output_schema` is a pydantic model (or
-    anything with fields) or a JSON Schema. `irreversible=True` marks a body that must never run twice unasked: without `retry` or
-    `max_retries` it is not tried again.
+    `timeout` is in seconds for one attempt, `total_timeout` for all of them and the waits between, counted from the first start
+    whatever happens meanwhile; `max_retries` N means N + 1 attempts; `output_schema` is a pydantic model (or anything with
+    fields) or a JSON Schema. `fallback_models` are asked in turn where `model` cannot answer (none: the run's).
+    `irreversible=True` marks a body that must never run twice unasked: without `retry` or `max_retries` it is not tried again.
 
     Conditions (`condition`, `while_`, the cases of `switch`, `when` of a `Dep`) are text, `ConditionDSL` or mappings, in the
     language of `engine.expressions`. `for_each` is an expression whose items the step is run for; each is the parameter `item`.
-    `join` is `all`, `any`, a number, or `first` (the rest is cancelled). `merge` is a strategy or a function of the merged outputs.
-    `approval` is True, a message, or `Approval(...)`; `fallback` names the step that stands in for this one if it fails; `compensate` is a
-    function that undoes it if the run fails later. `enabled=False` skips the step unless another enables it in time.
+    `join` is `all`, `any`, a number, or `first` (the rest is cancelled). `merge` is a strategy or a function of the outputs.
+    `approval` is True, a message, or `Approval(...)`; `fallback` names the step that stands in for this one if it fails;
+    `compensate` is a function that undoes it if the run fails later. `enabled=False` skips the step unless another enables it in time.
     """
 
     def __init__(
@@ -73,12 +74,14 @@ class PipelineStep:
         budget: Budget | float | None = None,
         read_data: Iterable[str] = (),
         enabled: bool = True,
+        total_timeout: float | None = None,
+        fallback_models: Iterable[str] | str = (),
     ) -> None:
         self.name, self.goal, self.run = name, goal, run
         self.depends_on = [depends_on] if isinstance(depends_on, str) else list(depends_on)
         self.execution_mode = execution_mode
         self.constraints: list[Any] = list(constraints)
-        self.timeout, self.max_retries, self.retry = timeout, max_retries, retry
+        self.timeout, self.total_timeout, self.max_retries, self.retry = timeout, total_timeout, max_retries, retry
         self.output_schema, self.model = output_schema, model
         self.irreversible, self.final = irreversible, final
         self.join, self.skip, self.enabled = join, skip, enabled
@@ -90,6 +93,7 @@ class PipelineStep:
         self.approval = approval_of(approval)
         self.budget = budget_of(budget)
         self.read_data: list[Any] = [read_data] if isinstance(read_data, str) else list(read_data)
+        self.fallback_models: list[Any] = [fallback_models] if isinstance(fallback_models, str) else list(fallback_models)
 
     @property
     def dependencies(self) -> list[Dep]:
@@ -134,6 +138,8 @@ class PipelineStep:
             budget=self.budget,
             read_data=tuple(self.read_data),
             enabled=self.enabled,
+            total_timeout=None if self.total_timeout is None else float(self.total_timeout),
+            fallback_models=tuple(self.fallback_models),
         )
 
 

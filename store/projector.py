@@ -53,12 +53,34 @@ from store.events import (
     UnknownEvent,
     Usage,
 )
-from store.state import Approval, ArtifactRef, OpenEffect, RunState, RunStatus, StepState, StepStatus, Try, child_of, group_of
+from store.state import (
+    Approval,
+    ArtifactRef,
+    Breaker,
+    OpenEffect,
+    RunState,
+    RunStatus,
+    StepState,
+    StepStatus,
+    Try,
+    breaker_key,
+    child_of,
+    group_of,
+)
 
 FOLD_VERSION = 2
 """Stamped on snapshots: raised whenever a rule or the shape of the state changes, so that older snapshots are not used."""
 
 REASON_LIMIT = 200
+
+BREAKERS_LIMIT = 64
+"""Models and tools whose failures in a row are counted; the one that failed longest ago makes room."""
+
+COUNTED = {
+    "model": frozenset({"timeout", "model.timeout", "model.rate_limit", "model.unavailable"}),
+    "tool": frozenset({"timeout", "error"}),
+}
+"""Failures by kind of effect that say something of whoever was asked; the others say something of the request."""
 
 Rule = Callable[[RunState, int, float, str, int, Any], None]
 """(state, version, at, step or "", attempt, event): the envelope's columns, apart, so that reading need not build one."""
@@ -236,6 +258,7 @@ def _step_started(state: RunState, version: int, at: float, path: str, attempt: 
     step.attempt, step.started_at, step.ended_at, step.due = attempt, at, None, None
     step.reason = step.failure_kind = None
     step.inputs = event.inputs
+    step.failure_classes = ()
     if step.first_started_at is None:
         step.first_started_at = at
     if step.items is not None:
@@ -274,7 +297,7 @@ def _step_failed(state: RunState, version: int, at: float, path: str, attempt: i
     step, failure = _step(state, path), event.failure
     _move(state, step, TIMED_OUT if failure.kind == "timeout" else FAILED)
     step.ended_at, step.reason, step.failure_kind = at, failure.message[:REASON_LIMIT], failure.kind
-    step.retryable, step.retry_after = failure.retryable, failure.retry_after
+    step.retryable, step.retry_after, step.failure_classes = failure.retryable, failure.retry_after, failure.classes
     state.failures += 1
     if state.open:
         _close_effects(state, path)
@@ -319,7 +342,7 @@ def _step_reset(state: RunState, version: int, at: float, path: str, attempt: in
     _move(state, step, PENDING)
     step.started_at = step.ended_at = step.due = step.first_started_at = None
     step.output, step.output_size, step.reason, step.failure_kind = None, 0, None, None
-    step.first_attempt, step.reused, step.tries = step.attempt + 1, False, []
+    step.first_attempt, step.reused, step.tries, step.failure_classes = step.attempt + 1, False, [], ()
     step.verdict, step.evaluated, step.refused, step.inputs, step.passes = "", None, [], None, False
     step.partial = step.approval = step.disabled = None
     _heed(state, step, path)
@@ -354,6 +377,8 @@ def _effect_succeeded(state: RunState, version: int, at: float, path: str, attem
     effect = state.open.pop(event.request, None)
     if effect is not None and effect.kind in _KEPT:
         _keep(state, event.request, effect)
+    if state.breakers and effect is not None and event.source is None:
+        state.breakers.pop(breaker_key(effect.kind, effect.name), None)
     if event.simulated:
         state.simulated = _step(state, path).simulated = True
     if event.usage is not None and event.source is None:
@@ -378,9 +403,18 @@ def _keep(state: RunState, request: int, effect: OpenEffect) -> None:
 
 
 def _effect_failed(state: RunState, version: int, at: float, path: str, attempt: int, event: EffectFailed) -> None:
-    state.open.pop(event.request, None)
+    effect = state.open.pop(event.request, None)
+    if effect is not None and event.source is None and event.failure.kind in COUNTED.get(effect.kind, ()):
+        _count_failure(state.breakers, breaker_key(effect.kind, effect.name), at)
     if event.usage is not None and event.source is None:
         _spend(state, _step(state, path), event.usage)
+
+
+def _count_failure(breakers: dict[str, Breaker], key: str, at: float) -> None:
+    known = breakers.pop(key, None)  # and in again at the end: the first is the one that failed longest ago
+    if known is None and len(breakers) >= BREAKERS_LIMIT:
+        del breakers[next(iter(breakers))]
+    breakers[key] = Breaker(known.failures + 1 if known is not None else 1, at)
 
 
 def _spend(state: RunState, step: StepState, usage: Usage) -> None:

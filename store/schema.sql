@@ -207,6 +207,19 @@ CREATE TABLE memory_words(
     memory INTEGER NOT NULL REFERENCES memories(id),
     PRIMARY KEY(word, memory)
 ) STRICT, WITHOUT ROWID;
+-- Who waits for a place under a limit (taken is NULL), has one (freed is NULL), or had one within the last minute: no history.
+CREATE TABLE slots(
+    slot INTEGER PRIMARY KEY AUTOINCREMENT,
+    ticket TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    started REAL NOT NULL,
+    host TEXT NOT NULL,
+    taken REAL,
+    freed REAL
+) STRICT;
+
+CREATE INDEX slots_name ON slots(name, taken);
 
 CREATE VIEW log_view AS
 SELECT e.seq, r.id AS run_id, e.version, e.type, e.at, datetime(e.at, 'unixepoch') AS utc, e.step, e.attempt, e.causation,

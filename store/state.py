@@ -158,6 +158,7 @@ class StepState(msgspec.Struct, array_like=True):
     approval: Approval | None = None
     disabled: str | None = None
     wish: str = ""
+    failure_classes: tuple[str, ...] = ()
 
 
 class OpenEffect(msgspec.Struct, array_like=True, gc=False):
@@ -187,6 +188,18 @@ class ArtifactRef(msgspec.Struct, array_like=True, gc=False):
     version: int
 
 
+class Breaker(msgspec.Struct, array_like=True, gc=False):
+    """How often in a row a model or tool failed, and when last."""
+
+    failures: int
+    failed_at: float
+
+
+def breaker_key(kind: str, name: str) -> str:
+    """The key of a `model` or `tool` in `RunState.breakers`."""
+    return f"{kind} {name}"
+
+
 class RunState(msgspec.Struct, array_like=True):
     """A run as its events up to `version` make it. Free of the run's own id, so that forks share their ancestors' snapshots.
 
@@ -195,7 +208,7 @@ class RunState(msgspec.Struct, array_like=True):
     `approvals` those that wait for a person's word, `added` those that were added at run time. `wishes` are the paths of steps with
     a `wish`. `reached` names the budgets that are used up (`SCOPE:WHAT`), `budget` the limits somebody set anew. `undoing` are the
     compensations of a run that failed, in order. `memory` is the run's own: by key, the version of the request that put a value
-    there. `roles` are those it offers.
+    there. `roles` are those it offers; `breakers` are models and tools whose last call failed.
     """
 
     version: int = 0
@@ -240,6 +253,7 @@ class RunState(msgspec.Struct, array_like=True):
     undoing: list[str] | None = None
     memory: dict[str, int] = {}
     roles: list[str] = []
+    breakers: dict[str, Breaker] = {}
 
     @property
     def tokens(self) -> int:

@@ -30,14 +30,18 @@ class Nobody:
     def was_simulated(self, step: str) -> bool:
         return False
 
-    async def ask_model(self, request: ModelRequest) -> Any:
+    @property
+    def asking(self) -> Any:
+        return self
+
+    async def ask(self, caller: Any, request: ModelRequest) -> Any:
         raise AssertionError("a re-driven attempt asked a model")
+
+    def names(self, step: str, model: str | None) -> list[str]:
+        return [model or "offline"]
 
     async def in_thread(self, function: Any) -> Any:
         return function()
-
-    def model_name(self, step: str, model: str | None) -> str:
-        return model or "offline"
 
 
 @pytest.mark.parametrize(("make", "lives"), [(small, 20), (sixty, 2)], ids=["small", "sixty"])

@@ -16,7 +16,7 @@ from engine.errors import EngineError, PipelineFileError, TargetNotFoundError
 from engine.fields import FunctionName
 from engine.files import dump, parse, read
 from engine.pipeline import Pipeline
-from engine.policies import RetryPolicy
+from engine.policies import BreakerPolicy, Limit, RetryPolicy
 
 WHOLE = """
 name: research
@@ -24,12 +24,16 @@ description: Who are they?
 params: {company: Acme, zip: "012", flag: no, when: 2024-01-01, deep: {a: [1, {b: null}]}}
 constraints: [Be brief]
 shared: {limit: 3}
+breaker: {failures: 5, seconds: 0.5}
+limits: {models: {gpt-4.1: {concurrent: 4, per_minute: 60}}, tools: {search: {concurrent: 1}}}
 steps:
   - name: search
     goal: Find facts
     timeout: 30
+    total_timeout: 90
     max_retries: 1
     model: ollama/llama3.2
+    fallback_models: [gpt-4.1, offline]
   - name: count
     run: tools:count
     depends_on: search
@@ -41,7 +45,7 @@ steps:
         Keep it short.
     constraints: Cite sources
     depends_on: [search, {step: count, type: hard}]
-    retry: {max_retries: 2, backoff: fixed, delay: 0.5, factor: 1, max_delay: 9, jitter: 0}
+    retry: {max_retries: 2, backoff: fixed, delay: 0.5, factor: 1, max_delay: 9, jitter: 0, on: [timeout, OSError], never: output}
     output_schema: {type: object, properties: {score: {type: number}}}
     final: true
 """
@@ -57,6 +61,9 @@ def test_every_field_reaches_the_pipeline() -> None:
     assert made.shared_values == {"limit": 3}
     search, count, report = made.steps
     assert (search.goal, search.timeout, search.max_retries, search.model) == ("Find facts", 30, 1, "ollama/llama3.2")
+    assert (search.total_timeout, search.fallback_models) == (90, ["gpt-4.1", "offline"])
+    assert made.breaker == BreakerPolicy(5, 0.5)
+    assert made.define().limits == {"models": {"gpt-4.1": Limit(4, 60)}, "tools": {"search": Limit(1)}}
     assert isinstance(count.run, FunctionName)
     assert (count.run.text, count.depends_on, count.execution_mode, count.irreversible) == (
         "tools:count",
@@ -66,7 +73,7 @@ def test_every_field_reaches_the_pipeline() -> None:
     )
     assert (report.goal, report.constraints) == ("Write the report.\n  Keep it short.\n", ["Cite sources"])
     assert report.depends_on == ["search", Dep("count", "hard")]
-    assert report.retry == RetryPolicy(2, "fixed", 0.5, 1, 9, 0)
+    assert report.retry == RetryPolicy(2, "fixed", 0.5, 1, 9, 0, ("timeout", "OSError"), ("output",))
     assert (report.output_schema, report.final) == ({"type": "object", "properties": {"score": {"type": "number"}}}, True)
 
 

@@ -1,4 +1,4 @@
--- Version 3: what runs tell each other and keep for later: memory spaces, mail, posts, memories.
+-- Version 2: what runs tell each other and keep, and places under limits.
 
 CREATE TABLE spaces(
     space TEXT NOT NULL,
@@ -84,3 +84,17 @@ CREATE TABLE memory_words(
     memory INTEGER NOT NULL REFERENCES memories(id),
     PRIMARY KEY(word, memory)
 ) STRICT, WITHOUT ROWID;
+
+-- Who waits for a place under a limit (taken is NULL), has one (freed is NULL), or had one within the last minute: no history.
+CREATE TABLE slots(
+    slot INTEGER PRIMARY KEY AUTOINCREMENT,
+    ticket TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    started REAL NOT NULL,
+    host TEXT NOT NULL,
+    taken REAL,
+    freed REAL
+) STRICT;
+
+CREATE INDEX slots_name ON slots(name, taken);
