@@ -8,7 +8,14 @@ from __future__ import annotations
 
 import math
 
-from engine.errors import AttemptClosedError, CircuitOpenError, DivergenceError, EffectFailedError, OutputInvalidError
+from engine.errors import (
+    AttemptClosedError,
+    CircuitOpenError,
+    DivergenceError,
+    EffectFailedError,
+    EngineError,
+    OutputInvalidError,
+)
 from engine.models.errors import ModelError
 from store.errors import StoreError
 from store.events import Failure
@@ -19,19 +26,22 @@ CLASSES_LIMIT = 12
 """Classes of an exception that are named; of deeper hierarchies the nearest."""
 CLASS_LIMIT = 120
 
-_OURS = (EffectFailedError, DivergenceError, AttemptClosedError, OutputInvalidError, ModelError, StoreError)
+_OURS = (EngineError, EffectFailedError, DivergenceError, AttemptClosedError, OutputInvalidError, ModelError, StoreError)
 """Whose text is a sentence already; any other's needs its type to be understood (`KeyError: 'x'`)."""
 
 
 def failure_of(error: BaseException) -> Failure:
-    """The failure that an exception is. Only our own say their kind; others are of kind `error`."""
+    """The failure that an exception is. Only our own say their kind; others are of kind `error`.
+
+    What we refuse (a step that may not be added, an expression that has no value) would be refused again and is not tried again.
+    """
     if isinstance(error, EffectFailedError):
         kind = error.kind
     elif isinstance(error, ModelError):
         kind = error.code
     else:
         kind = "error"
-    retryable = _attribute(error, "retryable")
+    retryable = False if isinstance(error, EngineError) else _attribute(error, "retryable")
     return Failure(
         kind=kind,
         message=_sentence(error),

@@ -75,10 +75,18 @@ class PipelineResult(msgspec.Struct, frozen=True):
 
     def _why_not(self, step: str) -> StepExecutionError:
         held = self.step_metadata[step]
-        sentence = f"Step {step!r} of run {self.run_id} has no output: it {held['status'].replace('_', ' ')}"
+        sentence = f"Step {step!r} of run {self.run_id} has no output: it {_how(held['status'])}"
         sentence += f" ({held['reason']})." if held.get("reason") else "."
         kinds: dict[str, type[StepExecutionError]] = {"timed_out": StepTimeoutError, "skipped": DependencyError}
         return kinds.get(held["status"], StepExecutionError)(sentence)
+
+
+_HOW = {"pending": "has not started", "skipped": "was skipped", "cancelled": "was cancelled", "timed_out": "timed out"}
+
+
+def _how(status: str) -> str:
+    """A step's status as the end of a sentence."""
+    return _HOW.get(status, status if status in ("failed", "completed") else f"is {status.replace('_', ' ')}")
 
 
 async def result_of(log: Log, run: RunId, *, alive: bool = False) -> PipelineResult:
@@ -147,11 +155,18 @@ async def _usage(log: Log, run: RunId, state: RunState) -> dict[str, dict[str, i
 
 
 def _final(definition: Definition, outputs: dict[str, Any]) -> Any:
+    """The output of the step marked final, of the only one that nothing comes after, or of all such steps by name.
+
+    A fallback comes after nothing: it is what it stands in for. A switch is followed by its branches.
+    """
+    stands_in = {step.fallback: step.name for step in definition.steps if step.fallback is not None}
+    outputs = {stands_in.get(name, name) if stands_in.get(name) not in outputs else name: outputs[name] for name in outputs}
     marked = [step.name for step in definition.steps if step.final]
     if marked:
         return outputs.get(marked[0])
-    needed = {dep.step for step in definition.steps for dep in step.depends_on}
-    sinks = [step.name for step in definition.steps if step.name not in needed]
+    followed = {dep.step for step in definition.steps for dep in step.depends_on}
+    followed |= {step.name for step in definition.steps if step.switch} | set(stands_in)
+    sinks = [step.name for step in definition.steps if step.name not in followed]
     if len(sinks) == 1:
         return outputs.get(sinks[0])
     return {name: outputs[name] for name in sinks if name in outputs}

@@ -80,7 +80,7 @@ async def test_every_recorded_attempt_drives_again_alike(
             recording.blobs = dict(contents)
             executor = Executor(definition, bodies, {}, recording, Nobody(), threads)
             inputs = {dep.step: texts[dep.step] for dep in steps[name].depends_on}
-            outcome = await executor.run(StepTask("run", steps[name], attempt, inputs, {}, state.seed, tape))
+            outcome = await executor.run(StepTask("run", steps[name], name, attempt, inputs, {}, {}, {}, state.seed, tape))
             assert recording.new == [], (name, attempt)
             if isinstance(outcome, Completed):
                 assert (outcome.blob or bytes(outcome.output.json)) == texts[name], name
