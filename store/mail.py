@@ -86,8 +86,12 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Posted(msgspec.Struct, frozen=True):
-    """A message and how it stands: `waiting`, `taken` (not yet in the taker's history), `received`, or `expired`."""
+    """A message and how it stands: `waiting`, `taken` (not yet in the taker's history), `received`, or `expired`.
 
+    `number` is its place in the mail; `taker` and `claim` are the run and the request it was given to.
+    """
+
+    number: int
     message: Message
     status: str
     taker: str | None
@@ -174,7 +178,7 @@ class Mail:
     async def of_run(self, run: str, addresses: Collection[str], now: float, *, after: int = 0, limit: int = PAGE) -> list[Posted]:
         """What a run sent, took, or may take at these addresses, in the order of sending."""
         rows = await self._log.reader.all(_LISTED, (run, after, text_of(list(addresses)), limit))
-        return [Posted(_message(row[:-3]), _status(row, now), row[-3], row[-2]) for row in rows]
+        return [Posted(row[0], _message(row[:-3]), _status(row, now), row[-3], row[-2]) for row in rows]
 
 
 def _free(address: str, wanted: Wanted, now: float) -> tuple[Any, ...]:
