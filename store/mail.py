@@ -41,6 +41,9 @@ ORDER BY m.priority DESC, m.id LIMIT 1
 """  # noqa: S608 - fixed texts only
 """The first message that waits at an address; one whose taker ended without having it in its history waits again."""
 _TAKE = f"UPDATE mail SET taker = ?, claim = ?, taken = ? WHERE id = ? RETURNING {_FIELDS}"  # noqa: S608 - fixed texts only
+_EXPIRE = "UPDATE mail SET settled = 2 WHERE settled = 0 AND expires IS NOT NULL AND expires <= ? AND +taker IS NULL"
+"""Takes expired messages out of the way of those that wait; they count as expired without it.
+`+` keeps SQLite from the takers' index, which has all that wait."""
 _FREED = "UPDATE mail SET taker = NULL, claim = NULL, taken = NULL WHERE settled = 0 AND taker = ?"
 _GIVE_BACK = f"{_FREED} AND claim = ?"
 _GIVE_BACK_CLOSED = f"{_FREED} AND claim NOT IN (SELECT value FROM json_each(?))"  # noqa: S608 - fixed texts only
@@ -139,6 +142,7 @@ class Mail:
             row: Sequence[Any] | None = connection.execute(_CLAIMED, (taker, claim)).fetchone()
             if row is not None:
                 return row
+            connection.execute(_EXPIRE, (now,))
             found = [connection.execute(_FREE, _free(address, wanted, now)).fetchone() for address in addresses]
             waiting = sorted((-one[0], one[1]) for one in found if one is not None)
             if not waiting:
@@ -201,7 +205,7 @@ def _message(row: Sequence[Any]) -> Message:
 def _status(row: Sequence[Any], now: float) -> str:
     expires, taker, settled = row[7], row[-3], row[-1]
     if settled:
-        return "received"
+        return "received" if settled == 1 else "expired"
     if taker is not None:
         return "taken"
     return "expired" if expires is not None and expires <= now else "waiting"
