@@ -27,6 +27,9 @@ from engine.result import PipelineResult
 from engine.steps import PipelineStep
 from store.errors import RunConflictError, RunNotFoundError, StoreError
 from store.events import Safety
+from store.mail import Message
+from store.memories import Memory
+from store.posts import Post
 from store.state import RunStatus, StepStatus
 
 if TYPE_CHECKING:
@@ -47,11 +50,14 @@ __all__ = [
     "ExecutionMode",
     "ExpressionError",
     "Limit",
+    "Memory",
+    "Message",
     "Pipeline",
     "PipelineDeadlockError",
     "PipelineResult",
     "PipelineStep",
     "PipelineValidationError",
+    "Post",
     "RetryPolicy",
     "RunConflictError",
     "RunNotFoundError",

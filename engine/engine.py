@@ -35,6 +35,7 @@ from engine.registry import Offering, live_runs
 from engine.result import PipelineResult, result_of
 from engine.runtime import Migration, Runtime
 from engine.steps import PipelineStep
+from engine.triggers import on
 from store import Driver, Lease, Log, RunRow, values
 from store.errors import RunConflictError, StoreError
 from store.events import Recorded, RunCreated, RunId, RunMigrated
@@ -365,6 +366,10 @@ class Engine(Commanding):
     def follow(self, run: str, after: int = 0) -> AsyncIterator[list[Recorded]]:
         """Batches of the run's events as they come; never ends by itself."""
         return self.log.follow(RunId(run), after)
+
+    def on(self, topic: str, pipeline: Pipeline, **options: Any) -> AsyncIterator[RunId]:
+        """Start a run for each post of a topic; see `triggers.on`, which has the options."""
+        return on(self, topic, pipeline, **options)
 
     async def registry(self) -> list[Offering]:
         """The runs that a live process drives now: what they offer, and when they were last heard of."""

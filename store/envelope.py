@@ -60,10 +60,10 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why something failed: a stable kind, one sentence, and whether asking again may help.
 
-    Kinds in use: `error` (the body raised), `timeout`, `output` (not encodable or not of the schema), `model.` and a word, `effect`,
-    `circuit` (not asked: its breaker is open), `condition`, `items` (of a `for_each` some failed), `loop` (a `while` did not end), `rejected`, `budget`, `divergence` (a
-    re-driven attempt asked for something else), `definition`. `retry_after` is in seconds.
-    `detail` is the traceback, as text; `classes` are the names of the exception's class and its bases, the nearest first.
+    Kinds in use: `error` (the body raised), `timeout`, `output` (not encodable or not of the schema), `model.` and a word,
+    `effect`, `circuit` (not asked: its breaker is open), `condition`, `items` (of a `for_each` some failed), `loop` (a `while` did
+    not end), `rejected`, `divergence` (a re-driven attempt asked for something else). `retry_after` is in seconds. `detail` is the
+    traceback, as text; `classes` are the names of the exception's class and its bases, the nearest first.
     """
 
     kind: str

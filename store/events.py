@@ -263,7 +263,8 @@ class EffectRequested(Event, frozen=True, omit_defaults=True):
     """A step is about to touch the world. Its version in the run is the effect's id.
 
     Identity is step path and attempt (envelope), `kind`, `name`, `arguments_hash` and `occurrence` (from 0, among equal ones), or
-    `key` where equal effects run in concurrent branches. Kinds: `model, once, sleep, now, random, uuid, body`.
+    `key` where equal effects run in concurrent branches. Kinds: `model, once, sleep, now, random, uuid, body`; of what
+    leaves the run or stays in it, `memory, space, offer, send, receive, publish, wait_for, remember, recall`.
     """
 
     type = "effect.requested"

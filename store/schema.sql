@@ -139,7 +139,8 @@ CREATE TABLE spaces(
 
 CREATE INDEX spaces_key ON spaces(space, key, version);
 
--- `taker` and `claim` are the run and the request a message was given to; `settled` is 1 once that stands in the taker's history.
+-- `taker` and `claim` are the run and the request a message was given to; `settled` is 1 once that stands in the taker's history,
+-- and 2 once it expired before.
 CREATE TABLE mail(
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     address TEXT NOT NULL,
@@ -165,6 +166,8 @@ CREATE TABLE mail(
 ) STRICT;
 
 CREATE INDEX mail_waiting ON mail(address, priority DESC, id) WHERE settled = 0;
+
+CREATE INDEX mail_expiring ON mail(expires) WHERE settled = 0 AND expires IS NOT NULL;
 
 CREATE TABLE posts(
     id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -43,6 +43,8 @@ CREATE TABLE mail(
 
 CREATE INDEX mail_waiting ON mail(address, priority DESC, id) WHERE settled = 0;
 
+CREATE INDEX mail_expiring ON mail(expires) WHERE settled = 0 AND expires IS NOT NULL;
+
 CREATE TABLE posts(
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     topic TEXT NOT NULL,

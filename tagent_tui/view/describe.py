@@ -47,6 +47,7 @@ from tagent_tui.rows import Ink
 from tagent_tui.text import Line, first_line
 from tagent_tui.view.clock import time_of_day
 from tagent_tui.view.effects import effect_name
+from tagent_tui.view.talk import answered_words, asked_words
 
 TEXT_CAP = 400
 
@@ -167,8 +168,8 @@ def _reused(event: StepReused, recorded: Recorded, around: Around) -> str:
 
 
 def _requested(event: EffectRequested, recorded: Recorded, around: Around) -> str:
-    asked = effect_name(event.kind, event.name)
-    return f"{asked} · irreversible" if event.safety is Safety.IRREVERSIBLE else asked
+    words = " · ".join([effect_name(event.kind, event.name), *asked_words(event)])
+    return f"{words} · irreversible" if event.safety is Safety.IRREVERSIBLE else words
 
 
 def _asked(request: int, around: Around) -> str:
@@ -184,6 +185,7 @@ def _succeeded(event: EffectSucceeded, recorded: Recorded, around: Around) -> st
     found = around.earlier(event.request)
     if found is not None:
         parts.append(duration(recorded.at - found.at))
+        parts += answered_words(found.event, event)
     if event.usage is not None:
         parts.append(f"{tokens(event.usage.prompt_tokens + event.usage.completion_tokens)} tok")
     if event.simulated:

@@ -34,6 +34,8 @@ class Nobody:
     def asking(self) -> Any:
         return self
 
+    exchange = steerer = asking
+
     async def ask(self, caller: Any, request: ModelRequest) -> Any:
         raise AssertionError("a re-driven attempt asked a model")
 
