@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Any
 
-from engine.commands import body_of, facts_of, refusal
+from engine.commands import body_of, facts_of, question_of, refusal
 from engine.definition import Definition
 from engine.errors import CommandRefusedError
 from engine.graph import Plan
@@ -49,6 +49,8 @@ async def signal(log: Log, run: RunId, kind: str, body: dict[str, Any], *, actor
     why = refusal(state, kind, body)
     if why is not None:
         raise CommandRefusedError(f"Run {run}: {why}")
+    if kind == "answer":
+        await _refuse_unoffered(log, run, state, body)
     sent = await log.send(run, kind, values.encode(body), actor=actor, at=time.time())
     deadline = time.monotonic() + ANSWER_SECONDS
     while True:
@@ -90,6 +92,15 @@ async def _open(log: Log, lease: Lease) -> Record:
     record = Record(lease, state, Plan(definition, 1, await added_to(log, lease.run, state)), time.time)
     record.schedule.may_start = False
     return record
+
+
+async def _refuse_unoffered(log: Log, run: RunId, state: RunState, body: dict[str, Any]) -> None:
+    """An answer must be among the choices of its question, which stand with the request."""
+    request = question_of(state, body) or 0
+    recorded = (await log.events(run, after=request - 1, upto=request))[0]
+    choices = (await log.value(recorded.event.arguments) or {}).get("choices")
+    if choices is not None and body.get("value") not in choices:
+        raise CommandRefusedError(f"Run {run}: the answer must be one of {', '.join(str(choice) for choice in choices)}.")
 
 
 def unadmitted(state: RunState) -> bool:
