@@ -59,6 +59,7 @@ class TAgentConfig(pydantic.BaseModel, frozen=True, extra="forbid", defer_build=
     model_timeout: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] = 120.0
     max_concurrent_steps: _Count = 5
     max_iterations: _Count = 20
+    max_depth: Annotated[int, Field(ge=1, le=100)] = 16
     budget: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     output_format: Literal["text", "json", "markdown"] = "text"
     verbose: bool = False

@@ -17,11 +17,13 @@ from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
+from engine.children import Children
 from engine.effects import Answer, Effects
 from engine.errors import AttemptClosedError, OutputInvalidError
 from engine.models import replies
 from engine.models.port import ModelRequest
 from engine.models.schemas import misfit_of_type, schema_of
+from engine.pipeline import Pipeline
 from store import values
 from store.blobs import ChainCache, chain
 from store.events import Payload, Safety
@@ -31,6 +33,8 @@ T = TypeVar("T")
 
 class Surroundings(Protocol):
     """What the context needs of the driver besides recording effects."""
+
+    children: Children
 
     def write_log(self, step: str, attempt: int, text: str, level: str, stream: str, fields: Mapping[str, Any]) -> None: ...
     def make_artifact(self, step: str, attempt: int, name: str, content: bytes, media_type: str) -> None: ...
@@ -117,6 +121,14 @@ class StepContext:
 
         arguments = {"args": list(args), "kwargs": kwargs} if kwargs else {"args": list(args)} if args else None
         return await self._effects.perform("once", key, arguments, Safety(safety), call)
+
+    async def child(self, pipeline: Pipeline | str, params: Mapping[str, Any] | None = None) -> Any:
+        """Run another pipeline as a child run, given `params`, and return its final output.
+
+        `pipeline` is a `Pipeline`, or a word by which one is found: `self`, `module:name` or a file. After a crash the same child
+        is driven on. Raises `EffectFailedError` (kind `child`) when it failed or was cancelled.
+        """
+        return await self._around.children.ask(self._effects, self.step, self.attempt, pipeline, params or {})
 
     async def model(
         self,
@@ -233,6 +245,10 @@ class SyncStepContext:
     ) -> Any:
         """See `StepContext.once`."""
         return self._wait(self._context.once(key, function, *args, safety=safety, **kwargs))
+
+    def child(self, pipeline: Pipeline | str, params: Mapping[str, Any] | None = None) -> Any:
+        """See `StepContext.child`."""
+        return self._wait(self._context.child(pipeline, params))
 
     def model(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Any:
         """See `StepContext.model`."""

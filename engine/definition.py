@@ -6,6 +6,7 @@ Stands apart from `pipeline.py` so that looking at a run never needs the user's 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from enum import Enum
 from typing import Any
 
@@ -16,6 +17,8 @@ from store import values
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 MAX_STEPS = 100_000
+MAX_NESTING = 16
+"""Pipelines written one inside the other."""
 
 
 class ExecutionMode(Enum):
@@ -43,7 +46,10 @@ class Dep(msgspec.Struct, frozen=True):
 
 
 class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A step as plain values. `run` is `module:qualname`, `source` the hash of the function's text (not part of the pin)."""
+    """A step as plain values. `run` is `module:qualname`, `source` the hash of the function's text (not part of the pin).
+
+    `pipeline` is a nested definition, or the word by which one is found when the step runs; `params` is what its runs are given.
+    """
 
     name: str
     goal: str | None = None
@@ -58,11 +64,20 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
     model: str | None = None
     irreversible: bool = False
     final: bool = False
+    pipeline: Definition | str | None = None
+    params: dict[str, Any] = {}
 
     @property
     def kind(self) -> str:
-        """`g` for a goal step, `f` for a function step."""
+        """`g` for a goal step, `f` for a function step, `p` for one that runs another pipeline."""
+        if self.pipeline is not None:
+            return "p"
         return "g" if self.run is None else "f"
+
+    def pinned(self) -> StepDefinition:
+        """See `Definition.pinned`."""
+        nested = self.pipeline.pinned() if isinstance(self.pipeline, Definition) else self.pipeline
+        return msgspec.structs.replace(self, source=None, pipeline=nested)
 
 
 class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -77,7 +92,14 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def pinned(self) -> Definition:
         """The definition without the hashes of functions' texts: what must not change unnoticed."""
-        return msgspec.structs.replace(self, steps=tuple(msgspec.structs.replace(step, source=None) for step in self.steps))
+        return msgspec.structs.replace(self, steps=tuple(step.pinned() for step in self.steps))
+
+    def walk(self, place: str = "steps") -> Iterator[tuple[str, StepDefinition]]:
+        """Every step and every nested pipeline's, with its place (`steps.child.pipeline.steps.x`)."""
+        for step in self.steps:
+            yield f"{place}.{step.name}", step
+            if isinstance(step.pipeline, Definition):
+                yield from step.pipeline.walk(f"{place}.{step.name}.pipeline.steps")
 
     def to_json(self) -> bytes:
         """Canonical JSON text; `from_json` reads it back."""

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from engine.errors import AttemptClosedError, DivergenceError, EffectFailedError
+from engine.errors import AttemptClosedError, ChildFailedError, DivergenceError, EffectFailedError
 from engine.failures import failure_of
 from engine.models.errors import ModelError
 from engine.quiet import quiet
@@ -33,6 +33,7 @@ from store.events import (
     Payload,
     Recorded,
     Safety,
+    Spent,
     Usage,
 )
 
@@ -51,6 +52,18 @@ class Answer(msgspec.Struct):
     value: Any
     usage: Usage | None = None
     simulated: bool = False
+    spent: tuple[Spent, ...] = ()
+
+
+class Asked(float):
+    """When an effect was requested, in unix seconds; `version` is the request's."""
+
+    version: int
+
+    def __new__(cls, at: float, version: int) -> Asked:
+        asked = super().__new__(cls, at)
+        asked.version = version
+        return asked
 
 
 class Recorder(Protocol):
@@ -73,7 +86,7 @@ class Recorder(Protocol):
         ...
 
 
-Issue = Callable[[float], Awaitable[Answer] | Answer]
+Issue = Callable[[Asked], Awaitable[Answer] | Answer]
 """Touches the world; gets the time of the request, so that a repeated one can go on where it was. One that need not wait answers
 at once."""
 
@@ -81,12 +94,13 @@ at once."""
 class _Call:
     """One request of this life of the attempt, and who waits for it. `wake`: its outcome is paid for and is flushed at once."""
 
-    __slots__ = ("future", "outcome", "request", "source", "usage", "wake")
+    __slots__ = ("future", "outcome", "request", "source", "spent", "usage", "wake")
 
     def __init__(self, request: int, future: asyncio.Future[Any], wake: bool) -> None:
         self.request, self.future, self.wake = request, future, wake
         self.outcome: Answer | Failure | None = None
         self.usage: Usage | None = None
+        self.spent: tuple[Spent, ...] = ()
         self.source: tuple[str, int] | None = None
 
 
@@ -206,7 +220,7 @@ class Effects:
         return _Call(version, self._loop.create_future(), paid)
 
     def _begin(self, call: _Call, issue: Issue, requested_at: float) -> None:
-        answer = issue(requested_at)
+        answer = issue(Asked(requested_at, call.request))
         if isinstance(answer, Answer):
             call.outcome = answer
             self._outbox.append(call)
@@ -231,6 +245,7 @@ class Effects:
         except BaseException as error:  # the world may raise anything, SystemExit too; it becomes a recorded failure
             call.outcome = failure_of(error)
             call.usage = error.usage if isinstance(error, ModelError) else None
+            call.spent = error.spent if isinstance(error, ChildFailedError) else ()
         self._outbox.append(call)
         self._wake()
 
@@ -305,12 +320,13 @@ class Effects:
             except (ValueEncodingError, RecursionError) as error:
                 outcome = Failure("output", f"What came back cannot be recorded: {error}", retryable=False)
             else:
-                event = EffectSucceeded(call.request, payload, outcome.usage, outcome.simulated, call.source)
+                event = EffectSucceeded(call.request, payload, outcome.usage, outcome.simulated, call.source, outcome.spent)
                 blobs = [(payload.blob, blob)] if payload.blob is not None and blob is not None else []
                 self._recorder.record(event, self._step, self._attempt, blobs, wake=call.wake)
                 return values.decode(payload.json if blob is None else blob), None
         assert isinstance(outcome, Failure)  # noqa: S101 - what is in the outbox has an outcome
-        self._recorder.record(EffectFailed(call.request, outcome, call.usage), self._step, self._attempt, wake=call.wake)
+        failed = EffectFailed(call.request, outcome, call.usage, spent=call.spent)
+        self._recorder.record(failed, self._step, self._attempt, wake=call.wake)
         return None, outcome
 
     # -- noticing a body that does not ask again

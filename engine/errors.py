@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from store.events import Spent
+
 
 class Problem(msgspec.Struct, frozen=True):
     """One thing wrong with a definition: where (`steps.report.timeout`), what, and what to do."""
@@ -112,6 +114,14 @@ class EffectFailedError(Exception):
     def __init__(self, message: str, *, kind: str = "effect", retryable: bool = True, retry_after: float | None = None) -> None:
         self.kind, self.retryable, self.retry_after = kind, retryable, retry_after
         super().__init__(message)
+
+
+class ChildFailedError(EffectFailedError):
+    """A child run failed or was cancelled; `spent` is what it used all the same."""
+
+    def __init__(self, message: str, *, retryable: bool, spent: Sequence[Spent]) -> None:
+        self.spent = tuple(spent)
+        super().__init__(message, kind="child", retryable=retryable)
 
 
 class OutputInvalidError(Exception):

@@ -169,6 +169,8 @@ class Executor:
 
     async def _call(self, task: StepTask, effects: Effects) -> Any:
         step, inputs, params = task.step, Copies(task.inputs), Copies(task.params)
+        if step.pipeline is not None:
+            return await self._around.children.of_step(effects, step, task.attempt)
         body = self._bodies.get(step.name)
         if body is None:
             schema = self._schemas.get(step.name, step.output_schema)
@@ -258,7 +260,7 @@ def _completed(step: StepDefinition, value: Any) -> Outcome:
         payload, blob = values.pack(value)
     except (ValueEncodingError, RecursionError) as error:
         return Failed(Failure("output", str(error), retryable=False))
-    if step.output_schema is not None and step.run is not None:
+    if step.output_schema is not None and step.goal is None:
         text = blob if blob is not None else bytes(payload.json)
         problem = misfit(values.decode(text), step.output_schema)
         if problem is not None:

@@ -11,8 +11,9 @@ import msgspec
 
 from engine.definition import Definition
 from engine.errors import DependencyError, StepExecutionError, StepTimeoutError
+from engine.spending import SPENDING, by_model
 from store import Log
-from store.events import RunId
+from store.events import RunId, Spent
 from store.state import RunState, RunStatus, StepState, StepStatus, shown_status
 
 M = TypeVar("M")
@@ -125,29 +126,40 @@ def _metadata(step: StepState) -> dict[str, Any]:
 
 
 async def _usage(log: Log, run: RunId, state: RunState) -> dict[str, dict[str, int]]:
-    """Tokens by model; only runs that called one are read for it."""
+    """Tokens by model, those of child runs among them."""
     totals: dict[str, dict[str, int]] = {}
     if not state.calls:
         return totals
-    for recorded in await log.events(run, types={"effect.succeeded"}):
-        usage = recorded.event.usage
-        if usage is not None and recorded.event.source is None:
-            held = totals.setdefault(usage.model, {"calls": 0, "prompt_tokens": 0, "completion_tokens": 0})
-            held["calls"] += 1
-            held["prompt_tokens"] += usage.prompt_tokens
-            held["completion_tokens"] += usage.completion_tokens
+    for used in await spent_by(log, run, state):
+        counts = {"calls": used.calls, "prompt_tokens": used.prompt_tokens, "completion_tokens": used.completion_tokens}
+        totals[used.model] = counts
     return totals
 
 
-def _final(definition: Definition, outputs: dict[str, Any]) -> Any:
+async def spent_by(log: Log, run: RunId, state: RunState) -> tuple[Spent, ...]:
+    """What a run and its child runs used, by model; only runs that called one are read for it."""
+    return by_model(await log.events(run, types=SPENDING)) if state.calls else ()
+
+
+async def final_output(log: Log, run: RunId, state: RunState) -> Any:
+    """See `PipelineResult.final_output`; reads no other outputs."""
+    definition = Definition.from_json(await log.blob(state.definition))
+    wanted = {name: state.steps[name].output for name in _finals(definition) if name in state.steps}
+    return _final(definition, {name: await log.output(run, version) for name, version in wanted.items() if version is not None})
+
+
+def _finals(definition: Definition) -> list[str]:
+    """The step marked final, or those nothing depends on."""
     marked = [step.name for step in definition.steps if step.final]
-    if marked:
-        return outputs.get(marked[0])
     needed = {dep.step for step in definition.steps for dep in step.depends_on}
-    sinks = [step.name for step in definition.steps if step.name not in needed]
-    if len(sinks) == 1:
-        return outputs.get(sinks[0])
-    return {name: outputs[name] for name in sinks if name in outputs}
+    return marked[:1] or [step.name for step in definition.steps if step.name not in needed]
+
+
+def _final(definition: Definition, outputs: dict[str, Any]) -> Any:
+    finals = _finals(definition)
+    if len(finals) == 1:
+        return outputs.get(finals[0])
+    return {name: outputs[name] for name in finals if name in outputs}
 
 
 def summary(state: RunState, status: RunStatus) -> str:

@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from engine.commands import Fact, body_of, facts_of
+from engine.children import Children
+from engine.commands import Fact, body_of, facts_of, refusal
 from engine.definition import Definition
 from engine.effects import Answer
 from engine.errors import AttemptClosedError
@@ -39,12 +40,13 @@ from store.events import (
     Recorded,
     RunAttached,
     RunMigrated,
+    SignalReceived,
     StepCancelled,
     StepCompleted,
     StepFailed,
     StepStarted,
 )
-from store.state import RunState, RunStatus, StepStatus
+from store.state import RunState, RunStatus, StepStatus, parked_steps
 
 SIGNAL_SECONDS = 0.1
 """How often the inbox is looked at: one keyed query, about 0.1 ms, so 0.1% of a core."""
@@ -61,7 +63,7 @@ Migration = tuple[RunMigrated, tuple[str, bytes]]
 class Runtime:
     """Drives one run under a lease until it ends or nothing more can happen without somebody.
 
-    `parked` says why it stopped short of the end: `paused`, `waiting` (an effect in doubt), or None.
+    `parked` says why it stopped short of the end: `paused`, `waiting` (an effect in doubt, or a child run), or None.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Runtime:
         models: Callable[[str], Model],
         limit: int,
         driver: Driver,
+        children: Children,
         migrated: Migration | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -85,6 +88,8 @@ class Runtime:
         self.parked: str | None = None
         self._models, self._driver, self._migrated = models, driver, migrated
         self._threads = Threads()
+        self.children = children
+        children.bind(self)
         self._executor = Executor(definition, bodies, schemas, self, self, self._threads)
         self._record = Record(lease, state, Plan(definition, limit), clock)
         self._given = {name: values.encode(value) for name, value in params.items()}
@@ -155,6 +160,7 @@ class Runtime:
         starts = [recorded for recorded in batch if type(recorded.event) is StepStarted]
         interrupted = set(self._record.running) - {recorded.step for recorded in starts}
         await self._take_signals()
+        self.children.sweep()
         if interrupted:
             await self.lease.flush()
             await self._redrive([name for name in self.state.steps if name in interrupted])
@@ -213,7 +219,7 @@ class Runtime:
                 raise
             outcome = Failed(Failure("error", "CancelledError: the body cancelled itself", retryable=False))
         except Exception as error:  # the store failed, or a defect of ours: said at once, instead of a step that never ends
-            self._fail(error)
+            self.fail(error)
             return
         self._outcomes.append((name, attempt, outcome))
         if len(self._tasks) > 1 or self._stopping or self._trouble is not None:
@@ -227,7 +233,7 @@ class Runtime:
             self._start(self._turn([]))
             self._arm()
         except Exception as error:  # the store failed, or a defect of ours: whoever drives raises it
-            self._fail(error)
+            self.fail(error)
         if self.state.status.ended or self._idle():
             self._wake.set()
 
@@ -236,6 +242,9 @@ class Runtime:
     def _turn(self, facts: list[Fact], blobs: Sequence[tuple[str, bytes]] = (), actor: str = "driver") -> list[Recorded]:
         """Record what happened and what follows; returns the starts that follow. Cancelled steps are stopped."""
         held = list(blobs)
+        for event, _, _ in facts:
+            if type(event) is SignalReceived and event.kind in ("pause", "resume", "cancel"):
+                self.children.tell(event.kind, body_of(bytes(event.body.json)))
         while self._outcomes:
             name, attempt, outcome = self._outcomes.popleft()
             self._tasks.pop(name, None)
@@ -280,9 +289,25 @@ class Runtime:
             resolved = [name for name in self._record.running if name not in before and name not in self._tasks]
             await self._redrive(resolved)
 
+    def command(self, kind: str, body: dict[str, Any]) -> None:
+        """Obey the run that called this one: recorded now, with what follows. What does not fit the state is passed over."""
+        if refusal(self.state, kind, body) is None:
+            facts, blobs = facts_of(self.state, kind, body, strict=False)
+            self._start(self._turn(facts, blobs, "caller"))
+            self._wake.set()
+
+    def note_child(self, event: Event, step: str, attempt: int) -> None:
+        """Record that a child run rests or goes on; a step's closed attempt has none. This run may have nothing else left to do."""
+        if self._record.running.get(step) == attempt:
+            self._start(self._turn([(event, step, attempt)]))
+            self._wake.set()
+
     def _idle(self) -> bool:
         """Whether nothing is under way. A step that was started counts before its task exists: its commit may be in flight."""
-        return not (self._record.running or self._outcomes or self._record.schedule.next_timer(self.state) is not None)
+        running = len(self._record.running)
+        if running and self.children.resting:
+            running -= len(parked_steps(self.state))
+        return not (running or self._outcomes or self._record.schedule.next_timer(self.state) is not None)
 
     async def _settled(self) -> bool:
         """The last look before letting go: an inbox that is empty now stays somebody else's business."""
@@ -326,9 +351,10 @@ class Runtime:
                     self._ring()
                 sampler.tick()
         except Exception as error:  # whatever ends the watch ends the run's driving: it must not go on unheard
-            self._fail(error)
+            self.fail(error)
 
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
+        """End the driving with an error: whoever drives raises it."""
         if self._trouble is None:
             self._trouble = error
         self._wake.set()
@@ -337,10 +363,12 @@ class Runtime:
         if self._timer is not None:
             self._timer.cancel()
         self._stopping = True
+        self.children.hold()
         tasks = {watcher, *self._tasks.values()}
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks | self._leaving, timeout=LEAVE_SECONDS)
+        await self.children.stop()
         self._threads.close()
 
     # -- what attempts need: Recorder and Surroundings
@@ -352,7 +380,7 @@ class Runtime:
         try:
             return self._record.fact(event, step, attempt, blobs, wake=wake)
         except StoreError as error:
-            self._fail(error)
+            self.fail(error)
             raise
 
     def flush(self) -> Coroutine[Any, Any, None]:

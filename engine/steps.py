@@ -9,24 +9,36 @@ import difflib
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
-from engine.definition import Dep, ExecutionMode, StepDefinition
+from engine.definition import Definition, Dep, ExecutionMode, StepDefinition
 from engine.models.schemas import schema_of
 from engine.policies import RetryPolicy
 from store import values
 from store.errors import ValueEncodingError
 
+SELF = "self"
+"""The word for the pipeline that the step stands in."""
+
+
+class Nested(Protocol):
+    """A pipeline in a step of another."""
+
+    def plain(self) -> Definition:
+        """It as plain values, once it was checked."""
+        ...
+
 
 class PipelineStep:
-    """A step of a pipeline: a goal for a model, or a Python function (`run`), and its options.
+    """A step of a pipeline: a goal for a model, a Python function (`run`) or another pipeline, and its options.
 
     `timeout` is in seconds for one attempt; `max_retries` N means N + 1 attempts; `output_schema` is a pydantic model (or
     anything with fields) or a JSON Schema. `irreversible=True` marks a body that must never run twice unasked: without `retry` or
-    `max_retries` it is not tried again.
+    `max_retries` it is not tried again. `pipeline` is a `Pipeline`, which becomes part of this one's definition, or a word by which
+    one is found when the step runs (`self`, `module:name`, a file); it is run as a child run that is given `params`.
     """
 
     def __init__(
@@ -45,6 +57,8 @@ class PipelineStep:
         model: str | None = None,
         irreversible: bool = False,
         final: bool = False,
+        pipeline: Nested | str | None = None,
+        params: Mapping[str, Any] | None = None,
     ) -> None:
         self.name, self.goal, self.run = name, goal, run
         self.depends_on = [depends_on] if isinstance(depends_on, str) else list(depends_on)
@@ -53,6 +67,7 @@ class PipelineStep:
         self.timeout, self.max_retries, self.retry = timeout, max_retries, retry
         self.output_schema, self.model = output_schema, model
         self.irreversible, self.final = irreversible, final
+        self.pipeline, self.params = pipeline, dict(params or {})
 
     @property
     def dependencies(self) -> list[Dep]:
@@ -80,6 +95,8 @@ class PipelineStep:
             model=self.model,
             irreversible=self.irreversible,
             final=self.final,
+            pipeline=self.pipeline if self.pipeline is None or isinstance(self.pipeline, str) else self.pipeline.plain(),
+            params=plain(self.params),
         )
 
 
@@ -105,6 +122,11 @@ def _source_hash(function: Callable[..., Any]) -> str | None:
     except (OSError, TypeError):
         return None
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def plain(value: Any) -> Any:
+    """A value as it is read back from a recording."""
+    return values.decode(values.encode(value))
 
 
 def encodable(value: Any) -> str | None:

@@ -60,12 +60,24 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     cost: float | None = None
 
 
+class Spent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a child run used of one model, all its calls together; `cost` adds the calls whose price is known, `unpriced` counts
+    the others."""
+
+    model: str
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+    unpriced: int = 0
+
+
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why something failed: a stable kind, one sentence, and whether asking again may help.
 
     Kinds in use: `error` (the body raised), `timeout`, `output` (not encodable or not of the schema), `model`, `effect`,
-    `divergence` (a re-driven attempt asked for something else), `definition`. `retry_after` is in seconds.
-    `detail` is the traceback, as text.
+    `child` (a child run failed), `divergence` (a re-driven attempt asked for something else), `definition`. `retry_after` is in
+    seconds, `detail` is the traceback, as text.
     """
 
     kind: str
@@ -86,8 +98,9 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
 class RunCreated(Event, frozen=True, omit_defaults=True):
     """A run exists. `definition` is the blob hash of the normalised pipeline, `steps` its step paths in definition order.
 
-    `kinds` has one letter a step: f (function) or g (goal). `params` and `config` never hold secrets. `target` says how the
-    Python behind the pipeline is found again (`module:name`, a file, a template) and `cwd` from where; `seed` feeds jitter.
+    `kinds` has one letter a step: f (function), g (goal) or p (pipeline). `params` and `config` never hold secrets. `target` says
+    how the Python behind the pipeline is found again (`module:name`, a file, a template) and `cwd` from where; `seed` feeds jitter.
+    A child run was made by an effect of step `caller_step` of the run `caller`, and is `depth` calls below one nobody called.
     """
 
     type = "run.created"
@@ -102,6 +115,9 @@ class RunCreated(Event, frozen=True, omit_defaults=True):
     cwd: str | None = None
     seed: int = 0
     engine: str = ""
+    caller: str | None = None
+    caller_step: str | None = None
+    depth: int = 0
 
 
 class RunForked(Event, frozen=True, omit_defaults=True):
@@ -212,7 +228,8 @@ class EffectRequested(Event, frozen=True, omit_defaults=True):
     """A step is about to touch the world. Its version in the run is the effect's id.
 
     Identity is step path and attempt (envelope), `kind`, `name`, `arguments_hash` and `occurrence` (from 0, among equal ones), or
-    `key` where equal effects run in concurrent branches. Kinds: `model, once, sleep, now, random, uuid, body`.
+    `key` where equal effects run in concurrent branches. Kinds: `model, once, sleep, now, random, uuid, body, child`. A child run's
+    id is that of its caller, a dot, and the version of its request.
     """
 
     type = "effect.requested"
@@ -226,7 +243,10 @@ class EffectRequested(Event, frozen=True, omit_defaults=True):
 
 
 class EffectSucceeded(Event, frozen=True, omit_defaults=True):
-    """The effect requested at version `request` came back with `value`. `source` is set when it was taken from a recording."""
+    """The effect requested at version `request` came back with `value`. `source` is set when it was taken from a recording.
+
+    `spent` is what a child run used by its end, a model each.
+    """
 
     type = "effect.succeeded"
     request: int
@@ -234,12 +254,13 @@ class EffectSucceeded(Event, frozen=True, omit_defaults=True):
     usage: Usage | None = None
     simulated: bool = False
     source: tuple[str, int] | None = None
+    spent: tuple[Spent, ...] = ()
 
 
 class EffectFailed(Event, frozen=True, omit_defaults=True):
     """The effect requested at version `request` failed; the body may ask again, which is a new request.
 
-    `usage` is set where it was paid for all the same (a model's answer that was cut off).
+    `usage` is set where it was paid for all the same (a model's answer that was cut off), `spent` likewise for a child run.
     """
 
     type = "effect.failed"
@@ -247,6 +268,7 @@ class EffectFailed(Event, frozen=True, omit_defaults=True):
     failure: Failure
     usage: Usage | None = None
     source: tuple[str, int] | None = None
+    spent: tuple[Spent, ...] = ()
 
 
 class EffectInDoubt(Event, frozen=True, omit_defaults=True):
@@ -265,6 +287,21 @@ class EffectResolved(Event, frozen=True, omit_defaults=True):
     outcome: str
     value: Payload = Payload()
     note: str = ""
+
+
+class ChildParked(Event, frozen=True, omit_defaults=True):
+    """The child run of the effect requested at version `request` rests: `reason` is `paused`, or `waiting` for somebody."""
+
+    type = "child.parked"
+    request: int
+    reason: str
+
+
+class ChildResumed(Event, frozen=True, omit_defaults=True):
+    """The parked child run of the effect requested at version `request` is driven on."""
+
+    type = "child.resumed"
+    request: int
 
 
 class LogWritten(Event, frozen=True, omit_defaults=True):
@@ -338,7 +375,7 @@ EVENTS: Mapping[str, type[Event]] = {
     for cls in (
         RunCreated, RunForked, RunAttached, RunMigrated, SignalReceived,
         StepStarted, StepCompleted, StepFailed, StepRetryScheduled, StepSkipped, StepCancelled, StepReset, StepReused,
-        EffectRequested, EffectSucceeded, EffectFailed, EffectInDoubt, EffectResolved,
+        EffectRequested, EffectSucceeded, EffectFailed, EffectInDoubt, EffectResolved, ChildParked, ChildResumed,
         LogWritten, ArtifactMade,
         RunPaused, RunUnpaused, RunCompleted, RunFailed, RunCancelled,
     )

@@ -218,7 +218,7 @@ class Log:
     # --- reading
 
     async def find(self, wanted: str) -> RunRow:
-        """The run with this id, the only one whose id begins so, or the newest for "last". Raises `RunNotFoundError`."""
+        """The run of this id, the only one that begins so, or for "last" the newest no run called. Raises `RunNotFoundError`."""
         return await queries.find(self.reader, wanted)
 
     async def runs(
@@ -229,9 +229,14 @@ class Log:
         limit: int = 50,
         before: int | None = None,
         parent: RunId | None = None,
+        caller: RunId | None = None,
+        children: bool = False,
     ) -> list[RunRow]:
-        """The newest runs first; the next page is `before` the last one's `row`. `status` is the folded word."""
-        return await queries.runs(self.reader, status, pipeline, limit, before, parent)
+        """The newest runs first; the next page is `before` the last one's `row`. `status` is the folded word.
+
+        Child runs are left out, except those of `caller` when it is given, or all with `children`.
+        """
+        return await queries.runs(self.reader, status, pipeline, limit, before, parent, caller, children)
 
     async def head(self, run: RunId) -> int:
         """The version of a run's last durable event."""
@@ -239,6 +244,10 @@ class Log:
         if not found:
             raise RunNotFoundError(f"There is no run {run} in this store; `runs` lists what there is.")
         return int(found[0][0])
+
+    async def grown(self, run: RunId) -> int:
+        """How many events a run and the child runs below it have, all together."""
+        return await queries.grown(self.reader, run)
 
     async def segments(self, run: RunId) -> list[Segment]:
         """Where the events of a run's lineage are. Raises `RunNotFoundError`."""

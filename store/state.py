@@ -130,7 +130,10 @@ class StepState(msgspec.Struct, array_like=True):
 
 
 class OpenEffect(msgspec.Struct, array_like=True, gc=False):
-    """An effect requested and not yet settled. `safety` is the word of `Safety`; `in_doubt` once decided so."""
+    """An effect requested and not yet settled. `safety` is the word of `Safety`; `in_doubt` once decided so.
+
+    `parked` says why the child run behind it rests (`paused`, `waiting`), None while it does not.
+    """
 
     step: str
     attempt: int
@@ -139,6 +142,7 @@ class OpenEffect(msgspec.Struct, array_like=True, gc=False):
     safety: str
     requested_at: float
     in_doubt: bool = False
+    parked: str | None = None
 
 
 class ArtifactRef(msgspec.Struct, array_like=True, gc=False):
@@ -192,6 +196,9 @@ class RunState(msgspec.Struct, array_like=True):
     counts: list[int] = msgspec.field(default_factory=lambda: [0] * len(StepStatus))
     open: dict[int, OpenEffect] = {}
     artifacts: list[ArtifactRef] = []
+    caller: str | None = None
+    caller_step: str | None = None
+    depth: int = 0
 
     @property
     def tokens(self) -> int:
@@ -208,17 +215,30 @@ def shown_status(state: RunState, alive: bool) -> RunStatus:
     """The status to show, given whether a driver holds the run's lease now."""
     if waits_for_person(state):
         return RunStatus.WAITING
-    resting = state.status is RunStatus.PAUSED and not state.counts[StepStatus.RUNNING]
+    resting = state.status is RunStatus.PAUSED and not working(state)
     if alive or resting or state.status.ended or state.status is RunStatus.PENDING:
         return state.status
     return RunStatus.INTERRUPTED
 
 
 def waits_for_person(state: RunState) -> bool:
-    """Whether nothing more can happen until somebody resolves an effect in doubt."""
+    """Whether nothing more can happen until somebody resolves an effect in doubt, here or in a child run, or resumes a child run
+    that was paused alone."""
     counts = state.counts
-    return (
-        not state.status.ended
-        and bool(counts[StepStatus.IN_DOUBT])
-        and not (counts[StepStatus.RUNNING] or counts[StepStatus.WAITING])
-    )
+    if state.status.ended or counts[StepStatus.WAITING]:
+        return False
+    if not counts[StepStatus.RUNNING]:
+        return bool(counts[StepStatus.IN_DOUBT])
+    reasons = {effect.parked for effect in state.open.values()} - {None}
+    return bool(counts[StepStatus.IN_DOUBT] or "waiting" in reasons or (reasons and not state.pausing)) and not working(state)
+
+
+def working(state: RunState) -> int:
+    """How many steps are under way, without those that only wait for child runs that are parked."""
+    return state.counts[StepStatus.RUNNING] - len(parked_steps(state))
+
+
+def parked_steps(state: RunState) -> set[str]:
+    """The running steps that can only go on once a parked child run does: those with no other effect open."""
+    parked = {effect.step for effect in state.open.values() if effect.parked is not None}
+    return parked - {effect.step for effect in state.open.values() if effect.parked is None} if parked else parked

@@ -15,7 +15,7 @@ from store.projector import project
 from tests.happenings import lines, plain
 from tests.stores import lead
 
-SECOND = """-- Version 2: notes.
+LATER = """-- The next version: notes.
 
 CREATE TABLE notes(run INTEGER NOT NULL, text TEXT NOT NULL) STRICT;
 INSERT INTO notes SELECT run, 'old' FROM runs;
@@ -24,7 +24,7 @@ INSERT INTO notes SELECT run, 'old' FROM runs;
 
 @pytest.fixture
 async def db(tmp_path: Path) -> Path:
-    """A closed store of version 1 with a run in it."""
+    """A closed store of this version with a run in it."""
     path = tmp_path / "runs.db"
     async with await Log.open(path) as log:
         lease = await lead(log)
@@ -34,10 +34,10 @@ async def db(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def version_two(monkeypatch: pytest.MonkeyPatch) -> None:
+def later_version(monkeypatch: pytest.MonkeyPatch) -> None:
     """A later version of this program, with one migration more."""
-    scripts = {**schema.migrations(), 2: SECOND}
-    table = next(statement for statement in schema.statements(SECOND) if statement.startswith("CREATE"))
+    scripts = {**schema.migrations(), schema.current() + 1: LATER}
+    table = next(statement for statement in schema.statements(LATER) if statement.startswith("CREATE"))
     wanted = frozenset({*schema.expected(), ("table", "notes", table.rstrip(";"))})
     monkeypatch.setattr(schema, "migrations", lambda: scripts)
     monkeypatch.setattr(schema, "expected", lambda: wanted)
@@ -65,7 +65,7 @@ def test_a_script_is_taken_apart_statement_by_statement() -> None:
         list(schema.statements("CREATE TABLE a(b"))
 
 
-async def test_an_older_store_is_brought_up_to_date(db: Path, version_two: None) -> None:
+async def test_an_older_store_is_brought_up_to_date(db: Path, later_version: None) -> None:
     """Opening an older store for writing migrates it; nothing in it is lost."""
     async with await Log.open(db) as log:
         assert await log.head(RunId("run")) == 21
@@ -75,26 +75,27 @@ async def test_an_older_store_is_brought_up_to_date(db: Path, version_two: None)
         assert await log.head(RunId("run")) == 21
 
 
-async def test_an_older_store_is_not_changed_by_reading(db: Path, version_two: None) -> None:
+async def test_an_older_store_is_not_changed_by_reading(db: Path, later_version: None) -> None:
     """Opened for reading an older store is left alone, and the sentence says how to bring it up to date."""
     before = db.read_bytes()
-    with pytest.raises(StoreUnusableError, match="older format 1; open it once for writing"):
+    with pytest.raises(StoreUnusableError, match=f"older format {schema.current() - 1}; open it once for writing"):
         await Log.open(db, readonly=True)
     assert db.read_bytes() == before
 
 
-async def test_a_failing_migration_changes_nothing(db: Path, version_two: None, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failing_migration_changes_nothing(db: Path, later_version: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A migration that fails at its last statement leaves the store of the old version, whole."""
-    monkeypatch.setattr(schema, "migrations", lambda: {1: "", 2: SECOND + "INSERT INTO nowhere VALUES (1);\n"})
+    scripts, newest = schema.migrations(), schema.current()
+    monkeypatch.setattr(schema, "migrations", lambda: {**scripts, newest: LATER + "INSERT INTO nowhere VALUES (1);\n"})
     with pytest.raises(StoreUnusableError):
         await Log.open(db)
     with closing(sqlite3.connect(db)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (newest - 1,)
         assert ("table", "notes") not in {(kind, name) for kind, name, _ in schema.found(connection)}
 
 
 async def test_a_store_of_the_later_version_is_refused_by_this_one(
-    db: Path, version_two: None, monkeypatch: pytest.MonkeyPatch
+    db: Path, later_version: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the later version brought up to date, the earlier one does not touch any more."""
     async with await Log.open(db):
@@ -106,7 +107,7 @@ async def test_a_store_of_the_later_version_is_refused_by_this_one(
     assert db.read_bytes() == before
 
 
-async def test_a_migrated_store_with_its_log_unfolded_opens(db: Path, version_two: None, tmp_path: Path) -> None:
+async def test_a_migrated_store_with_its_log_unfolded_opens(db: Path, later_version: None, tmp_path: Path) -> None:
     """A migration that is still in the write-ahead log only is taken for this store's own."""
     connection = sqlite3.connect(db, isolation_level=None)
     connection.execute("PRAGMA wal_autocheckpoint = 0")

@@ -130,7 +130,7 @@ def test_all_problems_are_told_at_once(sources: Sources) -> None:
 
 
 ALL_KEYS = (
-    "model, api_base, api_key, model_timeout, max_concurrent_steps, max_iterations, budget, output_format, verbose, db, "
+    "model, api_base, api_key, model_timeout, max_concurrent_steps, max_iterations, max_depth, budget, output_format, verbose, db, "
     "ui.theme, ui.glyphs, ui.keys"
 )
 

@@ -23,6 +23,8 @@ FACTS = {
     "effect.resolved",
     "log.written",
     "artifact.made",
+    "child.parked",
+    "child.resumed",
 }
 DECISIONS = {
     "step.started",
