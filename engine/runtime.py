@@ -138,6 +138,8 @@ class Runtime:
                     await self._wake.wait()
                 self._wake.clear()
                 self._start(self._turn([]))
+            if self.parked is not None:
+                self.lease.append([], row=self._record.summary())  # see `record`: the row may be of before
             await self.lease.flush()
             return state
         except StoreError as error:
@@ -377,6 +379,8 @@ class Runtime:
         """See `Recorder.record`. An attempt that is not the step's running one is refused."""
         if self._record.running.get(step) != attempt:
             raise AttemptClosedError(f"step {step!r}: attempt {attempt} is closed; its effects are refused")
+        if self.children.resting:
+            self._wake.set()  # this may have been all that its step did besides waiting for a parked child
         try:
             return self._record.fact(event, step, attempt, blobs, wake=wake)
         except StoreError as error:

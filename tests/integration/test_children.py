@@ -436,3 +436,27 @@ async def test_two_children_at_once_keep_their_answers() -> None:
     result, events = await history(Pipeline("outer").step("both", run=both))
     assert result.final_output == [20, 20, 30]
     assert len(typed(events, "effect.requested")) == 3
+
+
+async def test_a_caller_waits_when_the_last_thing_besides_a_parked_child_ends(tmp_path: Path) -> None:
+    """Of two gathered children one is in doubt and parked first, the other ends later: then the caller rests, and its row says so."""
+    doubt, gate = Doubt(), Gate()
+
+    async def both(ctx: StepContext) -> Any:
+        return await asyncio.gather(ctx.child(doubt.nested()), ctx.child(gate.nested()))
+
+    pipeline = Pipeline("outer").step("both", run=both)
+    async with engine_at(tmp_path / "runs.db") as engine:
+        run = await engine.start(pipeline)
+        await until(lambda: doubt.paid and gate.began, "both children")
+    async with engine_at(tmp_path / "runs.db") as engine:
+        await engine.resume(run, pipeline)
+
+        async def parked() -> bool:
+            return any(effect.parked for effect in (await engine.view(run)).open.values())
+
+        await until(parked, "the parked child")
+        gate.opened.set()
+        assert await engine.wait(run) == "waiting"
+        assert (await engine.log.find(run)).shown() == "waiting"
+    assert (doubt.paid, gate.began.count("after")) == (1, 1)
