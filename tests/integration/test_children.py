@@ -439,7 +439,7 @@ async def test_two_children_at_once_keep_their_answers() -> None:
 
 
 async def test_a_caller_waits_when_the_last_thing_besides_a_parked_child_ends(tmp_path: Path) -> None:
-    """Of two gathered children one is in doubt and parked first, the other ends later: then the caller rests, and its row says so."""
+    """Of two gathered children one is in doubt and parked first, the other ends later: then the caller rests and is listed so."""
     doubt, gate = Doubt(), Gate()
 
     async def both(ctx: StepContext) -> Any:
