@@ -1,16 +1,30 @@
 """Pipelines inside pipelines: child runs, what they give and cost their callers, and how they share their callers' fate."""
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine import EffectFailedError, Engine, Pipeline, PipelineValidationError, RetryPolicy, StepContext
+from engine import (
+    DefinitionChangedError,
+    EffectFailedError,
+    Engine,
+    Pipeline,
+    PipelineValidationError,
+    RetryPolicy,
+    StepContext,
+    TargetError,
+    targets,
+)
 from engine.control import signal
+from store.bundle import export_runs
 from store.errors import RunNotFoundError
 from store.events import RunId
 from store.state import RunStatus, StepStatus
+from store.unbundling import import_bundle
+from tests.crashing import ROOT
 from tests.driving import Scripted, drive, engine_at, history, typed, until
 
 ONCE = RetryPolicy(max_retries=0)
@@ -24,6 +38,10 @@ def raised(n: int) -> int:
 def tenfold(raised: int) -> int:
     """Ten times that."""
     return raised * 10
+
+
+def keeps() -> None:
+    """Does nothing."""
 
 
 def inner() -> Pipeline:
@@ -460,3 +478,73 @@ async def test_a_caller_waits_when_the_last_thing_besides_a_parked_child_ends(tm
         assert await engine.wait(run) == "waiting"
         assert (await engine.log.find(run)).shown() == "waiting"
     assert (doubt.paid, gate.began.count("after")) == (1, 1)
+
+
+async def test_a_file_names_another_beside_it_and_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file's word is looked up beside that file, whatever the folder it was asked from; its child can be found again alone."""
+    folder = tmp_path / "pipelines"
+    folder.mkdir()
+    (folder / "counting_tools.py").write_text(
+        "async def count(ctx, n):\n    return [n, *(await ctx.child('inner.yaml', {'n': n - 1}) if n else [])]\n"
+    )
+    (folder / "outer.yaml").write_text("name: outer\nsteps: [{name: calls, pipeline: inner.yaml, params: {n: 2}}]\n")
+    (folder / "inner.yaml").write_text("name: inner\nsteps: [{name: count, run: 'counting_tools:count'}]\n")
+    monkeypatch.setattr("sys.path", [*sys.path])
+    loaded = targets.load("pipelines/outer.yaml", cwd=tmp_path)
+    async with engine_at() as engine:
+        run = await engine.start(loaded.pipeline, target=loaded.target, cwd=loaded.cwd)
+        assert (await engine.result(run)).final_output == [2, 1, 0]
+        rows = await engine.runs(children=True)
+        assert {row.target for row in rows} == {loaded.target, str(folder / "inner.yaml")}
+
+
+async def test_a_child_resumed_alone_is_found_through_its_caller(tmp_path: Path) -> None:
+    """The nested pipeline of a step is found in the caller's pipeline; one that a body made is driven by its caller only."""
+    gates = tmp_path / "gates"
+    gates.mkdir()
+    loaded = targets.load("tests.pipelines.controlled:nesting", cwd=ROOT, params={"folder": str(gates)})
+    params = {"folder": str(gates)}
+    async with engine_at(tmp_path / "runs.db") as engine:
+        run = await engine.start(loaded.pipeline, params, target=loaded.target, cwd=loaded.cwd)
+        await until(lambda: len(list(gates.glob("*.runs"))) == 2, "both children")
+    (gates / "first.go").touch()
+    (gates / "other.go").touch()
+    async with engine_at(tmp_path / "runs.db") as engine:
+        rows = {row.caller_step: row.id for row in await engine.runs(caller=run)}
+        await engine.resume(rows["calls"])
+        await engine.wait(rows["calls"])
+        assert (await engine.view(rows["calls"])).status is RunStatus.COMPLETED
+        with pytest.raises(TargetError, match=f"was called by a function of run {run}"):
+            await engine.resume(rows["asks"])
+        await engine.resume(run)
+        assert (await engine.result(run)).success
+
+
+async def test_a_bundle_takes_child_runs_along(tmp_path: Path) -> None:
+    """Exporting a run exports the runs below it; taken in elsewhere they are its children again."""
+    middle = Pipeline("middle").step("in", pipeline=inner())
+    async with engine_at(tmp_path / "runs.db") as engine:
+        run = await engine.start(Pipeline("outer").step("calls", pipeline=middle))
+        await engine.result(run)
+        assert await export_runs(engine.log, [run], tmp_path / "out.bundle") == 3
+    async with engine_at(tmp_path / "other.db") as engine:
+        assert len(await import_bundle(engine.log, tmp_path / "out.bundle")) == 3
+        assert [row.id for row in await engine.runs()] == [run]
+        (child,) = await engine.runs(caller=run)
+        assert (child.caller_step, child.status, child.imported) == ("calls", "completed", True)
+        assert [row.caller_step for row in await engine.runs(caller=child.id)] == ["in"]
+
+
+async def test_a_changed_nested_pipeline_is_a_change_of_its_step(tmp_path: Path) -> None:
+    """What changed inside is said with the step it is in; a function's text alone is told as its step's."""
+    gate = Gate()
+    async with engine_at(tmp_path / "runs.db") as engine:
+        run = await engine.start(gate.outer())
+        await child_of(engine, run)
+    gate.opened.set()
+    changed = Pipeline("outer").step("calls", pipeline=gate.nested().step("new", run=keeps))
+    async with engine_at(tmp_path / "runs.db") as engine:
+        with pytest.raises(DefinitionChangedError, match="in the pipeline of step 'calls': step 'new' was added"):
+            await engine.resume(run, changed)
+        await engine.resume(run, changed, on_change="recorded")
+        assert (await engine.result(run)).step_outputs == {"calls": "end"}
