@@ -142,6 +142,11 @@ def doubtful(state: RunState) -> list[tuple[int, OpenEffect]]:
     return [(request, effect) for request, effect in state.open.items() if effect.in_doubt]
 
 
+def stuck(state: RunState) -> bool:
+    """Whether there is something a person has to say, in the run or in a child run of it."""
+    return any(effect.in_doubt or effect.parked is not None for effect in state.open.values())
+
+
 async def doubt_form(log: Log, row: RunRow, request: int, effect: OpenEffect) -> dict[str, Any]:
     """An effect in doubt, with the exact arguments it was asked for with."""
     found = await log.events(row.id, after=request - 1, upto=request)

@@ -18,7 +18,7 @@ from tagent_tui.cli.doubts import tell_doubts
 from tagent_tui.cli.driving import look
 from tagent_tui.cli.ending import counted, print_result, print_value
 from tagent_tui.cli.exits import Exit, RefusedError
-from tagent_tui.cli.forms import doubtful, run_form, stored
+from tagent_tui.cli.forms import run_form, stored, stuck
 from tagent_tui.cli.happened import events
 from tagent_tui.cli.listing import child_segs, write_list
 from tagent_tui.cli.session import Session
@@ -153,7 +153,7 @@ async def _show(session: Session, wanted: str, at: int | None) -> int:
         else:
             scene = look_back(state, outline, glyphs=out.glyphs)
         _describe(session, row, scene, at, [] if at is not None else await log.runs(caller=row.id, limit=CHILDREN))
-        if at is None and doubtful(state):
+        if at is None and stuck(state):
             await tell_doubts(session, log, row, state)
     return Exit.OK
 
