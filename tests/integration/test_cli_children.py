@@ -33,7 +33,7 @@ def child_of(shell: Shell, run: str) -> str:
 
 
 def test_children_are_listed_where_they_are_asked_for(shell: Shell) -> None:
-    """`runs` lists top-level runs, `--children` all, `--caller` those of a run; `show` has them below their step and says who called."""
+    """`runs` has top-level runs, `--children` all, `--caller` those of a run; `show` has them below their step."""
     (shell.folder / "go").touch()
     run = shell.run_of("flow:nests")
     child = child_of(shell, run)
