@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from engine import targets
 from engine.children import Call, Callee, Driven
-from engine.control import signal
+from engine.control import MOST_CHILDREN, signal
 from engine.definition import Definition
 from engine.errors import EngineError
 from engine.files import ENDINGS
@@ -136,7 +136,7 @@ class Family:
 
     async def unfinished(self) -> list[RunId]:
         """See `Home.unfinished`."""
-        rows = await self._keeper.log.runs(caller=self._run, limit=1_000_000)
+        rows = await self._keeper.log.runs(caller=self._run, limit=MOST_CHILDREN)
         return [row.id for row in rows if row.ended is None]
 
 

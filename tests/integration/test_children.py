@@ -548,3 +548,34 @@ async def test_a_changed_nested_pipeline_is_a_change_of_its_step(tmp_path: Path)
             await engine.resume(run, changed)
         await engine.resume(run, changed, on_change="recorded")
         assert (await engine.result(run)).step_outputs == {"calls": "end"}
+
+
+@pytest.mark.parametrize(("kind", "status"), [("pause", RunStatus.PAUSED), ("cancel", RunStatus.CANCELLED)])
+async def test_with_no_driver_alive_a_command_reaches_the_children_too(kind: str, status: RunStatus, tmp_path: Path) -> None:
+    """Recorded by the one who commands, a pause or cancellation is recorded in the unfinished child as well."""
+    gate = Gate()
+    async with engine_at(tmp_path / "runs.db") as engine:
+        run = await engine.start(gate.outer())
+        child = await child_of(engine, run)
+    async with engine_at(tmp_path / "runs.db") as engine:
+        await signal(engine.log, RunId(run), kind, {})
+        assert [(await engine.view(one)).status for one in (run, child)] == [status, status]
+
+
+async def test_a_child_that_a_crash_left_behind_is_cancelled(tmp_path: Path) -> None:
+    """A child that nothing in its caller asks for any more (its step was reset by a migration) ends when the caller is resumed."""
+    gate = Gate()
+    async with engine_at(tmp_path / "runs.db") as engine:
+        run = await engine.start(gate.outer())
+        left = await child_of(engine, run)
+    gate.opened.set()
+    changed = Pipeline("outer").step("calls", pipeline=gate.nested().step("new", run=keeps), params={})
+    async with engine_at(tmp_path / "runs.db") as engine:
+        await engine.resume(run, changed, on_change="migrate")
+        await engine.result(run)
+
+        async def cancelled() -> bool:
+            return (await engine.view(left)).status is RunStatus.CANCELLED
+
+        await until(cancelled, "the end of what was left behind")
+        assert sorted(row.status for row in await engine.runs(caller=RunId(run))) == ["cancelled", "completed"]
