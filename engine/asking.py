@@ -55,12 +55,12 @@ def rules_of(definition: Definition, settings: Mapping[str, Any], config: TAgent
 
 
 def asked_by(definition: Definition, model: str | None, fallback_models: Sequence[str]) -> dict[str, str]:
-    """The models that goal steps may ask, each with the first step that does."""
+    """The models that steps may ask, nested pipelines' too, each with the place of the first step that does."""
     users: dict[str, str] = {}
-    for step in definition.steps:
+    for place, step in definition.walk():
         if step.kind == "g" or step.merge == "model":
             for name in filter(None, (step.model or model, *(step.fallback_models or fallback_models))):
-                users.setdefault(name, step.name)
+                users.setdefault(name, place)
     return users
 
 

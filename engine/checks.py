@@ -116,16 +116,16 @@ def _of_step(
 def _body(
     step: PipelineStep, where: str, known: dict[str, PipelineStep], given: list[str] | None, model: str | None
 ) -> Iterator[Problem]:
-    if (
-        step.run is None
-        and step.goal is None
-        and step.switch is None
-        and step.merge is None
-        and step.execution_mode != "parallel_merge"
-    ):
-        yield Problem(where, "has neither a goal nor a function; give goal=... or run=...")
-    elif step.run is not None and step.goal is not None:
-        yield Problem(where, "has both a goal and a function; keep one")
+    bodies = [what for what, body in (("goal", step.goal), ("run", step.run), ("pipeline", step.pipeline)) if body is not None]
+    alone = (
+        step.switch is not None or step.merge is not None or step.execution_mode in ("parallel_merge", ExecutionMode.PARALLEL_MERGE)
+    )
+    if not bodies and not alone:
+        yield Problem(where, "has neither a goal nor a function nor a pipeline; give goal=..., run=... or pipeline=...")
+    elif len(bodies) > 1:
+        yield Problem(where, f"has {' and '.join(bodies)}; keep one")
+    elif step.pipeline is not None:
+        yield from _calls(step, where)
     elif step.goal is not None:
         if not isinstance(step.goal, str) or not step.goal.strip():
             yield Problem(f"{where}.goal", "is empty; say what the model should achieve")
@@ -137,6 +137,15 @@ def _body(
         yield Problem(f"{where}.run", f"is {step.run!r}, which cannot be called; give a function")
     else:
         yield from _parameters(step.run, step, where, known, given)
+
+
+def _calls(step: PipelineStep, where: str) -> Iterator[Problem]:
+    called: Any = step.pipeline
+    if isinstance(called, str):
+        if not called.strip():
+            yield Problem(f"{where}.pipeline", "is empty; give a Pipeline, 'self', module:name or a file")
+    elif not callable(getattr(called, "define", None)):
+        yield Problem(f"{where}.pipeline", f"is {called!r}, not a pipeline; give a Pipeline, 'self', module:name or a file")
 
 
 def _parameters(
@@ -201,6 +210,11 @@ def _options(step: PipelineStep, where: str) -> Iterator[Problem]:
     else:
         for message in problems_of(step.policy()):
             yield Problem(f"{where}.retry", message)
+    if step.params and step.pipeline is None:
+        yield Problem(f"{where}.params", "are given to a step that runs no pipeline; remove them")
+    for key, value in step.params.items():
+        if not isinstance(key, str) or (why := encodable(value)):
+            yield Problem(f"{where}.params.{key}", f"{key!r} is not text" if not isinstance(key, str) else str(why))
     for constraint in step.constraints:
         if not isinstance(constraint, str):
             yield Problem(f"{where}.constraints", f"{constraint!r} is not text")

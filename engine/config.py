@@ -107,6 +107,7 @@ class TAgentConfig(pydantic.BaseModel, frozen=True, extra="forbid", defer_build=
     limits: Annotated[LimitsConfig, pydantic.BeforeValidator(_values_of)] = Field(default_factory=LimitsConfig)
     max_concurrent_steps: _Count = 5
     max_iterations: _Count = 20
+    max_depth: Annotated[int, Field(ge=1, le=100)] = 16
     budget: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     output_format: Literal["text", "json", "markdown"] = "text"
     verbose: bool = False

@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar, cast
 import msgspec
 
 from engine.asking import ELSEWHERE, Asking
+from engine.children import Children
 from engine.effects import Answer, Asked, Effects
 from engine.errors import AttemptClosedError, EffectFailedError, ExpressionError, OutputInvalidError
 from engine.exchange import Exchange
@@ -28,6 +29,7 @@ from engine.messaging import Messaging
 from engine.models import replies
 from engine.models.port import ModelRequest
 from engine.models.schemas import misfit_of_type, schema_of
+from engine.pipeline import Pipeline
 from engine.steering import Steerer, Steering
 from engine.within import effect_within
 from store import values
@@ -44,6 +46,8 @@ class Surroundings(Protocol):
     def exchange(self) -> Exchange: ...
     @property
     def steerer(self) -> Steerer: ...
+    @property
+    def children(self) -> Children: ...
     def write_log(self, step: str, attempt: int, text: str, level: str, stream: str, fields: Mapping[str, Any]) -> None: ...
     def make_artifact(self, step: str, attempt: int, name: str, content: bytes, media_type: str) -> None: ...
     def was_simulated(self, step: str) -> bool: ...
@@ -156,6 +160,14 @@ class StepContext(Remembering, Messaging, Steering):
 
         arguments = {"args": list(args), "kwargs": kwargs} if kwargs else {"args": list(args)} if args else None
         return await self._effects.perform("once", key, arguments, safe, call)
+
+    async def child(self, pipeline: Pipeline | str, params: Mapping[str, Any] | None = None) -> Any:
+        """Run another pipeline as a child run, given `params`, and return its final output.
+
+        `pipeline` is a `Pipeline`, or a word by which one is found: `self`, `module:name` or a file. After a crash the same child
+        is driven on. Raises `EffectFailedError` (kind `child`) when it failed or was cancelled.
+        """
+        return await self._around.children.ask(self._effects, self.step, self.attempt, pipeline, params or {})
 
     async def model(
         self,
@@ -301,6 +313,10 @@ class SyncStepContext:
     ) -> Any:
         """See `StepContext.once`."""
         return self._wait(self._context.once(key, function, *args, safety=safety, timeout=timeout, **kwargs))
+
+    def child(self, pipeline: Pipeline | str, params: Mapping[str, Any] | None = None) -> Any:
+        """See `StepContext.child`."""
+        return self._wait(self._context.child(pipeline, params))
 
     def model(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Any:
         """See `StepContext.model`."""

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from engine.errors import AttemptClosedError, DivergenceError
+from engine.errors import AttemptClosedError, ChildFailedError, DivergenceError
 from engine.failures import error_of, failure_of
 from engine.models.errors import ModelError
 from engine.quiet import quiet
@@ -33,6 +33,7 @@ from store.events import (
     Payload,
     Recorded,
     Safety,
+    Spent,
     Usage,
 )
 
@@ -51,6 +52,7 @@ class Answer(msgspec.Struct):
     value: Any
     usage: Usage | None = None
     simulated: bool = False
+    spent: tuple[Spent, ...] = ()
 
 
 class Recorder(Protocol):
@@ -93,7 +95,7 @@ class _Call:
     `base` is set where running out of time leaves a doubt: an irreversible effect that is not a whole body.
     """
 
-    __slots__ = ("base", "future", "outcome", "request", "source", "told", "usage", "wake")
+    __slots__ = ("base", "future", "outcome", "request", "source", "spent", "told", "usage", "wake")
 
     def __init__(
         self, request: int, future: asyncio.Future[Any], wake: bool, source: tuple[str, int] | None, base: Base | None
@@ -102,6 +104,7 @@ class _Call:
         self.outcome: Answer | Failure | None = None
         self.usage: Usage | None = None
         self.told: Told | None = None
+        self.spent: tuple[Spent, ...] = ()
 
 
 class Effects:
@@ -251,6 +254,7 @@ class Effects:
         except BaseException as error:  # the world may raise anything, SystemExit too; it becomes a recorded failure
             call.outcome = failure_of(error)
             call.usage = error.usage if isinstance(error, ModelError) else None
+            call.spent = error.spent if isinstance(error, ChildFailedError) else ()
         self._outbox.append(call)
         self._wake()
 
@@ -336,11 +340,12 @@ class Effects:
             except (ValueEncodingError, RecursionError) as error:
                 outcome = Failure("output", f"What came back cannot be recorded: {error}", retryable=False)
             else:
-                event = EffectSucceeded(call.request, payload, outcome.usage, outcome.simulated, call.source)
+                event = EffectSucceeded(call.request, payload, outcome.usage, outcome.simulated, call.source, outcome.spent)
                 self._recorder.record(event, self._step, self._attempt, blobs, wake=call.wake)
                 return values.decode(blobs[0][1] if blobs else payload.json), None
         assert isinstance(outcome, Failure)  # noqa: S101 - what is in the outbox has an outcome
-        self._recorder.record(EffectFailed(call.request, outcome, call.usage), self._step, self._attempt, wake=call.wake)
+        failed = EffectFailed(call.request, outcome, call.usage, spent=call.spent)
+        self._recorder.record(failed, self._step, self._attempt, wake=call.wake)
         return None, outcome
 
     # -- noticing a body that does not ask again

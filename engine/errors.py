@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from store.events import Spent
+
 
 class Problem(msgspec.Struct, frozen=True):
     """One thing wrong with a definition: where (`steps.report.timeout`), what, and what to do."""
@@ -160,6 +162,14 @@ class EffectFailedError(Exception):
 
 class CircuitOpenError(EffectFailedError):
     """The call was not made: what it asks failed too often in a row, and is left alone for `retry_after` seconds more."""
+
+
+class ChildFailedError(EffectFailedError):
+    """A child run failed or was cancelled; `spent` is what it used all the same."""
+
+    def __init__(self, message: str, *, retryable: bool, spent: Sequence[Spent]) -> None:
+        self.spent = tuple(spent)
+        super().__init__(message, kind="child", retryable=retryable)
 
 
 class OutputInvalidError(Exception):

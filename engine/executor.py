@@ -27,7 +27,7 @@ from engine.errors import (
     ExpressionError,
     OutputInvalidError,
 )
-from engine.expressions import parse
+from engine.expressions import map_templates, parse
 from engine.failures import failure_of
 from engine.goals import merge, run_goal
 from engine.models.schemas import misfit
@@ -181,6 +181,9 @@ class Executor:
         context = self._context(task, inputs, params, effects)
         if asks(step):
             await _judge(step, task, context)
+        if step.pipeline is not None:
+            given = map_templates(step.params, lambda template, _: template.render({**task.names, **Decoded(task.given)}))
+            return await self._around.children.of_step(effects, step, task.path, task.attempt, given)
         body = self._bodies.get(step.name)
         if step.kind == "s":
             return None

@@ -15,7 +15,7 @@ from engine.definition import NAME, Dep
 from engine.documents import Node
 from engine.errors import EngineError
 from engine.policies import BreakerPolicy, RetryPolicy
-from engine.steps import suggestion
+from engine.steps import SELF, suggestion
 
 REFERENCE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
@@ -96,6 +96,15 @@ def _function(node: Node) -> FunctionName:
     return FunctionName(text)
 
 
+def _pipeline(node: Node) -> str | Node:
+    """A word by which a pipeline is found, or the mapping that is one."""
+    if isinstance(node.value, dict):
+        return node
+    if not isinstance(node.value, str):
+        raise WrongError(f"is {said(node)}; write self, module:name, a file, or a mapping with steps:")
+    return node.value
+
+
 def _needs(node: Node) -> list[str | Dep]:
     if isinstance(node.value, list):
         return [_need(item) for item in node.value]
@@ -151,6 +160,8 @@ STEP: dict[str, Callable[[Node], Any]] = {
     "name": _step_name,
     "goal": _text,
     "run": _function,
+    "pipeline": _pipeline,
+    "params": _object,
     "depends_on": _needs,
     "execution_mode": _text,
     "constraints": _texts,
@@ -175,7 +186,7 @@ _RETRY: dict[str, Callable[[Node], Any]] = {
     "never": _texts,
 }
 _BREAKER: dict[str, Callable[[Node], Any]] = {"failures": _whole, "seconds": _number}
-STANDINS: dict[str, Any] = {"goal": "unread", "run": FunctionName()}
+STANDINS: dict[str, Any] = {"goal": "unread", "run": FunctionName(), "pipeline": SELF}
 """What stands where a body could not be read, so that its absence is not told as a second problem."""
 
 

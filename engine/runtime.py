@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from engine.asking import Asking, AskingRules, Models
-from engine.commands import Fact, body_of, facts_of
+from engine.children import Children
+from engine.commands import Fact, body_of, facts_of, refusal
 from engine.definition import Definition
 from engine.exchange import Exchange
 from engine.executor import Completed, Executor, Failed, Outcome, Skipped, StepTask
@@ -33,12 +34,14 @@ from engine.within import LEAVE_SECONDS
 from store import Driver, Lease, Log, values
 from store.errors import StoreError
 from store.events import (
+    Event,
     Failure,
     LogWritten,
     Payload,
     Recorded,
     RunAttached,
     RunMigrated,
+    SignalReceived,
     StepCancelled,
     StepCompleted,
     StepFailed,
@@ -47,7 +50,7 @@ from store.events import (
     StepStarted,
 )
 from store.limits import Slots
-from store.state import RunState, RunStatus, StepStatus, waits_for_person
+from store.state import RunState, RunStatus, StepStatus, resting_steps
 
 SIGNAL_SECONDS = 0.1
 """How often the inbox is looked at: one keyed query, about 0.1 ms, so 0.1% of a core."""
@@ -64,7 +67,7 @@ Migration = tuple[RunMigrated, tuple[str, bytes]]
 class Runtime:
     """Drives one run under a lease until it ends or nothing more can happen without somebody.
 
-    `parked` says why it stopped short of the end: `paused`, `waiting` (an effect in doubt), or None.
+    `parked` says why it stopped short of the end: `paused`, `waiting` (an effect in doubt, or a child run), or None.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class Runtime:
         slots: Slots,
         limit: int,
         driver: Driver,
+        children: Children,
         migrated: Migration | None = None,
         memories: bool = True,
         added: Sequence[Added] = (),
@@ -92,6 +96,8 @@ class Runtime:
         self._wake = asyncio.Event()
         self._driver, self._migrated = driver, migrated
         self._threads = Threads()
+        self.children = children
+        children.bind(self)
         self._record = Record(lease, state, Plan(definition, limit, added), clock)
         bodies = dict(bodies)
         gate = Gate(
@@ -100,8 +106,8 @@ class Runtime:
         self._around = RunSurroundings(
             log, lease, self._record, bodies,
             exchange=Exchange(log, lease, state, clock, memories=memories),
-            asking=Asking(rules, models, self._record.plan.step_of, gate),
-            threads=self._threads, changed=lambda: self._wake.set(), fail=self._fail,
+            asking=Asking(rules, models, self._record.plan.step_of, gate), children=children,
+            threads=self._threads, changed=lambda: self._wake.set(), fail=self.fail,
         )  # fmt: skip
         self._executor = Executor(definition, bodies, schemas, self._around, self._around, self._threads)
         self._given = {name: values.encode(value) for name, value in params.items()}
@@ -150,6 +156,8 @@ class Runtime:
                     await self._wake.wait()
                 self._wake.clear()
                 self._start(self._turn([]))
+            if self.parked is not None:
+                self.lease.append([], row=self._record.summary())  # see `record`: the row may be of before
             await self.lease.flush()
             return state
         except StoreError as error:
@@ -174,6 +182,7 @@ class Runtime:
         await self._take_signals()
         if self.state.attaches > 1:
             self._around.exchange.take_over()
+        self.children.sweep()
         if interrupted:
             await self.lease.flush()
             await self._redrive([name for name in self.state.steps if name in interrupted])
@@ -249,7 +258,7 @@ class Runtime:
                 raise
             outcome = Failed(Failure("error", "CancelledError: the body cancelled itself", retryable=False))
         except Exception as error:  # the store failed, or a defect of ours: said at once, instead of a step that never ends
-            self._fail(error)
+            self.fail(error)
             return
         self._outcomes.append((name, attempt, outcome))
         if len(self._tasks) > 1 or self._stopping or self._trouble is not None:
@@ -263,7 +272,7 @@ class Runtime:
             self._start(self._turn([]))
             self._arm()
         except Exception as error:  # the store failed, or a defect of ours: whoever drives raises it
-            self._fail(error)
+            self.fail(error)
         if self.state.status.ended or self._idle():
             self._wake.set()
 
@@ -273,6 +282,9 @@ class Runtime:
         """Record what happened and what follows; returns the starts that follow. Cancelled steps are stopped."""
         held = list(blobs)
         kept: dict[str, bytes] = {}
+        for event, _, _ in facts:
+            if type(event) is SignalReceived and event.kind in ("pause", "resume", "cancel") and event.target is None:
+                self.children.tell(event.kind, body_of(bytes(event.body.json)))
         while self._outcomes:
             name, attempt, outcome = self._outcomes.popleft()
             self._tasks.pop(name, None)
@@ -310,7 +322,7 @@ class Runtime:
             else:
                 seen = before(plan, state, path, names)
         except Exception as error:  # the store failed, or a defect of ours: said at once, instead of a step that never starts
-            self._fail(error)
+            self.fail(error)
             return
         finally:
             self._looks.pop(path, None)
@@ -362,13 +374,29 @@ class Runtime:
             resolved = [name for name in self._record.running if name not in before and name not in self._tasks]
             await self._redrive(resolved)
 
+    def command(self, kind: str, body: dict[str, Any]) -> None:
+        """Obey the run that called this one: recorded now, with what follows. What does not fit the state is passed over."""
+        if refusal(self.state, kind, body) is None:
+            facts, blobs = facts_of(self.state, kind, body, strict=False)
+            self._start(self._turn(facts, blobs, "caller"))
+            self._wake.set()
+
+    def note_child(self, event: Event, step: str, attempt: int) -> None:
+        """Record that a child run rests or goes on; a step's closed attempt has none. This run may have nothing else left to do."""
+        if self._record.running.get(step) == attempt:
+            self._start(self._turn([(event, step, attempt)]))
+            self._wake.set()
+
     def _idle(self) -> bool:
         """Whether nothing is under way. A step that was started counts before its task exists: its commit may be in flight."""
         if self._outcomes or self._seen or self._looks or self._record.schedule.next_timer(self.state) is not None:
             return False
         if self._halted and self.state.status is RunStatus.PAUSED:
             return True
-        return not self._record.running or (waits_for_person(self.state) and not self._around.limited)
+        running = len(self._record.running)
+        if running and (self.children.resting or self._around.asks) and not self._around.limited:
+            running -= len(resting_steps(self.state))
+        return not running
 
     async def _settled(self) -> bool:
         """The last look before letting go: an inbox that is empty now stays somebody else's business."""
@@ -412,9 +440,10 @@ class Runtime:
                     self._ring()
                 sampler.tick()
         except Exception as error:  # whatever ends the watch ends the run's driving: it must not go on unheard
-            self._fail(error)
+            self.fail(error)
 
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
+        """End the driving with an error: whoever drives raises it."""
         if self._trouble is None:
             self._trouble = error
         self._wake.set()
@@ -423,8 +452,10 @@ class Runtime:
         if self._timer is not None:
             self._timer.cancel()
         self._stopping = True
+        self.children.hold()
         tasks = {watcher, *self._tasks.values(), *self._looks.values()}
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks | self._leaving, timeout=LEAVE_SECONDS)
+        await self.children.stop()
         self._threads.close()

@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.adding import misfits
 from engine.asking import Asking
+from engine.children import Children
 from engine.errors import AttemptClosedError, PipelineValidationError, Problem, suggestion
 from engine.exchange import Exchange
 from engine.record import Record
@@ -23,6 +24,7 @@ from store.errors import StoreError
 from store.events import (
     ArtifactMade,
     EffectFailed,
+    EffectRequested,
     EffectSucceeded,
     Event,
     LogWritten,
@@ -54,17 +56,20 @@ class RunSurroundings:
         *,
         exchange: Exchange,
         asking: Asking,
+        children: Children,
         threads: Threads,
         changed: Callable[[], None],
         fail: Callable[[BaseException], None],
     ) -> None:
-        self.exchange, self.asking, self.bodies = exchange, asking, bodies
+        self.exchange, self.asking, self.children, self.bodies = exchange, asking, children, bodies
         self.written = Written()
         self._log, self._lease, self._record = log, lease, record
         self._threads = threads
         self._changed, self._fail = changed, fail
         self._asked: dict[int, asyncio.Future[int]] = {}
         self._limited = 0
+        self.asks = any(effect.kind == "ask" for effect in record.state.open.values())
+        """Whether a question was ever open while this driver lives: then resting steps are looked for."""
 
     @property
     def limited(self) -> bool:
@@ -89,8 +94,10 @@ class RunSurroundings:
         except StoreError as error:
             self._fail(error)
             raise
-        if self._leads_to_decisions(event):
-            self._changed()
+        if isinstance(event, EffectRequested) and event.kind == "ask":
+            self.asks = True
+        if self.children.resting or self.asks or self._leads_to_decisions(event):
+            self._changed()  # what was recorded may have been all that its step did besides waiting for somebody
         return version
 
     def _leads_to_decisions(self, event: Event) -> bool:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import msgspec
+
 from store.events import (
     ApprovalExpired,
     ApprovalGiven,
@@ -17,6 +19,8 @@ from store.events import (
     ArtifactMade,
     BudgetReached,
     BudgetSet,
+    ChildParked,
+    ChildResumed,
     EffectFailed,
     EffectInDoubt,
     EffectRequested,
@@ -37,6 +41,7 @@ from store.events import (
     RunReopened,
     RunUnpaused,
     SignalReceived,
+    Spent,
     StepAdded,
     StepCancelled,
     StepCompleted,
@@ -133,6 +138,7 @@ def _heed(state: RunState, step: StepState, path: str) -> None:
 def _run_created(state: RunState, version: int, at: float, path: str, attempt: int, event: RunCreated) -> None:
     state.pipeline, state.description, state.definition = event.pipeline, event.description, event.definition
     state.target, state.cwd, state.seed, state.created_at = event.target, event.cwd, event.seed, at
+    state.caller, state.caller_step, state.depth = event.caller, event.caller_step, event.depth
     kinds = event.kinds or "f" * len(event.steps)
     state.steps = {name: StepState(kind) for name, kind in zip(event.steps, kinds, strict=False)}
     state.counts[PENDING] += len(state.steps)
@@ -140,6 +146,7 @@ def _run_created(state: RunState, version: int, at: float, path: str, attempt: i
 
 def _run_forked(state: RunState, version: int, at: float, path: str, attempt: int, event: RunForked) -> None:
     state.parent, state.parent_version = event.parent, event.version
+    state.caller = state.caller_step = None  # nobody waits for a fork's end
     state.attached_at = state.ended_at = state.reason = None
     state.status, state.pausing, state.cancelling = RunStatus.PENDING, False, False
 
@@ -147,6 +154,9 @@ def _run_forked(state: RunState, version: int, at: float, path: str, attempt: in
 def _run_attached(state: RunState, version: int, at: float, path: str, attempt: int, event: RunAttached) -> None:
     state.attached_at = at
     state.attaches += 1
+    for request, effect in state.open.items():
+        if effect.parked is not None:  # another object: whoever steps back keeps the one before
+            state.open[request] = msgspec.structs.replace(effect, parked=None)
     if state.status is RunStatus.PENDING:
         state.status = RunStatus.RUNNING
 
@@ -381,8 +391,7 @@ def _effect_succeeded(state: RunState, version: int, at: float, path: str, attem
         state.breakers.pop(breaker_key(effect.kind, effect.name), None)
     if event.simulated:
         state.simulated = _step(state, path).simulated = True
-    if event.usage is not None and event.source is None:
-        _spend(state, _step(state, path), event.usage)
+    _pay(state, path, event)
 
 
 _KEPT = frozenset({"memory", "offer"})
@@ -406,8 +415,7 @@ def _effect_failed(state: RunState, version: int, at: float, path: str, attempt:
     effect = state.open.pop(event.request, None)
     if effect is not None and event.source is None and event.failure.kind in COUNTED.get(effect.kind, ()):
         _count_failure(state.breakers, breaker_key(effect.kind, effect.name), at)
-    if event.usage is not None and event.source is None:
-        _spend(state, _step(state, path), event.usage)
+    _pay(state, path, event)
 
 
 def _count_failure(breakers: dict[str, Breaker], key: str, at: float) -> None:
@@ -417,16 +425,32 @@ def _count_failure(breakers: dict[str, Breaker], key: str, at: float) -> None:
     breakers[key] = Breaker(known.failures + 1 if known is not None else 1, at)
 
 
-def _spend(state: RunState, step: StepState, usage: Usage) -> None:
-    """Add what a model call used to the run and the step."""
+def _pay(state: RunState, path: str, event: EffectSucceeded | EffectFailed) -> None:
+    """Add what an effect used to the run and the step: a model call, or all of a child run's.
+
+    What was taken from a recording was paid there.
+    """
+    if event.source is not None:
+        return
+    if event.usage is not None:
+        _spend(state, _step(state, path), spent(event.usage))
+    for used in event.spent:
+        _spend(state, _step(state, path), used)
+
+
+def spent(usage: Usage) -> Spent:
+    """One model call as what was spent on it."""
+    priced = usage.cost is not None
+    return Spent(usage.model, 1, usage.prompt_tokens, usage.completion_tokens, usage.cost or 0.0, 0 if priced else 1)
+
+
+def _spend(state: RunState, step: StepState, used: Spent) -> None:
     for spender in (state, step):
-        spender.calls += 1
-        spender.prompt_tokens += usage.prompt_tokens
-        spender.completion_tokens += usage.completion_tokens
-        if usage.cost is None:
-            spender.unpriced += 1
-        else:
-            spender.cost += usage.cost
+        spender.calls += used.calls
+        spender.prompt_tokens += used.prompt_tokens
+        spender.completion_tokens += used.completion_tokens
+        spender.cost += used.cost
+        spender.unpriced += used.unpriced
 
 
 def _effect_in_doubt(state: RunState, version: int, at: float, path: str, attempt: int, event: EffectInDoubt) -> None:
@@ -444,6 +468,18 @@ def _effect_resolved(state: RunState, version: int, at: float, path: str, attemp
     if not any(effect.in_doubt and effect.step == path for effect in state.open.values()):
         _move(state, step, RUNNING)
         step.reason = None
+
+
+def _child_parked(state: RunState, version: int, at: float, path: str, attempt: int, event: ChildParked) -> None:
+    effect = state.open.get(event.request)
+    if effect is not None:
+        effect.parked = event.reason
+
+
+def _child_resumed(state: RunState, version: int, at: float, path: str, attempt: int, event: ChildResumed) -> None:
+    effect = state.open.get(event.request)
+    if effect is not None:
+        effect.parked = None
 
 
 def _log_written(state: RunState, version: int, at: float, path: str, attempt: int, event: LogWritten) -> None:
@@ -533,6 +569,8 @@ RULES: dict[type[Event], Rule] = {
     EffectFailed: _effect_failed,
     EffectInDoubt: _effect_in_doubt,
     EffectResolved: _effect_resolved,
+    ChildParked: _child_parked,
+    ChildResumed: _child_resumed,
     LogWritten: _log_written,
     ArtifactMade: _artifact_made,
     BudgetReached: _budget_reached,

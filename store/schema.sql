@@ -41,6 +41,15 @@ CREATE INDEX runs_pipeline ON runs(pipeline);
 
 CREATE INDEX runs_parent ON runs(parent) WHERE parent IS NOT NULL;
 
+-- Who called a child run: step `step` of the run `caller`, by id, which need not be here (a child can be imported alone).
+CREATE TABLE callers(
+    run INTEGER PRIMARY KEY REFERENCES runs(run),
+    caller TEXT NOT NULL,
+    step TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX callers_caller ON callers(caller);
+
 CREATE TABLE events(
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     run INTEGER NOT NULL REFERENCES runs(run),

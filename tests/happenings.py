@@ -13,6 +13,8 @@ from store.events import (
     ArtifactMade,
     BudgetReached,
     BudgetSet,
+    ChildParked,
+    ChildResumed,
     EffectFailed,
     EffectInDoubt,
     EffectRequested,
@@ -36,6 +38,7 @@ from store.events import (
     RunUnpaused,
     Safety,
     SignalReceived,
+    Spent,
     StepAdded,
     StepCancelled,
     StepCompleted,
@@ -81,6 +84,7 @@ def payload(value: object) -> Payload:
 def one_of_each() -> list[Event]:
     """An event of every type with every field set to something telling."""
     usage = Usage("acme/large", 120, 30, 0.0042)
+    spent = (Spent("acme/large", 3, 400, 90, 0.01, 1), Spent("acme/small", 1, 10, 5))
     failure = Failure("timeout", "The step took longer than 30 s.", False, 12.5, payload("Traceback: …"))
     return [
         RunCreated(
@@ -95,6 +99,9 @@ def one_of_each() -> list[Event]:
             "/home/somebody/work",
             2**40 + 7,
             "0.1.0",
+            "caller-run",
+            "child",
+            2,
         ),
         RunForked("parent-run", 41, 97),
         RunAttached(4711, 1700000000.25, "host-1", 3, "resumed after a crash"),
@@ -119,10 +126,12 @@ def one_of_each() -> list[Event]:
         StepReset("an edit reached it"),
         StepReused(("other-run", 55), payload([1, 2, 3])),
         EffectRequested("model", "acme/large", "0f" * 16, Safety.READ, 2, "left", payload({"messages": {"chain": "ab" * 32}})),
-        EffectSucceeded(17, payload("an answer"), usage, True, ("other-run", 56)),
-        EffectFailed(18, failure, usage, ("other-run", 57)),
+        EffectSucceeded(17, payload("an answer"), usage, True, ("other-run", 56), spent),
+        EffectFailed(18, failure, usage, ("other-run", 57), spent),
         EffectInDoubt(19),
         EffectResolved(19, "succeeded", payload({"paid": True}), "I looked it up"),
+        ChildParked(20, "waiting"),
+        ChildResumed(20),
         LogWritten("half a line, \u2028 and \u202e more", "warning", "stderr", payload({"n": 1})),
         ArtifactMade("report.md", "text/markdown", Payload(5000, blob="cd" * 32)),
         BudgetReached("report", "cost", 0.5, 0.51, "pause"),
@@ -160,6 +169,7 @@ _requests = st.integers(1, 30)
 _payloads = st.sampled_from([payload(None), payload({"a": 1}), payload("x" * 2000)])
 _failures = st.builds(Failure, st.sampled_from(["error", "timeout", "model"]), _texts, st.booleans())
 _usages = st.none() | st.builds(Usage, st.just("m"), st.integers(0, 9), st.integers(0, 9), st.none() | st.floats(0, 1))
+_spent = st.lists(st.builds(Spent, st.just("m"), st.integers(0, 9), st.integers(0, 9)), max_size=2).map(tuple)
 _sources = st.none() | st.just(("other", 3))
 
 EVENTS_OF_RUNS = st.one_of(
@@ -191,10 +201,12 @@ EVENTS_OF_STEPS = st.one_of(
     st.builds(StepReset),
     st.builds(StepReused, st.just(("other", 4)), _payloads),
     st.builds(EffectRequested, st.just("once"), _texts, st.just("h"), st.sampled_from(Safety)),
-    st.builds(EffectSucceeded, _requests, _payloads, _usages, st.booleans(), _sources),
+    st.builds(EffectSucceeded, _requests, _payloads, _usages, st.booleans(), _sources, _spent),
     st.builds(EffectFailed, _requests, _failures),
     st.builds(EffectInDoubt, _requests),
     st.builds(EffectResolved, _requests, st.sampled_from(["succeeded", "failed", "again"])),
+    st.builds(ChildParked, _requests, st.sampled_from(["paused", "waiting"])),
+    st.builds(ChildResumed, _requests),
     st.builds(LogWritten, _texts),
     st.builds(ArtifactMade, _texts, st.just("text/plain"), st.just(Payload(9, blob="ab" * 32))),
 )

@@ -1,4 +1,4 @@
--- Version 2: what runs tell each other and keep, and places under limits.
+-- Version 2: child runs, what runs tell each other and keep, and places under limits.
 
 CREATE TABLE spaces(
     space TEXT NOT NULL,
@@ -100,3 +100,12 @@ CREATE TABLE slots(
 ) STRICT;
 
 CREATE INDEX slots_name ON slots(name, taken);
+
+-- Who called a child run: step `step` of the run `caller`, by id, which need not be here (a child can be imported alone).
+CREATE TABLE callers(
+    run INTEGER PRIMARY KEY REFERENCES runs(run),
+    caller TEXT NOT NULL,
+    step TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX callers_caller ON callers(caller);

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from store.events import (
     EVENTS,
     ArtifactMade,
+    ChildParked,
+    ChildResumed,
     EffectFailed,
     EffectInDoubt,
     EffectRequested,
@@ -208,6 +210,14 @@ def _resolved(event: EffectResolved, recorded: Recorded, around: Around) -> str:
     return f"{said} · {event.note}" if event.note else said
 
 
+def _child_parked(event: ChildParked, recorded: Recorded, around: Around) -> str:
+    return f"its child run {'waits for somebody' if event.reason == 'waiting' else 'is paused'}"
+
+
+def _child_resumed(event: ChildResumed, recorded: Recorded, around: Around) -> str:
+    return "its child run goes on"
+
+
 def _log(event: LogWritten, recorded: Recorded, around: Around) -> str:
     return event.text
 
@@ -247,6 +257,8 @@ RULES: dict[type[Event], Words] = {
     EffectFailed: _effect_failed,
     EffectInDoubt: _in_doubt,
     EffectResolved: _resolved,
+    ChildParked: _child_parked,
+    ChildResumed: _child_resumed,
     LogWritten: _log,
     ArtifactMade: _artifact,
     RunPaused: _plain,

@@ -56,8 +56,8 @@ CASES: list[tuple[Pipeline, str]] = [
     (Pipeline("p").step("x" * 200, run=fine), "is not a step name"),
     (Pipeline("p").step(["x"], run=fine), "steps: ['x'] is not a step name"),  # type: ignore[arg-type]
     (Pipeline("p").step("x", run=fine).step("x", run=fine), "steps.x: is defined twice; rename one"),
-    (Pipeline("p").step("x"), "steps.x: has neither a goal nor a function; give goal=... or run=..."),
-    (Pipeline("p").step("x", "Say", run=fine), "steps.x: has both a goal and a function; keep one"),
+    (Pipeline("p").step("x"), "steps.x: has neither a goal nor a function nor a pipeline; give goal=..., run=... or pipeline=..."),
+    (Pipeline("p").step("x", "Say", run=fine), "steps.x: has goal and run; keep one"),
     (Pipeline("p").step("x", "  "), "steps.x.goal: is empty; say what the model should achieve"),
     (Pipeline("p").step("x", run=5), "steps.x.run: is 5, which cannot be called; give a function"),
     (Pipeline("p").step("x", run=only_by_position), "steps.x.run: takes 'x' by position only"),

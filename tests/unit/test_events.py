@@ -28,6 +28,8 @@ FACTS = {
     "effect.resolved",
     "log.written",
     "artifact.made",
+    "child.parked",
+    "child.resumed",
 }
 DECISIONS = {
     "step.evaluated",

@@ -221,3 +221,39 @@ def test_the_ending_decides_the_format(tmp_path: Path) -> None:
     (tmp_path / "f.json").write_text("name: x\n")
     with pytest.raises(PipelineFileError, match=r"f\.json:1: is not JSON"):
         read(tmp_path / "f.json")
+
+
+NESTED = """
+name: outer
+steps:
+  - name: inline
+    params: {n: 3}
+    pipeline:
+      params: {n: 1}
+      steps:
+        - {name: x, run: "tools:x"}
+        - name: deeper
+          pipeline: {name: deepest, steps: [{name: y, run: "tools:y"}]}
+  - {name: file, pipeline: other.yaml, params: {a: [1]}}
+  - {name: again, pipeline: self}
+"""
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["yaml", "json"])
+def test_pipelines_inside_a_file_survive_it(as_json: bool) -> None:
+    """Inline mappings (named after their step unless they say), files and words are read, and written to read the same."""
+    pipeline = parse(NESTED).pipeline
+    inline, file, again = pipeline.define().steps
+    assert (inline.pipeline.name, inline.pipeline.steps[1].pipeline.name, inline.params) == ("inline", "deepest", {"n": 3})
+    assert (file.pipeline, file.params, again.pipeline) == ("other.yaml", {"a": [1]}, "self")
+    assert parse(dump(pipeline, json=as_json), json=as_json).pipeline.define() == pipeline.define()
+
+
+def test_what_is_wrong_inside_has_its_line_and_place() -> None:
+    """A nested pipeline's unknown field, wrong kind and missing dependency are told with file, line and the way in."""
+    text = NESTED.replace("{name: x, run", "{name: x, tiemout: 3, depends_on: z, run").replace("pipeline: self", "pipeline: 3")
+    assert [str(problem) for problem in parse(text).problems()] == [
+        "pipeline.yaml:9 steps.inline.pipeline.steps.x: has the unknown field 'tiemout'; did you mean 'timeout'?",
+        "pipeline.yaml:9 steps.inline.pipeline.steps.x.depends_on: there is no step 'z'",
+        "pipeline.yaml:13 steps.again.pipeline: is the number 3; write self, module:name, a file, or a mapping with steps:",
+    ]
