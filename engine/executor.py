@@ -178,35 +178,41 @@ class Executor:
 
     async def _call(self, task: StepTask, effects: Effects) -> Any:
         step, inputs, params = task.step, Decoded(task.inputs), Decoded(task.params)
-        context = self._context(task, inputs, params, effects)
         if asks(step):
-            await _judge(step, task, context)
-        if step.pipeline is not None:
-            given = map_templates(step.params, lambda template, _: template.render({**task.names, **Decoded(task.given)}))
-            return await self._around.children.of_step(effects, step, task.path, task.attempt, given)
+            await _judge(step, task, self._context(task, inputs, params, effects))
         body = self._bodies.get(step.name)
-        if step.kind == "s":
-            return None
-        if step.kind == "m" and body is None:
-            return await merge(context, step, inputs)
         if body is None:
-            schema = self._schemas.get(step.name, step.output_schema)
-            return await run_goal(context, step, self._definition, schema, task.names)
+            return await self._without_function(task, inputs, params, effects)
         names, wants_context, is_async = _shape(body)
-        arguments: dict[str, Any] = {"outputs": dict(inputs)} if step.kind == "m" else {}
-        given = Decoded(task.given)
+        arguments: dict[str, Any] = {"outputs": dict(inputs)} if step.run is None else {}
         for name in names:
-            if name in arguments:
-                continue
-            source = next((source for source in (inputs, given, params) if name in source), None)
-            if source is not None:
-                arguments[name] = source[name]
+            if name in task.inputs:
+                arguments[name] = inputs[name]
+            elif name in task.given:
+                arguments[name] = values.decode(task.given[name])
+            elif name in task.params:
+                arguments[name] = params[name]
         if wants_context:
+            context = self._context(task, inputs, params, effects)
             arguments["ctx"] = context if is_async else SyncStepContext(context, asyncio.get_running_loop())
         if is_async:
             return await body(**arguments)
         value = await self._threads.run(functools.partial(body, **arguments))
         return await value if inspect.isawaitable(value) else value
+
+    async def _without_function(self, task: StepTask, inputs: Decoded, params: Decoded, effects: Effects) -> Any:
+        """The attempt of a step that has no function of the user's: a pipeline, a goal, a merge, or nothing but a switch."""
+        step = task.step
+        if step.kind == "p":
+            given = map_templates(step.params, lambda template, _: template.render({**task.names, **Decoded(task.given)}))
+            return await self._around.children.of_step(effects, step, task.path, task.attempt, given)
+        if step.kind == "s":
+            return None
+        context = self._context(task, inputs, params, effects)
+        if step.kind == "m":
+            return await merge(context, step, inputs)
+        schema = self._schemas.get(step.name, step.output_schema)
+        return await run_goal(context, step, self._definition, schema, task.names)
 
     def _context(self, task: StepTask, inputs: Decoded, params: Decoded, effects: Effects) -> StepContext:
         return StepContext(

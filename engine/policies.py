@@ -48,6 +48,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         """One word may be given as it is, several as any list."""
+        if type(self.on) is tuple and type(self.never) is tuple:
+            return
         for name in ("on", "never"):
             given: object = getattr(self, name)
             if not isinstance(given, tuple):

@@ -54,6 +54,7 @@ from store.state import RunState, RunStatus, StepStatus, resting_steps
 
 SIGNAL_SECONDS = 0.1
 """How often the inbox is looked at: one keyed query, about 0.1 ms, so 0.1% of a core."""
+NOTHING: Mapping[str, Any] = {}
 STOPPING = frozenset({StepCancelled, StepSkipped, StepRefused})
 """Decisions that end an attempt under way."""
 
@@ -219,21 +220,28 @@ class Runtime:
         self._tasks[name] = asyncio.get_running_loop().create_task(self._attempt(name, attempt, tape), context=context)
 
     async def _task(self, path: str, attempt: int, tape: Sequence[Recorded]) -> StepTask:
-        plan, outputs = self._record.plan, self._outputs
+        plan, outputs, held = self._record.plan, self._outputs, self.state.steps[path]
         versions = given_versions(plan, self.state, path)
         inputs = outputs.given(versions) if outputs.at_hand(versions) else await outputs.load(versions)
-        given = await outputs.item(path) if path[-1] == "]" else {}
-        if path.endswith(COMPENSATE):
-            inputs, given = {}, inputs
-        names = await self._names(path, plan.reads.get(base_of(path)), inputs, given)
-        done = await self._done_before(path, attempt)
-        step = plan.step_of(path)
-        left = seconds_left(step.total_timeout, self.state.steps[path].first_started_at, self._record.now())
+        step, base = plan.step_of(path), path
+        given: Mapping[str, bytes] = NOTHING
+        names: Mapping[str, Any] = NOTHING
+        if path not in plan.steps:
+            base = base_of(path)
+            given = await outputs.item(path)
+            if path.endswith(COMPENSATE):
+                inputs, given = {}, inputs
+        if base in plan.words:
+            names = await self._names(plan.reads[base], inputs, given)
+        done: Mapping[Identity, Done] = {}
+        if attempt != held.first_attempt and held.effects:
+            done = await self._done_before(path, attempt)
+        left = None
+        if step.total_timeout is not None:
+            left = seconds_left(step.total_timeout, held.first_started_at, self._record.now())
         return StepTask(self.lease.run, step, path, attempt, inputs, self._given, given, names, self.state.seed, tape, done, left)
 
-    async def _names(
-        self, path: str, reads: frozenset[str] | None, inputs: Mapping[str, bytes], given: Mapping[str, bytes]
-    ) -> dict[str, Any]:
+    async def _names(self, reads: frozenset[str], inputs: Mapping[str, bytes], given: Mapping[str, bytes]) -> Mapping[str, Any]:
         """What expressions see; outputs that are no inputs are read only where an expression names them."""
         plan, texts = self._record.plan, inputs
         if reads:
@@ -242,10 +250,8 @@ class Runtime:
         return names_of(plan, self.state, texts, Decoded(self._given), Decoded(given))
 
     async def _done_before(self, name: str, attempt: int) -> Mapping[Identity, Done]:
-        """What a step's earlier attempts did for good; asked of the log only where there are any."""
+        """What a step's earlier attempts did for good."""
         step = self.state.steps[name]
-        if attempt == step.first_attempt or not step.effects:
-            return {}
         await self.lease.flush()
         recorded = await self.log.events(self.lease.run, step=name, types=EFFECT_TYPES)
         return done_for_good(self.lease.run, [item for item in recorded if step.first_attempt <= item.attempt < attempt])
@@ -315,7 +321,7 @@ class Runtime:
         """Look at the contents a step's start, or a group's end, hangs on."""
         plan, state = self._record.plan, self.state
         try:
-            names = await self._names(path, plan.looks[path] | plan.reads.get(path, frozenset()), {}, {})
+            names = await self._names(plan.looks[path] | plan.reads.get(path, frozenset()), NOTHING, NOTHING)
             step = state.steps[path]
             if step.status is StepStatus.RUNNING and step.items is not None:
                 seen = after(plan, state, path, await self._outputs.of_children(path, step.items), names)

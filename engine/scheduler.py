@@ -80,10 +80,15 @@ class Schedule(Agenda):
                 return decision
         if state.undoing is not None:
             return self._undo(state, now)
-        if decision := self._barred(state):
-            return decision
-        if state.status is RunStatus.RUNNING and (decision := self._begin(state, now)):
-            return decision
+        if (self.skips or self.refusals or self.drops or self.losers or self.final or state.reached) and (
+            barred := self._barred(state)
+        ):
+            return barred
+        if state.status is RunStatus.RUNNING:
+            if (self.asks or self.deadlines) and (asked := self._ask(state, now)):
+                return asked
+            if self.may_start and (started := self._start(state, now)):
+                return started
         return self._end(state)
 
     # -- what people asked for
@@ -247,8 +252,8 @@ class Schedule(Agenda):
 
     # -- what may run
 
-    def _begin(self, state: RunState, now: float) -> Decision | None:
-        """The next request for approval, the next answer that is overdue, or the next start."""
+    def _ask(self, state: RunState, now: float) -> Decision | None:
+        """The next request for approval, or the next answer that is overdue."""
         while self.deadlines and self.deadlines[0][0] <= now:
             overdue, key = heapq.heappop(self.deadlines)
             step = state.steps[self.plan.path(key)]
@@ -260,7 +265,7 @@ class Schedule(Agenda):
             if approval is not None and step.status is PENDING and step.approval is None:
                 due = None if approval.timeout is None else now + approval.timeout
                 return ApprovalRequested(approval.message, due, approval.default == "approve"), name, step.attempt
-        return self._start(state, now) if self.may_start else None
+        return None
 
     def _start(self, state: RunState, now: float) -> Decision | None:
         if state.counts[RUNNING] - state.groups >= self.plan.limit:
@@ -356,6 +361,8 @@ class Schedule(Agenda):
         Nothing may while paused, nor may an attempt at the limit, where the next end and not the clock lets it.
         """
         if state.status is not RunStatus.RUNNING:
+            return None
+        if not (self.timers or self.deadlines or self.plan.budgets or state.budget or state.undoing):
             return None
         found = [next_deadline(self.plan.budgets, state)] if self.plan.budgets or state.budget else []
         if state.undoing is not None:

@@ -157,7 +157,7 @@ class PipelineStep:
             total_timeout=None if self.total_timeout is None else float(self.total_timeout),
             fallback_models=tuple(self.fallback_models),
             pipeline=self.pipeline if self.pipeline is None or isinstance(self.pipeline, str) else self.pipeline.plain(),
-            params=plain(self.params),
+            params=plain(self.params) if self.params else {},
         )
 
 
