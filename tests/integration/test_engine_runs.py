@@ -10,7 +10,7 @@ import pytest
 
 from engine import Engine, Pipeline, PipelineValidationError, StepContext, run_agent, run_goal, run_pipeline
 from engine.errors import EngineError
-from tests.driving import engine_at, history, typed
+from tests.driving import drive, engine_at, history, typed
 
 
 class Judgement(pydantic.BaseModel):
