@@ -161,10 +161,10 @@ class Agenda:
             self._tell(state, rescued)
 
     def _tell_one(self, state: RunState, dependant: str, name: str) -> None:
-        deps = self.plan.deps[dependant]
-        if len(deps) > 1 and dependant in self.plan.plain and len(deps) == len(self.plan.needs[dependant]):
-            own, found = True, self._plain_verdict(state, dependant, name)
+        if dependant in self.plan.simple:
+            own, found = True, self._simple_verdict(state, dependant, name)
         else:
+            deps = self.plan.deps[dependant]
             place = next(index for index, dep in enumerate(deps) if dep.step == name)
             own, found = place < len(self.plan.needs[dependant]), verdict(self.plan, state, dependant, deps[place], self.final)
             if own and deps[place].type == "soft" and not deps[place].wait:
@@ -182,7 +182,7 @@ class Agenda:
         elif found and self.missing[dependant] <= 0 and not self.implied.get(dependant):
             self._push(state, dependant, state.steps[dependant])
 
-    def _plain_verdict(self, state: RunState, dependant: str, name: str) -> bool | None:
+    def _simple_verdict(self, state: RunState, dependant: str, name: str) -> bool | None:
         """The verdict on a hard, data or validation dependency with nothing standing in for it, without searching for it."""
         held = state.steps[name]
         if held.status is StepStatus.COMPLETED:
@@ -195,7 +195,11 @@ class Agenda:
 
     def _push(self, state: RunState, name: str, step: StepState) -> None:
         """All that a step needs is there: on to its conditions, its approval, or its start."""
-        definition, key = self.plan.steps[name], self.plan.place[name]
+        key = self.plan.place[name]
+        if name in self.plan.prompt and not step.disabled:
+            heapq.heappush(self.ready_serial if name in self.plan.serial else self.ready, key)
+            return
+        definition = self.plan.steps[name]
         if definition.join == "first" and any(True for _ in losers(self.plan, state, name)):
             heapq.heappush(self.losers, key)
         if step.disabled or not definition.enabled or step.verdict == "skip":

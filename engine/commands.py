@@ -139,7 +139,8 @@ KINDS: dict[str, Callable[[RunState, Body], str | None]] = {
     "budget": _budget,
 }
 """Each command with what refuses it. Bodies: pause `{now?}`, cancel `{step?, reason?}`, skip and retry `{step}`, approve `{step?,
-approved, note?}`, answer `{step?, request?, value}`, resolve `{step, outcome, value?, note?}`, budget `{cost?, tokens?, calls?, seconds?}`."""
+approved, note?}`, answer `{step?, request?, value}`, resolve `{step, outcome, value?, note?}`,
+budget `{cost?, tokens?, calls?, seconds?}`."""
 
 
 def awaiting(state: RunState) -> list[str]:

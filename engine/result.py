@@ -11,8 +11,9 @@ import msgspec
 
 from engine.definition import Definition
 from engine.errors import DependencyError, StepExecutionError, StepTimeoutError
+from engine.spending import SPENDING, by_model
 from store import Log
-from store.events import RunId
+from store.events import RunId, Spent
 from store.memories import Memories, Memory
 from store.state import RunState, RunStatus, StepState, StepStatus, shown_status
 
@@ -75,10 +76,18 @@ class PipelineResult(msgspec.Struct, frozen=True):
 
     def _why_not(self, step: str) -> StepExecutionError:
         held = self.step_metadata[step]
-        sentence = f"Step {step!r} of run {self.run_id} has no output: it {held['status'].replace('_', ' ')}"
+        sentence = f"Step {step!r} of run {self.run_id} has no output: it {_how(held['status'])}"
         sentence += f" ({held['reason']})." if held.get("reason") else "."
         kinds: dict[str, type[StepExecutionError]] = {"timed_out": StepTimeoutError, "skipped": DependencyError}
         return kinds.get(held["status"], StepExecutionError)(sentence)
+
+
+_HOW = {"pending": "has not started", "skipped": "was skipped", "cancelled": "was cancelled", "timed_out": "timed out"}
+
+
+def _how(status: str) -> str:
+    """A step's status as the end of a sentence."""
+    return _HOW.get(status, status if status in ("failed", "completed") else f"is {status.replace('_', ' ')}")
 
 
 async def result_of(log: Log, run: RunId, *, alive: bool = False) -> PipelineResult:
@@ -132,29 +141,51 @@ def _metadata(step: StepState) -> dict[str, Any]:
 
 
 async def _usage(log: Log, run: RunId, state: RunState) -> dict[str, dict[str, int]]:
-    """Tokens by model; only runs that called one are read for it."""
+    """Tokens by model, those of child runs among them."""
     totals: dict[str, dict[str, int]] = {}
     if not state.calls:
         return totals
-    for recorded in await log.events(run, types={"effect.succeeded"}):
-        usage = recorded.event.usage
-        if usage is not None and recorded.event.source is None:
-            held = totals.setdefault(usage.model, {"calls": 0, "prompt_tokens": 0, "completion_tokens": 0})
-            held["calls"] += 1
-            held["prompt_tokens"] += usage.prompt_tokens
-            held["completion_tokens"] += usage.completion_tokens
+    for used in await spent_by(log, run, state):
+        counts = {"calls": used.calls, "prompt_tokens": used.prompt_tokens, "completion_tokens": used.completion_tokens}
+        totals[used.model] = counts
     return totals
 
 
-def _final(definition: Definition, outputs: dict[str, Any]) -> Any:
+async def spent_by(log: Log, run: RunId, state: RunState) -> tuple[Spent, ...]:
+    """What a run and its child runs used, by model; only runs that called one are read for it."""
+    return by_model(await log.events(run, types=SPENDING)) if state.calls else ()
+
+
+async def final_output(log: Log, run: RunId, state: RunState) -> Any:
+    """See `PipelineResult.final_output`; reads no other outputs."""
+    definition = Definition.from_json(await log.blob(state.definition))
+    names = _finals(definition)
+    wanted = {name: state.steps[name].output for name in (*names, *_standins(definition)) if name in state.steps}
+    return _final(definition, {name: await log.output(run, version) for name, version in wanted.items() if version is not None})
+
+
+def _standins(definition: Definition) -> dict[str, str]:
+    """What each fallback stands in for."""
+    return {step.fallback: step.name for step in definition.steps if step.fallback is not None}
+
+
+def _finals(definition: Definition) -> list[str]:
+    """The step marked final, or those that nothing comes after.
+
+    A fallback comes after nothing: it is what it stands in for. A switch is followed by its branches.
+    """
     marked = [step.name for step in definition.steps if step.final]
-    if marked:
-        return outputs.get(marked[0])
-    needed = {dep.step for step in definition.steps for dep in step.depends_on}
-    sinks = [step.name for step in definition.steps if step.name not in needed]
-    if len(sinks) == 1:
-        return outputs.get(sinks[0])
-    return {name: outputs[name] for name in sinks if name in outputs}
+    followed = {dep.step for step in definition.steps for dep in step.depends_on}
+    followed |= {step.name for step in definition.steps if step.switch} | set(_standins(definition))
+    return marked[:1] or [step.name for step in definition.steps if step.name not in followed]
+
+
+def _final(definition: Definition, outputs: dict[str, Any]) -> Any:
+    finals, stand_ins = _finals(definition), _standins(definition)
+    found = {stand_ins[name]: output for name, output in outputs.items() if name in stand_ins} | outputs
+    if len(finals) == 1:
+        return found.get(finals[0])
+    return {name: found[name] for name in finals if name in found}
 
 
 def summary(state: RunState, status: RunStatus) -> str:

@@ -15,7 +15,7 @@ from engine.agenda import Agenda
 from engine.budgets import breach, next_deadline, over
 from engine.graph import COMPENSATE, Plan
 from engine.joins import FAILURES, covered, inputs, losers, settled_how, why_not
-from engine.policies import Retry, decide_retry
+from engine.policies import Retry, decide_retry, seconds_left
 from store.events import (
     ApprovalExpired,
     ApprovalRequested,
@@ -80,10 +80,15 @@ class Schedule(Agenda):
                 return decision
         if state.undoing is not None:
             return self._undo(state, now)
-        if decision := self._barred(state):
-            return decision
-        if state.status is RunStatus.RUNNING and (decision := self._begin(state, now)):
-            return decision
+        if (self.skips or self.refusals or self.drops or self.losers or self.final or state.reached) and (
+            barred := self._barred(state)
+        ):
+            return barred
+        if state.status is RunStatus.RUNNING:
+            if (self.asks or self.deadlines) and (asked := self._ask(state, now)):
+                return asked
+            if self.may_start and (started := self._start(state, now)):
+                return started
         return self._end(state)
 
     # -- what people asked for
@@ -163,14 +168,18 @@ class Schedule(Agenda):
         step = state.steps.get(path)
         if step is None or step.status not in FAILURES:
             return None
+        definition = self.plan.step_of(path)
         verdict = decide_retry(
-            self.plan.step_of(path).retry,
+            definition.retry,
             tried=step.attempt - step.first_attempt + 1,
             retryable=step.retryable,
             retry_after=step.retry_after,
             seed=state.seed,
             path=path,
             attempt=step.attempt,
+            kind=step.failure_kind or "error",
+            classes=step.failure_classes,
+            left=seconds_left(definition.total_timeout, step.first_started_at, now),
         )
         if isinstance(verdict, Retry):
             return StepRetryScheduled(now + verdict.delay), path, step.attempt
@@ -243,8 +252,8 @@ class Schedule(Agenda):
 
     # -- what may run
 
-    def _begin(self, state: RunState, now: float) -> Decision | None:
-        """The next request for approval, the next answer that is overdue, or the next start."""
+    def _ask(self, state: RunState, now: float) -> Decision | None:
+        """The next request for approval, or the next answer that is overdue."""
         while self.deadlines and self.deadlines[0][0] <= now:
             overdue, key = heapq.heappop(self.deadlines)
             step = state.steps[self.plan.path(key)]
@@ -256,7 +265,7 @@ class Schedule(Agenda):
             if approval is not None and step.status is PENDING and step.approval is None:
                 due = None if approval.timeout is None else now + approval.timeout
                 return ApprovalRequested(approval.message, due, approval.default == "approve"), name, step.attempt
-        return self._start(state, now) if self.may_start else None
+        return None
 
     def _start(self, state: RunState, now: float) -> Decision | None:
         if state.counts[RUNNING] - state.groups >= self.plan.limit:
@@ -352,6 +361,8 @@ class Schedule(Agenda):
         Nothing may while paused, nor may an attempt at the limit, where the next end and not the clock lets it.
         """
         if state.status is not RunStatus.RUNNING:
+            return None
+        if not (self.timers or self.deadlines or self.plan.budgets or state.budget or state.undoing):
             return None
         found = [next_deadline(self.plan.budgets, state)] if self.plan.budgets or state.budget else []
         if state.undoing is not None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import msgspec
+
 from store.events import (
     ApprovalExpired,
     ApprovalGiven,
@@ -17,6 +19,8 @@ from store.events import (
     ArtifactMade,
     BudgetReached,
     BudgetSet,
+    ChildParked,
+    ChildResumed,
     EffectFailed,
     EffectInDoubt,
     EffectRequested,
@@ -37,6 +41,7 @@ from store.events import (
     RunReopened,
     RunUnpaused,
     SignalReceived,
+    Spent,
     StepAdded,
     StepCancelled,
     StepCompleted,
@@ -53,12 +58,34 @@ from store.events import (
     UnknownEvent,
     Usage,
 )
-from store.state import Approval, ArtifactRef, OpenEffect, RunState, RunStatus, StepState, StepStatus, Try, child_of, group_of
+from store.state import (
+    Approval,
+    ArtifactRef,
+    Breaker,
+    OpenEffect,
+    RunState,
+    RunStatus,
+    StepState,
+    StepStatus,
+    Try,
+    breaker_key,
+    child_of,
+    group_of,
+)
 
 FOLD_VERSION = 2
 """Stamped on snapshots: raised whenever a rule or the shape of the state changes, so that older snapshots are not used."""
 
 REASON_LIMIT = 200
+
+BREAKERS_LIMIT = 64
+"""Models and tools whose failures in a row are counted; the one that failed longest ago makes room."""
+
+COUNTED = {
+    "model": frozenset({"timeout", "model.timeout", "model.rate_limit", "model.unavailable"}),
+    "tool": frozenset({"timeout", "error"}),
+}
+"""Failures by kind of effect that say something of whoever was asked; the others say something of the request."""
 
 Rule = Callable[[RunState, int, float, str, int, Any], None]
 """(state, version, at, step or "", attempt, event): the envelope's columns, apart, so that reading need not build one."""
@@ -111,6 +138,7 @@ def _heed(state: RunState, step: StepState, path: str) -> None:
 def _run_created(state: RunState, version: int, at: float, path: str, attempt: int, event: RunCreated) -> None:
     state.pipeline, state.description, state.definition = event.pipeline, event.description, event.definition
     state.target, state.cwd, state.seed, state.created_at = event.target, event.cwd, event.seed, at
+    state.caller, state.caller_step, state.depth = event.caller, event.caller_step, event.depth
     kinds = event.kinds or "f" * len(event.steps)
     state.steps = {name: StepState(kind) for name, kind in zip(event.steps, kinds, strict=False)}
     state.counts[PENDING] += len(state.steps)
@@ -118,6 +146,7 @@ def _run_created(state: RunState, version: int, at: float, path: str, attempt: i
 
 def _run_forked(state: RunState, version: int, at: float, path: str, attempt: int, event: RunForked) -> None:
     state.parent, state.parent_version = event.parent, event.version
+    state.caller = state.caller_step = None  # nobody waits for a fork's end
     state.attached_at = state.ended_at = state.reason = None
     state.status, state.pausing, state.cancelling = RunStatus.PENDING, False, False
 
@@ -125,6 +154,9 @@ def _run_forked(state: RunState, version: int, at: float, path: str, attempt: in
 def _run_attached(state: RunState, version: int, at: float, path: str, attempt: int, event: RunAttached) -> None:
     state.attached_at = at
     state.attaches += 1
+    for request, effect in state.open.items():
+        if effect.parked is not None:  # another object: whoever steps back keeps the one before
+            state.open[request] = msgspec.structs.replace(effect, parked=None)
     if state.status is RunStatus.PENDING:
         state.status = RunStatus.RUNNING
 
@@ -236,6 +268,7 @@ def _step_started(state: RunState, version: int, at: float, path: str, attempt: 
     step.attempt, step.started_at, step.ended_at, step.due = attempt, at, None, None
     step.reason = step.failure_kind = None
     step.inputs = event.inputs
+    step.failure_classes = ()
     if step.first_started_at is None:
         step.first_started_at = at
     if step.items is not None:
@@ -274,7 +307,7 @@ def _step_failed(state: RunState, version: int, at: float, path: str, attempt: i
     step, failure = _step(state, path), event.failure
     _move(state, step, TIMED_OUT if failure.kind == "timeout" else FAILED)
     step.ended_at, step.reason, step.failure_kind = at, failure.message[:REASON_LIMIT], failure.kind
-    step.retryable, step.retry_after = failure.retryable, failure.retry_after
+    step.retryable, step.retry_after, step.failure_classes = failure.retryable, failure.retry_after, failure.classes
     state.failures += 1
     if state.open:
         _close_effects(state, path)
@@ -319,7 +352,7 @@ def _step_reset(state: RunState, version: int, at: float, path: str, attempt: in
     _move(state, step, PENDING)
     step.started_at = step.ended_at = step.due = step.first_started_at = None
     step.output, step.output_size, step.reason, step.failure_kind = None, 0, None, None
-    step.first_attempt, step.reused, step.tries = step.attempt + 1, False, []
+    step.first_attempt, step.reused, step.tries, step.failure_classes = step.attempt + 1, False, [], ()
     step.verdict, step.evaluated, step.refused, step.inputs, step.passes = "", None, [], None, False
     step.partial = step.approval = step.disabled = None
     _heed(state, step, path)
@@ -354,10 +387,11 @@ def _effect_succeeded(state: RunState, version: int, at: float, path: str, attem
     effect = state.open.pop(event.request, None)
     if effect is not None and effect.kind in _KEPT:
         _keep(state, event.request, effect)
+    if state.breakers and effect is not None and event.source is None:
+        state.breakers.pop(breaker_key(effect.kind, effect.name), None)
     if event.simulated:
         state.simulated = _step(state, path).simulated = True
-    if event.usage is not None and event.source is None:
-        _spend(state, _step(state, path), event.usage)
+    _pay(state, path, event)
 
 
 _KEPT = frozenset({"memory", "offer"})
@@ -378,21 +412,45 @@ def _keep(state: RunState, request: int, effect: OpenEffect) -> None:
 
 
 def _effect_failed(state: RunState, version: int, at: float, path: str, attempt: int, event: EffectFailed) -> None:
-    state.open.pop(event.request, None)
-    if event.usage is not None and event.source is None:
-        _spend(state, _step(state, path), event.usage)
+    effect = state.open.pop(event.request, None)
+    if effect is not None and event.source is None and event.failure.kind in COUNTED.get(effect.kind, ()):
+        _count_failure(state.breakers, breaker_key(effect.kind, effect.name), at)
+    _pay(state, path, event)
 
 
-def _spend(state: RunState, step: StepState, usage: Usage) -> None:
-    """Add what a model call used to the run and the step."""
+def _count_failure(breakers: dict[str, Breaker], key: str, at: float) -> None:
+    known = breakers.pop(key, None)  # and in again at the end: the first is the one that failed longest ago
+    if known is None and len(breakers) >= BREAKERS_LIMIT:
+        del breakers[next(iter(breakers))]
+    breakers[key] = Breaker(known.failures + 1 if known is not None else 1, at)
+
+
+def _pay(state: RunState, path: str, event: EffectSucceeded | EffectFailed) -> None:
+    """Add what an effect used to the run and the step: a model call, or all of a child run's.
+
+    What was taken from a recording was paid there.
+    """
+    if event.source is not None:
+        return
+    if event.usage is not None:
+        _spend(state, _step(state, path), spent(event.usage))
+    for used in event.spent:
+        _spend(state, _step(state, path), used)
+
+
+def spent(usage: Usage) -> Spent:
+    """One model call as what was spent on it."""
+    priced = usage.cost is not None
+    return Spent(usage.model, 1, usage.prompt_tokens, usage.completion_tokens, usage.cost or 0.0, 0 if priced else 1)
+
+
+def _spend(state: RunState, step: StepState, used: Spent) -> None:
     for spender in (state, step):
-        spender.calls += 1
-        spender.prompt_tokens += usage.prompt_tokens
-        spender.completion_tokens += usage.completion_tokens
-        if usage.cost is None:
-            spender.unpriced += 1
-        else:
-            spender.cost += usage.cost
+        spender.calls += used.calls
+        spender.prompt_tokens += used.prompt_tokens
+        spender.completion_tokens += used.completion_tokens
+        spender.cost += used.cost
+        spender.unpriced += used.unpriced
 
 
 def _effect_in_doubt(state: RunState, version: int, at: float, path: str, attempt: int, event: EffectInDoubt) -> None:
@@ -410,6 +468,18 @@ def _effect_resolved(state: RunState, version: int, at: float, path: str, attemp
     if not any(effect.in_doubt and effect.step == path for effect in state.open.values()):
         _move(state, step, RUNNING)
         step.reason = None
+
+
+def _child_parked(state: RunState, version: int, at: float, path: str, attempt: int, event: ChildParked) -> None:
+    effect = state.open.get(event.request)
+    if effect is not None:
+        effect.parked = event.reason
+
+
+def _child_resumed(state: RunState, version: int, at: float, path: str, attempt: int, event: ChildResumed) -> None:
+    effect = state.open.get(event.request)
+    if effect is not None:
+        effect.parked = None
 
 
 def _log_written(state: RunState, version: int, at: float, path: str, attempt: int, event: LogWritten) -> None:
@@ -499,6 +569,8 @@ RULES: dict[type[Event], Rule] = {
     EffectFailed: _effect_failed,
     EffectInDoubt: _effect_in_doubt,
     EffectResolved: _effect_resolved,
+    ChildParked: _child_parked,
+    ChildResumed: _child_resumed,
     LogWritten: _log_written,
     ArtifactMade: _artifact_made,
     BudgetReached: _budget_reached,

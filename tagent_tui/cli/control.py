@@ -11,8 +11,8 @@ import click
 
 from engine.control import signal
 from engine.engine import Engine
-from engine.errors import DefinitionChangedError
-from store import RunId
+from engine.errors import DefinitionChangedError, TargetError
+from store import RunId, RunRow
 from store.state import RunStatus
 from tagent_tui import terminal
 from tagent_tui.cli.doubts import FORM, Resolutions, ask_doubts, resolutions_of
@@ -98,13 +98,26 @@ async def _resume(session: Session, wanted: str, how: How) -> int:
     async with Engine(session.stored(), session.config, tee=False) as engine:
         row = await engine.log.find(wanted)
         while True:
-            ended = await _driven(session, engine, row.id, how)
+            try:
+                ended = await _driven(session, engine, row.id, how)
+            except TargetError as error:
+                if row.caller is None or not how.resolve:
+                    raise
+                return await _resolve(session, engine, row, how.resolve, error)
             if ended.status is RunStatus.WAITING and session.asks:
                 how = how._replace(resolve=await ask_doubts(session, engine.log, ended.row, ended.state))
                 if how.resolve:
                     continue
                 return ended.exit
             return ended.exit if session.json else await conclude(session, engine.log, ended)
+
+
+async def _resolve(session: Session, engine: Engine, row: RunRow, said: Resolutions, error: TargetError) -> int:
+    """Record what became of effects of a child run that only its caller can drive on."""
+    for step, body in said.items():
+        session.output.note(await signal(engine.log, row.id, "resolve", {"step": step, **body}))
+    session.output.note(str(error))
+    return Exit.WAITS
 
 
 async def _driven(session: Session, engine: Engine, run: RunId, how: How) -> Ended:

@@ -90,6 +90,8 @@ async def run_form(log: Log, row: RunRow, state: RunState, *, alive: bool, outpu
         "ended_at": state.ended_at,
         "parent_run": row.parent,
         "parent_version": row.parent_version,
+        "caller": state.caller,
+        "caller_step": state.caller_step,
         "version": state.version,
         "cost": None if state.unpriced else state.cost,
         "tokens": state.tokens,
@@ -138,6 +140,11 @@ def _artifact_form(state: RunState, index: int) -> dict[str, Any]:
 def doubtful(state: RunState) -> list[tuple[int, OpenEffect]]:
     """The effects whose outcome is not known, by the version of their request."""
     return [(request, effect) for request, effect in state.open.items() if effect.in_doubt]
+
+
+def stuck(state: RunState) -> bool:
+    """Whether there is something a person has to say, in the run or in a child run of it."""
+    return any(effect.in_doubt or effect.parked is not None for effect in state.open.values())
 
 
 async def doubt_form(log: Log, row: RunRow, request: int, effect: OpenEffect) -> dict[str, Any]:

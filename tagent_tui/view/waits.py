@@ -45,6 +45,7 @@ def _sentences(scene: Scene) -> Iterator[Row]:
         yield from _blamed(scene)
         return
     yield from _in_doubt(scene)
+    yield from _children(scene)
     yield from _run_waits(scene)
     if not scene.state.status.ended:
         yield from _retries(scene)
@@ -81,6 +82,16 @@ def _in_doubt(scene: Scene) -> Iterator[Row]:
         words.append(Seg(" may have happened", Ink.MUTED))
         key = [Seg("  d", Ink.STRONG, bold=True), Seg(" say", Ink.MUTED)]
         yield _row(Seg(scene.glyphs.in_doubt, Ink.WARNING), effect.step, words, scene)._replace(right=key)
+
+
+def _children(scene: Scene) -> Iterator[Row]:
+    """Child runs that somebody has to look after."""
+    for request, effect in scene.state.open.items():
+        if effect.parked is not None and not scene.state.status.ended:
+            why = "waits for somebody" if effect.parked == "waiting" else "is paused"
+            words = [Seg(f"child {scene.glyphs.ellipsis}.{request} {why}", Ink.WARNING)]
+            key = [Seg("  enter", Ink.STRONG, bold=True), Seg(" opens it", Ink.MUTED)]
+            yield _row(Seg(scene.glyphs.person, Ink.WARNING), effect.step, words, scene)._replace(right=key)
 
 
 def _run_waits(scene: Scene) -> Iterator[Row]:
