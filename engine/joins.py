@@ -21,7 +21,7 @@ def verdict(plan: Plan, state: RunState, name: str, dep: Dep, final: Collection[
 
     `final` are the steps that failed with no retry to come. Contents (`data`, `validation`) are judged by a look, which refuses
     what does not do; here they are met by completion. A branch that was skipped keeps nobody back who waits for all, and is none of
-    those that somebody waits for one or some of.
+    those that somebody waits for one or some of; a switch that was skipped has chosen nothing.
     """
     held = state.steps.get(dep.step)
     if held is None:
@@ -36,8 +36,9 @@ def verdict(plan: Plan, state: RunState, name: str, dep: Dep, final: Collection[
         case StepStatus.COMPLETED:
             return True
         case StepStatus.SKIPPED:
-            let_by = dep.type == ROUTE or (dep.type == "hard" and plan.steps[name].join == "all")
-            return dep.type == "soft" or (held.passes and let_by)
+            if plan.routes.get(name) == dep.step:
+                return False
+            return dep.type == "soft" or (held.passes and dep.type == "hard" and plan.steps[name].join == "all")
         case StepStatus.CANCELLED:
             return dep.type == "soft"
         case StepStatus.FAILED | StepStatus.TIMED_OUT if dep.step in final:
@@ -101,6 +102,8 @@ def why_not(plan: Plan, state: RunState, name: str, final: Collection[str]) -> t
         if dep.step in held.refused:
             return held.reason or f"needs {dep.step}, whose output does not do", dep.step, False
         step = plan.steps[name]
+        if plan.routes.get(name) == dep.step and cause.status is StepStatus.SKIPPED:
+            return f"{dep.step} was skipped, so it chose nothing", dep.step, step.skip != "propagate" and cause.passes
         said = f"needs {dep.step}, which {settled_how(cause)}"
         if step.join != "all" and dep.type != ROUTE:
             wanted = "one" if step.join in ("any", "first") else str(step.join)

@@ -22,6 +22,19 @@ def choose(run: Run, *closes: str) -> list[str]:
     return words(run.settle((StepCompleted(closes=list(closes)), "route", 1)))
 
 
+@pytest.mark.parametrize("needs", [(), ("inner",)])
+def test_a_switch_that_was_not_reached_chooses_nothing(needs: tuple[str, ...]) -> None:
+    """The branches of a switch on a branch that was not taken are skipped with it, and the merge follows the one that was taken."""
+    route = msgspec.structs.replace(step("route"), run=None, switch={"inner": "params.n > 1", "y": "otherwise"})
+    inner = msgspec.structs.replace(step("inner"), run=None, switch={"p": "params.n > 5", "q": "otherwise"})
+    end = msgspec.structs.replace(step("end", "p", "q", "y"), join="any")
+    run = Run(plan_of(route, inner, step("p", *needs), step("q", *needs), step("y"), end))
+    run.attach()
+    assert choose(run, "inner") == ["step.skipped inner", "step.skipped p", "step.skipped q", "step.started y"]
+    assert run.state.steps["q"].reason == "inner was skipped, so it chose nothing"
+    assert words(run.complete("y")) == ["step.started end"]
+
+
 @pytest.mark.parametrize("join", ["any", "first", 1, "all"])
 def test_a_branch_that_was_not_taken_is_none_that_a_join_waits_for(join: str | int) -> None:
     """The step behind a choice starts when the branch that was taken completes: not when the other is skipped."""
