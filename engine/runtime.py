@@ -400,7 +400,7 @@ class Runtime:
         if self._halted and self.state.status is RunStatus.PAUSED:
             return True
         running = len(self._record.running)
-        if running and (self.children.resting or self._around.asks) and not self._around.limited:
+        if running and (self.children.resting or self._around.asks):
             running -= len(resting_steps(self.state))
         return not running
 

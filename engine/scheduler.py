@@ -162,6 +162,13 @@ class Schedule(Agenda):
                 return self._stop(state, path, reason)
         return None
 
+    def _stop_idle(self, state: RunState, reason: str) -> Decision | None:
+        """Cancel the next of what has not begun or waits to begin again; what runs is let finish."""
+        for path, step in state.steps.items():
+            if step.status is PENDING or step.status is WAITING:
+                return self._stop(state, path, reason)
+        return None
+
     # -- what may not run
 
     def _after_failure(self, state: RunState, path: str, now: float) -> Decision | None:
@@ -188,7 +195,7 @@ class Schedule(Agenda):
 
     def _barred(self, state: RunState) -> Decision | None:
         """The next of what is refused, cancelled or skipped because of what others came to."""
-        if over(self.plan.budgets, state) and (stopped := self._stop_rest(state, "the budget is used up")):
+        if state.reached and over(self.plan.budgets, state) and (stopped := self._stop_idle(state, "the budget is used up")):
             return stopped
         fatal = self._fatal() if self.final and self.plan.definition.on_failure == "fail_fast" else None
         if fatal is not None and (stopped := self._stop_rest(state, f"{fatal} {settled_how(state.steps[fatal])}")):

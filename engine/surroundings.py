@@ -67,14 +67,8 @@ class RunSurroundings:
         self._threads = threads
         self._changed, self._fail = changed, fail
         self._asked: dict[int, asyncio.Future[int]] = {}
-        self._limited = 0
         self.asks = any(effect.kind == "ask" for effect in record.state.open.values())
         """Whether a question was ever open while this driver lives: then resting steps are looked for."""
-
-    @property
-    def limited(self) -> bool:
-        """Whether a question is open that has an answer of its own when its time is up."""
-        return self._limited > 0
 
     @property
     def steerer(self) -> RunSurroundings:
@@ -181,13 +175,11 @@ class RunSurroundings:
         version = effect.answer if effect is not None else None
         if version is None:
             future = self._asked[request] = asyncio.get_running_loop().create_future()
-            self._limited += due is not None
             self._changed()
             try:
                 async with asyncio.timeout(None if due is None else max(due - self._record.clock(), 0.0)):
                     version = await future
             finally:
-                self._limited -= due is not None
                 self._asked.pop(request, None)
         await self._lease.flush()
         recorded = (await self._log.events(self._lease.run, after=version - 1, upto=version))[0]

@@ -269,9 +269,9 @@ class EffectRequested(Event, frozen=True, omit_defaults=True):
     """A step is about to touch the world. Its version in the run is the effect's id.
 
     Identity is step path and attempt (envelope), `kind`, `name`, `arguments_hash` and `occurrence` (from 0, among equal ones), or
-    `key` where equal effects run in concurrent branches. Kinds: `model, once, sleep, now, random, uuid, body, ask, child`; of what
-    leaves the run or stays in it, `memory, space, offer, send, receive, publish, wait_for, remember, recall`. A child run's id is
-    that of its caller, a dot, and the version of its request.
+    `key` where equal effects run in concurrent branches. Kinds: `model, once, sleep, now, random, uuid, body, ask, child`
+    (`ask_until` is a question with a time limit); of what leaves the run or stays in it, `memory, space, offer, send, receive,
+    publish, wait_for, remember, recall`. A child run's id is that of its caller, a dot, and the version of its request.
     """
 
     type = "effect.requested"

@@ -111,6 +111,25 @@ def project(events: Iterable[Recorded], state: RunState | None = None) -> RunSta
     return state
 
 
+def also_changed(state: RunState, path: str, event: Event) -> Iterable[str]:
+    """The steps besides its own that an event changes, makes or removes: what somebody who steps back has to keep."""
+    if isinstance(event, StepAdded):
+        return (event.name,)
+    if isinstance(event, StepEnabled):
+        return (event.target,)
+    if isinstance(event, SignalReceived):
+        return () if event.target is None else (event.target,)
+    if isinstance(event, StepCompleted):
+        return event.closes
+    if isinstance(event, RunCompensating):
+        return event.steps
+    if isinstance(event, StepEvaluated | StepStarted | StepReset):
+        step = state.steps.get(path)
+        items = max(getattr(event, "items", None) or 0, (step.items or 0) if step is not None else 0)
+        return [child_of(path, index) for index in range(items)]
+    return ()
+
+
 def _step(state: RunState, path: str) -> StepState:
     step = state.steps.get(path)
     if step is None:
@@ -132,7 +151,7 @@ def _heed(state: RunState, step: StepState, path: str) -> None:
     """What somebody wished of the step is carried out, or has no object any more."""
     if step.wish:
         step.wish = ""
-        state.wishes.remove(path)
+        state.wishes = [wished for wished in state.wishes if wished != path]
 
 
 def _run_created(state: RunState, version: int, at: float, path: str, attempt: int, event: RunCreated) -> None:
@@ -194,7 +213,7 @@ def _signal_received(state: RunState, version: int, at: float, path: str, attemp
     elif event.target is not None and event.kind in ("cancel", "skip", "retry"):
         step = _step(state, event.target)
         if not step.wish:
-            state.wishes.append(event.target)
+            state.wishes = [*state.wishes, event.target]
         step.wish = event.kind
     elif event.kind == "cancel":
         state.cancelling = True
@@ -248,7 +267,8 @@ def _approval_expired(state: RunState, version: int, at: float, path: str, attem
 
 def _answer(state: RunState, step: StepState, approved: bool, note: str) -> None:
     if step.approval is not None:
-        step.approval.answer, step.approval.note = "approved" if approved else "rejected", note[:REASON_LIMIT]
+        answer = "approved" if approved else "rejected"
+        step.approval = msgspec.structs.replace(step.approval, answer=answer, note=note[:REASON_LIMIT])
     if approved and step.status is WAITING:
         _ask_no_more(state, step)
         _move(state, step, PENDING)
@@ -388,7 +408,7 @@ def _effect_succeeded(state: RunState, version: int, at: float, path: str, attem
     if effect is not None and effect.kind in _KEPT:
         _keep(state, event.request, effect)
     if state.breakers and effect is not None and event.source is None:
-        state.breakers.pop(breaker_key(effect.kind, effect.name), None)
+        state.breakers = {name: held for name, held in state.breakers.items() if name != breaker_key(effect.kind, effect.name)}
     if event.simulated:
         state.simulated = _step(state, path).simulated = True
     _pay(state, path, event)
@@ -414,15 +434,17 @@ def _keep(state: RunState, request: int, effect: OpenEffect) -> None:
 def _effect_failed(state: RunState, version: int, at: float, path: str, attempt: int, event: EffectFailed) -> None:
     effect = state.open.pop(event.request, None)
     if effect is not None and event.source is None and event.failure.kind in COUNTED.get(effect.kind, ()):
-        _count_failure(state.breakers, breaker_key(effect.kind, effect.name), at)
+        state.breakers = _counted(state.breakers, breaker_key(effect.kind, effect.name), at)
     _pay(state, path, event)
 
 
-def _count_failure(breakers: dict[str, Breaker], key: str, at: float) -> None:
-    known = breakers.pop(key, None)  # and in again at the end: the first is the one that failed longest ago
-    if known is None and len(breakers) >= BREAKERS_LIMIT:
-        del breakers[next(iter(breakers))]
-    breakers[key] = Breaker(known.failures + 1 if known is not None else 1, at)
+def _counted(breakers: dict[str, Breaker], key: str, at: float) -> dict[str, Breaker]:
+    """One failure more; the first is the one that failed longest ago, and is forgotten when there are too many."""
+    known = breakers.get(key)
+    others = {name: held for name, held in breakers.items() if name != key}
+    if known is None and len(others) >= BREAKERS_LIMIT:
+        del others[next(iter(others))]
+    return {**others, key: Breaker(known.failures + 1 if known is not None else 1, at)}
 
 
 def _pay(state: RunState, path: str, event: EffectSucceeded | EffectFailed) -> None:
@@ -492,7 +514,7 @@ def _artifact_made(state: RunState, version: int, at: float, path: str, attempt:
 
 
 def _budget_reached(state: RunState, version: int, at: float, path: str, attempt: int, event: BudgetReached) -> None:
-    state.reached.append(f"{event.scope}:{event.what}")
+    state.reached = [*state.reached, f"{event.scope}:{event.what}"]
     if event.action == "pause":
         state.pausing = True
 
@@ -501,9 +523,9 @@ def _budget_set(state: RunState, version: int, at: float, path: str, attempt: in
     for what in ("cost", "tokens", "calls", "seconds"):
         limit = getattr(event, what)
         if limit is not None:
-            state.budget[what] = float(limit)
+            state.budget = {**state.budget, what: float(limit)}
             if f":{what}" in state.reached:
-                state.reached.remove(f":{what}")
+                state.reached = [reached for reached in state.reached if reached != f":{what}"]
                 state.pausing = False
 
 

@@ -294,23 +294,28 @@ def waits_for_person(state: RunState) -> bool:
     if working(state):
         return False
     reasons = {effect.parked for effect in state.open.values()} - {None}
-    asked = any(effect.kind == "ask" for effect in state.open.values())
+    asked = any(effect.kind.startswith("ask") for effect in state.open.values())
     return bool(counts[StepStatus.IN_DOUBT] or state.approvals or asked or "waiting" in reasons or (reasons and not state.pausing))
 
 
 def working(state: RunState) -> int:
     """How many steps are under way, without groups and without those that only wait for people or for parked child runs."""
-    return state.counts[StepStatus.RUNNING] - state.groups - len(resting_steps(state))
+    return state.counts[StepStatus.RUNNING] - state.groups - len(resting_steps(state, timed=True))
 
 
-def resting_steps(state: RunState) -> set[str]:
-    """The running steps that go on only once a person answers or a parked child run does: those with no other effect open."""
-    resting = {effect.step for effect in state.open.values() if _rests(effect)}
-    return resting - {effect.step for effect in state.open.values() if not _rests(effect)} if resting else resting
+def resting_steps(state: RunState, *, timed: bool = False) -> set[str]:
+    """The running steps that go on only once a person answers or a parked child run does: those with no other effect open.
+
+    With `timed` also those whose question has an answer of its own when its time is up.
+    """
+    resting = {effect.step for effect in state.open.values() if _rests(effect, timed)}
+    return resting - {effect.step for effect in state.open.values() if not _rests(effect, timed)} if resting else resting
 
 
-def _rests(effect: OpenEffect) -> bool:
-    return effect.parked is not None or (effect.kind == "ask" and effect.answer is None)
+def _rests(effect: OpenEffect, timed: bool) -> bool:
+    if effect.parked is not None:
+        return True
+    return effect.answer is None and (effect.kind == "ask" or (timed and effect.kind == "ask_until"))
 
 
 def group_of(path: str) -> str | None:

@@ -20,7 +20,7 @@ from engine import (
 )
 from engine.control import signal
 from store.bundle import export_runs
-from store.errors import RunNotFoundError
+from store.errors import RunAmbiguousError
 from store.events import RunId
 from store.state import RunStatus, StepStatus
 from store.unbundling import import_bundle
@@ -92,7 +92,7 @@ async def test_the_newest_run_and_a_prefix_are_never_a_child() -> None:
         assert (await engine.log.find("last")).id == (await engine.log.find("abc")).id == "abc123"
         deepest = max(below, key=len)
         assert (await engine.log.find(deepest)).id == deepest
-        with pytest.raises(RunNotFoundError, match=r"Several runs begin with abc123\.: ") as refused:
+        with pytest.raises(RunAmbiguousError, match=r"Several runs begin with abc123\.: ") as refused:
             await engine.log.find("abc123.")
         assert deepest not in str(refused.value)
 
