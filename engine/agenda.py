@@ -50,7 +50,8 @@ class Agenda:
     """Queues of what is to be decided next. Call `note` after each event is folded.
 
     `missing` counts for each pending step the dependencies it still waits for, `spare` how many more may come to nothing; `ready`
-    and `ready_serial` are places of steps that may start; `looking` are steps whose outputs somebody has to look at.
+    and `ready_serial` are places of steps that may start; `looking` are steps whose outputs somebody has to look at, `turns` the
+    places of the serial ones among them: their turn has come, and later ones do not take it.
     """
 
     def __init__(self, plan: Plan, state: RunState) -> None:
@@ -78,6 +79,7 @@ class Agenda:
         self.losers: list[int] = []
         self.drops: list[int] = []
         self.looking: dict[str, None] = {}
+        self.turns: list[int] = []
         self.groups: dict[str, Group] = {}
         self.stale = False
         steps = state.steps
@@ -208,10 +210,18 @@ class Agenda:
             heapq.heappush(self.refusals, key)
         elif not step.verdict and name in self.plan.looks:
             self.looking[name] = None
+            if name in self.plan.serial:
+                heapq.heappush(self.turns, key)
         elif definition.approval is not None and step.approval is None:
             heapq.heappush(self.asks, key)
         else:
             heapq.heappush(self.ready_serial if name in self.plan.serial else self.ready, key)
+
+    def comes_after_a_look(self, key: int) -> bool:
+        """Whether the turn is that of an earlier serial step which somebody looks at."""
+        while self.turns and self.plan.path(self.turns[0]) not in self.looking:
+            heapq.heappop(self.turns)
+        return bool(self.turns) and self.turns[0] < key
 
     # -- advancing
 

@@ -292,14 +292,14 @@ class Schedule(Agenda):
         return StepStarted(given), path, state.steps[path].attempt + 1
 
     def _ready_place(self, state: RunState) -> int | None:
-        """Take the first ready step in definition order; serial ones wait while the chain does."""
+        """Take the first ready step in definition order; serial ones wait while the chain does, or an earlier one is looked at."""
         ready, serial = self.ready, self.ready_serial
         while ready and not self._still_ready(state, ready[0]):
             heapq.heappop(ready)
         if self.chain is None:
             while serial and not self._still_ready(state, serial[0]):
                 heapq.heappop(serial)
-            if serial and not (ready and ready[0] < serial[0]):
+            if serial and not (ready and ready[0] < serial[0]) and not self.comes_after_a_look(serial[0]):
                 return heapq.heappop(serial)
         return heapq.heappop(ready) if ready else None
 
