@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-import msgspec
-
 from engine.definition import Dep
 from engine.graph import RESCUE, ROUTE, Plan
 from store.state import RunState, StepState, StepStatus
@@ -31,18 +29,22 @@ def verdict(plan: Plan, state: RunState, name: str, dep: Dep, final: Collection[
         return False
     if dep.type == "soft" and not dep.wait:
         return True
+    return _came_to(plan, state, dep.type, dep.step, final)
+
+
+def _came_to(plan: Plan, state: RunState, kind: str, name: str, final: Collection[str]) -> bool | None:
+    """The same for what a step of that name came to, or what stands in for it."""
+    held = state.steps[name]
     match held.status:
         case StepStatus.COMPLETED:
             return True
         case StepStatus.SKIPPED:
-            return dep.type == "soft" or (held.passes and dep.type in ("hard", ROUTE))
+            return kind == "soft" or (held.passes and kind in ("hard", ROUTE))
         case StepStatus.CANCELLED:
-            return dep.type == "soft"
-        case StepStatus.FAILED | StepStatus.TIMED_OUT if dep.step in final:
-            fallback = plan.steps[dep.step].fallback
-            if fallback is None:
-                return dep.type == "soft"
-            return verdict(plan, state, name, msgspec.structs.replace(dep, step=fallback), final)
+            return kind == "soft"
+        case StepStatus.FAILED | StepStatus.TIMED_OUT if name in final:
+            fallback = plan.steps[name].fallback
+            return kind == "soft" if fallback is None else _came_to(plan, state, kind, fallback, final)
         case _:
             return None
 
