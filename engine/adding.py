@@ -63,7 +63,7 @@ def _before(plan: Plan, state: RunState, added: PipelineStep, before: Sequence[s
             yield Problem(f"steps.{added.name}", f"there is no step {name!r} to come before{suggestion(name, plan.names)}")
         elif state.steps[name].status is not StepStatus.PENDING:
             yield Problem(f"steps.{added.name}", f"cannot come before {name}, which has started")
-        elif any(dep.step in plan.descendants({name}) for dep in added.dependencies):
+        elif plan.descendants({name}) & {one for dep in added.dependencies for one in (dep.step, *plan.standins(dep.step))}:
             yield Problem(f"steps.{added.name}", f"cannot come before {name}: it would wait for itself")
 
 

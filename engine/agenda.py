@@ -12,13 +12,14 @@ from collections import deque
 
 from engine.definition import StepDefinition
 from engine.graph import COMPENSATE, Plan
-from engine.joins import FAILURES, losers, verdict
+from engine.joins import FAILURES, verdict
 from store.events import (
     ApprovalExpired,
     ApprovalGiven,
     ApprovalRequested,
     Recorded,
     RunAttached,
+    RunCompensating,
     RunMigrated,
     RunReopened,
     StepAdded,
@@ -38,27 +39,28 @@ from store.state import RunState, StepState, StepStatus, child_of, group_of
 
 
 class Group:
-    """A running group: how many children it has taken up, and how many of those have not settled."""
+    """A running group: how many children it has gone through, and which of them, or of those behind, have not settled."""
 
     __slots__ = ("active", "taken")
 
     def __init__(self) -> None:
-        self.taken = self.active = 0
+        self.taken = 0
+        self.active: set[int] = set()
 
 
 class Agenda:
     """Queues of what is to be decided next. Call `note` after each event is folded.
 
     `missing` counts for each pending step the dependencies it still waits for, `spare` how many more may come to nothing; `ready`
-    and `ready_serial` are places of steps that may start; `looking` are steps whose outputs somebody has to look at, `turns` the
-    places of the serial ones among them: their turn has come, and later ones do not take it.
+    and `ready_serial` are places of steps that may start, `late` of those whose retry is due but which have no room; `chain` has
+    the serial steps under way; `looking` are steps whose outputs somebody has to look at, `turns` the places of the serial ones
+    among them: their turn has come, and later ones do not take it.
     """
 
     def __init__(self, plan: Plan, state: RunState) -> None:
         self.plan = plan
         self.doubts: deque[int] = deque()
         self.resets: deque[str] = deque()
-        self.cancels: deque[str] | None = None
         self.build(state)
 
     def build(self, state: RunState) -> None:
@@ -68,7 +70,8 @@ class Agenda:
         self.spare: dict[str, int] = {}
         self.ready: list[int] = []
         self.ready_serial: list[int] = []
-        self.chain: str | None = None
+        self.chain: set[str] = set()
+        self.late: list[int] = []
         self.timers: list[tuple[float, int]] = []
         self.deadlines: list[tuple[float, int]] = []
         self.failed: list[int] = []
@@ -81,6 +84,8 @@ class Agenda:
         self.looking: dict[str, None] = {}
         self.turns: list[int] = []
         self.groups: dict[str, Group] = {}
+        self.cancels: deque[str] | None = None
+        self.fallen: tuple[str, deque[str]] | None = None
         self.stale = False
         steps = state.steps
         for name, step in steps.items():
@@ -98,7 +103,7 @@ class Agenda:
         elif status in FAILURES:
             heapq.heappush(self.failed, key)
         elif name in self.plan.serial and not status.settled:
-            self.chain = name
+            self.chain.add(name)
         if status is StepStatus.WAITING:
             self._place_waiting(step, key)
         elif status is StepStatus.RUNNING and step.items is not None:
@@ -119,14 +124,14 @@ class Agenda:
             heapq.heappush(self.timers, (step.due, self.plan.key(path)))
 
     def _open(self, state: RunState, name: str) -> None:
-        """Take up what a running group had taken up, and what it may take up now."""
+        """Count what a running group has under way, and take up what it may take up now."""
         group = self.groups[name]
-        held = [state.steps[child_of(name, index)].status for index in range(state.steps[name].items or 0)]
-        group.taken = max((index + 1 for index, status in enumerate(held) if status is not StepStatus.PENDING), default=0)
-        for index, status in enumerate(held[: group.taken]):
-            if status is StepStatus.PENDING:  # it was reset
-                heapq.heappush(self.ready, self.plan.place[name] + index + 1)
-            group.active += not status.settled or status in FAILURES  # about a failed one is still to be decided
+        for index in range(state.steps[name].items or 0):
+            path = child_of(name, index)
+            status = state.steps[path].status
+            decided = status.settled and (status not in FAILURES or path in self.final)
+            if not decided and status is not StepStatus.PENDING:
+                group.active.add(index)
         self._take_up(state, name)
 
     # -- counting dependencies
@@ -202,7 +207,7 @@ class Agenda:
             heapq.heappush(self.ready_serial if name in self.plan.serial else self.ready, key)
             return
         definition = self.plan.steps[name]
-        if definition.join == "first" and any(True for _ in losers(self.plan, state, name)):
+        if definition.join == "first":
             heapq.heappush(self.losers, key)
         if step.disabled or not definition.enabled or step.verdict == "skip":
             heapq.heappush(self.skips, key)
@@ -235,16 +240,18 @@ class Agenda:
         elif kind is StepCompleted or kind is StepReused:
             self.looking.pop(path, None)
             self._settle(state, path)
+            if kind is StepCompleted and recorded.event.closes:
+                self._close(state, recorded.event.closes)
         elif kind is StepFailed or kind is StepRefused:
             self.looking.pop(path, None)
             if COMPENSATE not in path and self.plan.knows(path):
                 heapq.heappush(self.failed, self.plan.key(path))
         elif kind is StepRetryScheduled:
+            self.stale |= path in self.final  # somebody asked for it: what was counted as failed is open again
             if COMPENSATE not in path:
                 heapq.heappush(self.timers, (recorded.event.due, self.plan.key(path)))
-                self.final.discard(path)
             if path in self.plan.serial:
-                self.chain = path
+                self.chain.add(path)
         elif kind is StepSkipped or kind is StepCancelled:
             self.looking.pop(path, None)
             self._settle(state, path)
@@ -259,15 +266,17 @@ class Agenda:
             self.doubts.extend(request for request, effect in state.open.items() if effect.safety == "irreversible")
         elif kind is RunMigrated:
             self.stale = True
-            changed = self.plan.descendants({name for name in recorded.event.changed if name in self.plan.place})
+            changed = self.plan.descendants(
+                {name for name in recorded.event.changed if name in self.plan.place},
+                lambda name: name in state.steps and state.steps[name].status in FAILURES,
+            )
             self.resets.extend(sorted(changed, key=self.plan.place.__getitem__))
-        elif kind is RunReopened:
-            self.cancels = None
+        elif kind is RunReopened or kind is RunCompensating:
             self.stale = True
 
     def _note_start(self, state: RunState, path: str) -> None:
         if path in self.plan.serial:
-            self.chain = path
+            self.chain.add(path)
         if path in self.missing:
             del self.missing[path], self.spare[path]
         if state.steps[path].items is not None:
@@ -291,7 +300,7 @@ class Agenda:
             if event.due is not None:
                 heapq.heappush(self.deadlines, (event.due, self.plan.key(path)))
             if path in self.plan.serial:
-                self.chain = path
+                self.chain.add(path)
         else:
             self._note_answer(state, path)
 
@@ -301,15 +310,20 @@ class Agenda:
         if step.status is StepStatus.WAITING:
             heapq.heappush(self.refusals, self.plan.key(path))
             return
-        if self.chain == path:
-            self.chain = None
+        self.chain.discard(path)
         if step.status is StepStatus.PENDING:
-            self._push(state, path, step)
+            self._count(state, path, step)  # what it needs may be tried again meanwhile
+
+    def _close(self, state: RunState, branches: list[str]) -> None:
+        """Branches that were not chosen are skipped, also those that needed nothing more to start."""
+        for name in branches:
+            if name in self.missing and self.missing[name] <= 0 and not self.implied.get(name):
+                self.looking.pop(name, None)
+                self._push(state, name, state.steps[name])
 
     def _settle(self, state: RunState, path: str) -> None:
         """A step or child will not run any more, however it ended."""
-        if self.chain == path:
-            self.chain = None
+        self.chain.discard(path)
         if path in self.missing:
             del self.missing[path], self.spare[path]
         group = group_of(path)
@@ -319,23 +333,39 @@ class Agenda:
             self.groups.pop(path, None)
             self._tell(state, path)
 
+    def has_room(self, state: RunState, path: str) -> bool:
+        """Whether a step that waits for its retry may run beside what runs: in the chain of serial ones, in its group."""
+        if path in self.plan.serial:
+            return not any(state.steps[name].status in _BUSY for name in self.chain)
+        group = group_of(path)
+        if group is None:
+            return True
+        if group not in self.groups:
+            return False
+        active = self.groups[group].active
+        return sum(state.steps[child_of(group, index)].status in _BUSY for index in active) < self._width(group)
+
+    def _width(self, group: str) -> int:
+        step = self.plan.steps[group]
+        return 1 if step.while_ is not None else step.max_concurrent or self.plan.limit
+
     def _settle_child(self, state: RunState, name: str, index: int) -> None:
         group = self.groups.get(name)
         if group is not None:
-            group.active -= index < group.taken
+            group.active.discard(index)
             self._take_up(state, name)
 
     def _take_up(self, state: RunState, name: str) -> None:
         """Let the next children of a group be ready, as many as it may have under way; a look is wanted when none is left."""
-        group, step, held = self.groups[name], self.plan.steps[name], state.steps[name]
-        items, most = held.items or 0, 1 if step.while_ is not None else step.max_concurrent or self.plan.limit
-        while group.taken < items and group.active < most:
+        group, held = self.groups[name], state.steps[name]
+        items, most = held.items or 0, self._width(name)
+        while group.taken < items and len(group.active) < most:
             child = state.steps[child_of(name, group.taken)]
             group.taken += 1
             if child.status is StepStatus.PENDING:
-                group.active += 1
+                group.active.add(group.taken - 1)
                 heapq.heappush(self.ready, self.plan.place[name] + group.taken)
-        if group.taken >= items and group.active <= 0 and held.status is StepStatus.RUNNING:
+        if group.taken >= items and not group.active and held.status is StepStatus.RUNNING:
             self.looking[name] = None
 
     def give_up(self, state: RunState, path: str) -> None:
@@ -347,4 +377,5 @@ class Agenda:
         self._settle(state, path)
 
 
+_BUSY = (StepStatus.RUNNING, StepStatus.IN_DOUBT)
 _RARE = frozenset({StepAdded, StepEnabled, StepEvaluated, ApprovalRequested, ApprovalGiven, ApprovalExpired})

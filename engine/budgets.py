@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from engine.definition import Budget
 from store.events import BudgetReached
-from store.state import RunState, StepState, child_of
+from store.state import RunState, StepState, children_of
 
 WHATS = ("cost", "tokens", "calls", "seconds")
 _UNITS = {"cost": "${:g}", "tokens": "{:,.0f} tokens", "calls": "{:,.0f} calls", "seconds": "{:g} s"}
@@ -76,9 +76,8 @@ def _used(state: RunState, scope: str, what: str, now: float) -> float | None:
 
 def _spenders(state: RunState, scope: str, step: StepState) -> Iterator[StepState]:
     yield step
-    for index in range(step.items or 0):
-        if (child := state.steps.get(child_of(scope, index))) is not None:
-            yield child
+    for path in children_of(state, scope):
+        yield state.steps[path]
 
 
 def _of(step: StepState, what: str) -> float:

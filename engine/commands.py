@@ -12,7 +12,7 @@ from engine.errors import CommandRefusedError, suggestion
 from store import values
 from store.errors import ValueEncodingError
 from store.events import ApprovalGiven, BudgetSet, EffectResolved, Event, Payload, SignalReceived
-from store.state import OpenEffect, RunState, RunStatus, StepState, StepStatus
+from store.state import OpenEffect, RunState, RunStatus, StepState, StepStatus, group_of
 
 OUTCOMES = ("again", "succeeded", "failed")
 LIMITS = ("cost", "tokens", "calls", "seconds")
@@ -66,7 +66,16 @@ def _retry(state: RunState, body: Body) -> str | None:
         return f"The run has {_ended(state.status)}; a step of it cannot be tried again."
     if state.undoing is not None:
         return "The run was compensated; trying a step again would build on what was undone. Start it anew."
-    return _of_step(state, body, lambda step: step.status in FAILED, "has not failed; only a failed step is tried again")
+    why = _of_step(state, body, lambda step: step.status in FAILED, "has not failed; only a failed step is tried again")
+    return why or _of_step(
+        state, {"step": _tried(state, body["step"])}, lambda step: step.status in FAILED, "has not failed as a whole"
+    )
+
+
+def _tried(state: RunState, path: str) -> str:
+    """What is tried again for a failed step: for an item of a group that does not run any more, the group."""
+    group = group_of(path)
+    return path if group is None or state.steps[group].status is StepStatus.RUNNING else group
 
 
 def _of_step(state: RunState, body: Body, fits: Callable[[StepState], bool], why: str) -> str | None:
@@ -175,7 +184,8 @@ def accept(state: RunState, kind: str, body: Body, payload: Payload, inbox: int,
         path = path or awaiting(state)[0]
         given = ApprovalGiven(body["approved"], str(body.get("note", "")))
         return [(SignalReceived(inbox, kind, payload, path), None, 0), (given, path, state.steps[path].attempt)]
-    facts: list[Fact] = [(SignalReceived(inbox, kind, payload, path), None, 0)]
+    target = _tried(state, str(path)) if kind == "retry" else path
+    facts: list[Fact] = [(SignalReceived(inbox, kind, payload, target), None, 0)]
     if kind == "budget":
         facts.append((BudgetSet(**{name: body[name] for name in LIMITS if name in body}), None, 0))
     elif kind == "resolve":

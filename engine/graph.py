@@ -7,7 +7,7 @@ time. A place is a number that orders steps as they are defined, the children of
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -126,14 +126,29 @@ class Plan:
             return count
         return step.join if isinstance(step.join, int) else 1
 
-    def descendants(self, names: set[str]) -> set[str]:
-        """`names` and everything that depends on them, directly or not."""
+    def standins(self, name: str) -> Iterator[str]:
+        """What stands in for a step if it fails, what stands in for that, and so on."""
+        standin = self.steps[name].fallback
+        while standin is not None:
+            yield standin
+            standin = self.steps[standin].fallback
+
+    def descendants(self, names: set[str], rescued: Callable[[str], bool] = lambda name: True) -> set[str]:
+        """`names` and everything that depends on them, directly or not.
+
+        What stands in for a step is needed by all that need that step: always, or where `rescued` says that it came to that.
+        """
         found, todo = set(names), deque(names)
         while todo:
-            for name in self.dependants.get(todo.popleft(), ()):
-                if name not in found:
-                    found.add(name)
-                    todo.append(name)
+            needed: str | None = todo.popleft()
+            while needed is not None:
+                for name in self.dependants.get(needed, ()):
+                    if name not in found:
+                        found.add(name)
+                        todo.append(name)
+                needed = self.rescues.get(needed)
+                if needed is not None and not rescued(needed):
+                    needed = None
         return found
 
     def ancestors(self, name: str) -> set[str]:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-import msgspec
-
 from engine.definition import Dep
 from engine.graph import RESCUE, ROUTE, Plan
 from store.state import RunState, StepState, StepStatus
 
 FAILURES = (StepStatus.FAILED, StepStatus.TIMED_OUT)
+SOME = "some"
+"""A hard dependency of a step that waits for one or some of them."""
 
 
 def verdict(plan: Plan, state: RunState, name: str, dep: Dep, final: Collection[str]) -> bool | None:
@@ -32,20 +32,27 @@ def verdict(plan: Plan, state: RunState, name: str, dep: Dep, final: Collection[
         return False
     if dep.type == "soft" and not dep.wait:
         return True
+    kind = dep.type
+    if plan.routes.get(name) == dep.step:
+        kind = ROUTE
+    elif kind == "hard" and plan.steps[name].join != "all":
+        kind = SOME
+    return _came_to(plan, state, kind, dep.step, final)
+
+
+def _came_to(plan: Plan, state: RunState, kind: str, name: str, final: Collection[str]) -> bool | None:
+    """The same for what a step of that name came to, or what stands in for it."""
+    held = state.steps[name]
     match held.status:
         case StepStatus.COMPLETED:
             return True
         case StepStatus.SKIPPED:
-            if plan.routes.get(name) == dep.step:
-                return False
-            return dep.type == "soft" or (held.passes and dep.type == "hard" and plan.steps[name].join == "all")
+            return kind == "soft" or (held.passes and kind == "hard")
         case StepStatus.CANCELLED:
-            return dep.type == "soft"
-        case StepStatus.FAILED | StepStatus.TIMED_OUT if dep.step in final:
-            fallback = plan.steps[dep.step].fallback
-            if fallback is None:
-                return dep.type == "soft"
-            return verdict(plan, state, name, msgspec.structs.replace(dep, step=fallback), final)
+            return kind == "soft"
+        case StepStatus.FAILED | StepStatus.TIMED_OUT if name in final:
+            fallback = plan.steps[name].fallback
+            return kind == "soft" if fallback is None else _came_to(plan, state, kind, fallback, final)
         case _:
             return None
 

@@ -35,7 +35,7 @@ from store.events import (
     StepSkipped,
     StepStarted,
 )
-from store.state import STEP_TRANSITIONS, RunState, RunStatus, StepState, StepStatus, child_of
+from store.state import STEP_TRANSITIONS, RunState, RunStatus, StepState, StepStatus, children_of, group_of
 
 Decision = tuple[Event, str | None, int]
 """(event, step path or None for the run, attempt)"""
@@ -61,7 +61,7 @@ class Schedule(Agenda):
             return None
         while self.resets:
             name = self.resets.popleft()
-            if state.steps[name].status is not PENDING:
+            if _touched(state.steps[name]):
                 return StepReset("the definition changed"), name, state.steps[name].attempt
         if self.stale:
             self.build(state)
@@ -113,27 +113,39 @@ class Schedule(Agenda):
         return None
 
     def _again(self, state: RunState, path: str, now: float) -> Decision | None:
-        """Try a failed step again: first the run is open, then what fell with it is pending, then the next attempt is due."""
+        """Try a failed step again: first the run is open, then what fell with it is pending, then the next attempt is due.
+
+        A step that was refused never began: it is pending again, so that it is judged anew.
+        """
         step = state.steps[path]
         if step.status not in FAILURES:
             return None
         if state.status.ended:
             return RunReopened(), None, 0
-        for name in self.plan.names:
-            if name in self.plan.descendants({path}) and name != path and self._fell(state.steps[name]):
+        if self.fallen is None or self.fallen[0] != path:
+            below = self.plan.descendants({path}) - {path}
+            self.fallen = path, deque(sorted(below & state.steps.keys(), key=self.plan.place.__getitem__))
+        while self.fallen[1]:
+            name = self.fallen[1].popleft()
+            if self._fell(state.steps[name]):
                 return StepReset(f"{path} is tried again"), name, state.steps[name].attempt
-        for index in range(step.items or 0):
-            child = child_of(path, index)
-            if state.steps[child].status in (*FAILURES, StepStatus.CANCELLED):
-                return StepReset(f"{path} is tried again"), child, state.steps[child].attempt
+        for child in children_of(state, path):
+            held = state.steps[child]
+            if held.status in FAILURES:
+                return StepRetryScheduled(now), child, held.attempt
+            if held.status is StepStatus.CANCELLED:
+                return StepReset(f"{path} is tried again"), child, held.attempt
+        if step.attempt < step.first_attempt:
+            return StepReset("it is tried again"), path, step.attempt
         return StepRetryScheduled(now), path, step.attempt
 
     def _fell(self, step: StepState) -> bool:
+        if step.status is PENDING:
+            return bool(step.refused)  # it refused what is to come anew
         return step.status is StepStatus.CANCELLED or (step.status is StepStatus.SKIPPED and not step.passes)
 
     def _unsettled_children(self, state: RunState, path: str) -> Iterator[str]:
-        for index in range(state.steps[path].items or 0):
-            child = child_of(path, index)
+        for child in children_of(state, path):
             if not state.steps[child].status.settled:
                 yield child
 
@@ -175,6 +187,10 @@ class Schedule(Agenda):
         step = state.steps.get(path)
         if step is None or step.status not in FAILURES:
             return None
+        group = group_of(path)
+        if group is not None and state.steps[group].status.settled:
+            self.give_up(state, path)
+            return None
         definition = self.plan.step_of(path)
         verdict = decide_retry(
             definition.retry,
@@ -197,9 +213,8 @@ class Schedule(Agenda):
         """The next of what is refused, cancelled or skipped because of what others came to."""
         if state.reached and over(self.plan.budgets, state) and (stopped := self._stop_idle(state, "the budget is used up")):
             return stopped
-        fatal = self._fatal() if self.final and self.plan.definition.on_failure == "fail_fast" else None
-        if fatal is not None and (stopped := self._stop_rest(state, f"{fatal} {settled_how(state.steps[fatal])}")):
-            return stopped
+        if fast := self._fail_fast(state):
+            return fast
         if self.refusals and (refused := self._refuse(state)):
             return refused
         if self.drops and (dropped := self._drop(state)):
@@ -208,8 +223,13 @@ class Schedule(Agenda):
             return lost
         return self._skip(state) if self.skips else None
 
-    def _fatal(self) -> str | None:
-        return next((name for name in self.final if name in self.plan.place and self.plan.steps[name].fallback is None), None)
+    def _fail_fast(self, state: RunState) -> Decision | None:
+        """Cancel what is left because of the first step that failed for good with nothing to stand in for it."""
+        if self.plan.definition.on_failure != "fail_fast" or not self.final or self.cancels == deque():
+            return None
+        found = (name for name in self.final if name in self.plan.place and self.plan.steps[name].fallback is None)
+        fatal = min(found, key=self.plan.place.__getitem__, default=None)
+        return None if fatal is None else self._stop_rest(state, f"{fatal} {settled_how(state.steps[fatal])}")
 
     def _refuse(self, state: RunState) -> Decision | None:
         while self.refusals:
@@ -226,9 +246,9 @@ class Schedule(Agenda):
         """An item of a `for_each` failed for good: those that have not begun are not taken up any more."""
         while self.drops:
             name = self.plan.path(self.drops[0])
-            for index in range(state.steps[name].items or 0):
-                if state.steps[child_of(name, index)].status is PENDING:
-                    return self._stop(state, child_of(name, index), "another item failed")
+            for child in children_of(state, name):
+                if state.steps[child].status is PENDING:
+                    return self._stop(state, child, "another item failed")
             heapq.heappop(self.drops)
         return None
 
@@ -275,7 +295,7 @@ class Schedule(Agenda):
         return None
 
     def _start(self, state: RunState, now: float) -> Decision | None:
-        if state.counts[RUNNING] - state.groups >= self.plan.limit:
+        if not self._below_limit(state):
             return None
         steps = state.steps
         while self.timers and self.timers[0][0] <= now:
@@ -283,9 +303,21 @@ class Schedule(Agenda):
             path = self.plan.path(key)
             step = steps.get(path)
             if step is not None and step.status is WAITING and step.due == due:
+                heapq.heappush(self.late, key)
+        for key in sorted(self.late):
+            path = self.plan.path(key)
+            if path not in steps or steps[path].status is not WAITING:
+                self.late.remove(key)
+            elif self.has_room(state, path):
+                self.late.remove(key)
                 return self._started(state, path)
         ready = self._ready_place(state)
         return None if ready is None else self._started(state, self.plan.path(ready))
+
+    def _below_limit(self, state: RunState) -> bool:
+        """Whether another attempt may run; one in doubt keeps its place, since it goes on as soon as somebody resolves it."""
+        counts = state.counts
+        return counts[RUNNING] + counts[IN_DOUBT] - state.groups < self.plan.limit
 
     def _started(self, state: RunState, path: str) -> Decision:
         given = None if path in self.plan.plain or path not in self.plan.place else inputs(self.plan, state, path)
@@ -296,7 +328,7 @@ class Schedule(Agenda):
         ready, serial = self.ready, self.ready_serial
         while ready and not self._still_ready(state, ready[0]):
             heapq.heappop(ready)
-        if self.chain is None:
+        if not self.chain:
             while serial and not self._still_ready(state, serial[0]):
                 heapq.heappop(serial)
             if serial and not (ready and ready[0] < serial[0]) and not self.comes_after_a_look(serial[0]):
@@ -376,7 +408,7 @@ class Schedule(Agenda):
             found += [state.steps[path].due for path in state.undoing if state.steps[path].status is WAITING]
         if self.deadlines:
             found.append(self._next(state, self.deadlines))
-        if self.timers and state.counts[RUNNING] - state.groups < self.plan.limit:
+        if self.timers and self._below_limit(state):
             found.append(self._next(state, self.timers))
         return min((due for due in found if due is not None), default=None)
 
@@ -389,6 +421,11 @@ class Schedule(Agenda):
                 return due
             heapq.heappop(heap)
         return None
+
+
+def _touched(step: StepState) -> bool:
+    """Whether something was decided of a step that a reset takes back: also of one that only was looked at, or closed."""
+    return step.status is not PENDING or bool(step.verdict or step.refused or step.approval or step.disabled)
 
 
 def _why_failed(state: RunState, failed: list[str]) -> str:

@@ -196,6 +196,7 @@ def _run_migrated(state: RunState, version: int, at: float, path: str, attempt: 
             state.steps[name] = step  # a child, or a step that was added at run time
             continue
         _ask_no_more(state, step)
+        _heed(state, step, name)
         state.groups -= step.items is not None and step.status is RUNNING
         state.counts[step.status] -= 1
     state.open = {request: effect for request, effect in state.open.items() if effect.step in state.steps}
@@ -343,7 +344,8 @@ def _step_retry_scheduled(state: RunState, version: int, at: float, path: str, a
     step = _step(state, path)
     _move(state, step, WAITING)
     step.due = event.due
-    _heed(state, step, path)
+    if step.wish == "retry":  # who wanted it stopped still wants that
+        _heed(state, step, path)
 
 
 def _step_skipped(state: RunState, version: int, at: float, path: str, attempt: int, event: StepSkipped) -> None:
@@ -386,6 +388,7 @@ def _gather_in(state: RunState, step: StepState, path: str) -> None:
     for index in range(step.items or 0):
         child = state.steps.pop(child_of(path, index), None)
         if child is not None:
+            _heed(state, child, child_of(path, index))
             state.counts[child.status] -= 1
             _close_effects(state, child_of(path, index))
     step.items = None

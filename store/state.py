@@ -7,6 +7,7 @@ is alive (`interrupted`, `ready`, `waiting` of a run) is derived by the function
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import IntEnum
 
 import msgspec
@@ -321,6 +322,14 @@ def _rests(effect: OpenEffect, timed: bool) -> bool:
 def group_of(path: str) -> str | None:
     """The group a child's path belongs to: `each` for `each[3]`; None for a step of its own."""
     return path[: path.rindex("[")] if path[-1] == "]" else None
+
+
+def children_of(state: RunState, group: str) -> Iterator[str]:
+    """The paths of the children a group has; one that was not started yet has none, however many items it is to be run for."""
+    for index in range(state.steps[group].items or 0):
+        path = child_of(group, index)
+        if path in state.steps:
+            yield path
 
 
 def child_of(group: str, index: int) -> str:

@@ -1,7 +1,9 @@
 """A run in miniature for tests of the scheduler: facts go in at a time, the decisions that follow come out, no I/O anywhere."""
 
 from collections.abc import Iterable
+from typing import Any
 
+from engine.commands import facts_of
 from engine.definition import Definition, Dep, ExecutionMode, StepDefinition
 from engine.graph import Plan
 from engine.policies import RetryPolicy
@@ -16,6 +18,7 @@ from store.events import (
     RunCreated,
     Safety,
     SignalReceived,
+    StepAdded,
     StepCompleted,
     StepFailed,
 )
@@ -38,16 +41,25 @@ def plan_of(*steps: StepDefinition, limit: int = 5) -> Plan:
 
 
 class Run:
-    """A run being decided. `events` is its whole history; every transition is checked against the table as it is folded."""
+    """A run being decided. `events` is its whole history; every transition is checked against the table as it is folded.
+
+    `followed` are the versions of events that were decided; `quiet` has, by version, the time at which nothing followed any more;
+    `wanted` and `timers` what was to be looked at then, and when to come back.
+    The plan is the run's own: it grows with steps that are added.
+    """
 
     def __init__(self, plan: Plan, *, seed: int = 7) -> None:
-        self.plan, self.now = plan, 1000.0
+        self.plan, self.now = Plan(plan.definition, plan.limit), 1000.0
         self.events: list[Recorded] = []
+        self.followed: set[int] = set()
+        self.quiet: dict[int, float] = {}
+        self.wanted: dict[int, set[str]] = {}
+        self.timers: dict[int, float | None] = {}
         self.state = RunState()
-        self.schedule = Schedule(plan, self.state)
+        self.schedule = Schedule(self.plan, self.state)
         created = RunCreated("tried", "0" * 64, list(plan.names), seed=seed)
         self.fold(created)
-        self.schedule = Schedule(plan, self.state)
+        self.schedule = Schedule(self.plan, self.state)
 
     def fold(self, event: Event, name: str | None = None, attempt: int = 0) -> Recorded:
         """Fold one event and let the schedule note it."""
@@ -67,7 +79,10 @@ class Run:
         made = []
         while (decision := self.schedule.decide(self.state, self.now)) is not None:
             made.append(decision)
-            self.fold(*decision)
+            self.followed.add(self.fold(*decision).version)
+        self.quiet[self.state.version] = self.now
+        self.wanted[self.state.version] = set(self.schedule.looking)
+        self.timers[self.state.version] = self.schedule.next_timer(self.state)
         return made
 
     def attach(self) -> list[Decision]:
@@ -86,6 +101,15 @@ class Run:
     def signal(self, kind: str) -> list[Decision]:
         """Somebody asks for something."""
         return self.settle((SignalReceived(0, kind), None, 0))
+
+    def command(self, kind: str, **body: Any) -> list[Decision]:
+        """Somebody gives a command, as it is recorded where it fits and where it does not."""
+        return self.settle(*facts_of(self.state, kind, body, strict=False)[0])
+
+    def look(self, name: str, event: Event) -> list[Decision]:
+        """What a look at contents came to."""
+        assert name in self.schedule.looking
+        return self.settle((event, name, self.attempt(name)))
 
     def request(self, name: str, safety: Safety = Safety.IRREVERSIBLE) -> int:
         """The running attempt of a step asks the world; returns the request's version."""
@@ -107,7 +131,13 @@ class Run:
     def at(self, version: int) -> tuple[RunState, Schedule]:
         """State and schedule rebuilt from the first events, as a driver that comes anew makes them."""
         state = project(self.events[:version])
-        return state, Schedule(self.plan, state)
+        return state, Schedule(plan_at(self.plan, self.events[:version]), state)
+
+
+def plan_at(plan: Plan, events: Iterable[Recorded]) -> Plan:
+    """The plan as it was after these events: with the steps that were added by then."""
+    added = [item.event for item in events if isinstance(item.event, StepAdded)]
+    return Plan(plan.definition, plan.limit, [(StepDefinition.from_json(event.definition), event.before) for event in added])
 
 
 def words(decisions: Iterable[Decision]) -> list[str]:

@@ -75,7 +75,11 @@ async def test_a_crash_in_the_middle_of_undoing_goes_on_undoing(tmp_path: Path) 
 
     async with engine_at(tmp_path / "runs.db") as engine:
         run = await engine.start(pipeline())
-        await until(lambda: len(undone) == 2, "both are under way")
+
+        async def recorded() -> bool:
+            return len([e for e in await engine.events(run) if e.event.type == "effect.succeeded"]) == 2
+
+        await until(recorded, "both are recorded")
     gate.set()
     async with engine_at(tmp_path / "runs.db") as engine:
         await engine.resume(run, pipeline())
