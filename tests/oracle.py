@@ -50,12 +50,13 @@ class Oracle:
         """Whether a dependency is met, cannot be met, or is open."""
         if dep.step in self.state.steps[name].refused:
             return False
-        if dep.type == "soft":
+        if dep.type == "soft" and self.chooser.get(name) != dep.step:
             return True if not dep.wait or self.settled(dep.step) else None
         if not self.settled(dep.step):
             return None
         outcome = self.outcome(dep.step)
-        return outcome == "output" or (dep.type == "hard" and outcome == "absent")
+        let_by = dep.type == "hard" and self.steps[name].join == "all" and self.chooser.get(name) != dep.step
+        return outcome == "output" or (let_by and outcome == "absent")
 
     def implied(self, name: str) -> list[bool | None]:
         """The same for what a step waits for as a stand-in or a branch."""
