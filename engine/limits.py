@@ -15,8 +15,8 @@ from engine.breakers import Open, Trial, verdict
 from engine.errors import CircuitOpenError
 from engine.failures import failure_of
 from engine.policies import BreakerPolicy, Limits
+from store.effect_rules import COUNTED
 from store.limits import Slots
-from store.projector import COUNTED
 from store.state import RunState
 
 Caller = tuple[str, int]

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from store.effect_rules import spent
 from store.events import Recorded, Spent
-from store.projector import spent
 
 SPENDING = frozenset({"effect.succeeded", "effect.failed"})
 """The types of events that say what was used."""

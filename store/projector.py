@@ -1,8 +1,9 @@
 """The fold: what each event does to a state. One rule an event type, in a table that a test holds complete.
 
-The rules about state live here, in `state.py` and in the engine's scheduler, and nowhere else. `evolve` never refuses what was
-recorded: an event about a step the run does not know makes that step, so a damaged or future log still shows. It changes
-the state it owns in place (copying costs 2-7 us an event, folding 0.1-0.3); whoever needs an older state folds again.
+The rules about state live here, in `step_rules.py`, `effect_rules.py` and `moves.py`, in `state.py` and in the engine's scheduler,
+and nowhere else. `evolve` never refuses what was recorded: an event about a step the run does not know makes that step, so a
+damaged or future log still shows. It changes the state it owns in place (copying costs 2-7 us an event, folding 0.1-0.3); whoever
+needs an older state folds again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,15 @@ from typing import Any
 
 import msgspec
 
+from store.effect_rules import (
+    child_parked,
+    child_resumed,
+    effect_failed,
+    effect_in_doubt,
+    effect_requested,
+    effect_resolved,
+    effect_succeeded,
+)
 from store.events import (
     ApprovalExpired,
     ApprovalGiven,
@@ -41,7 +51,6 @@ from store.events import (
     RunReopened,
     RunUnpaused,
     SignalReceived,
-    Spent,
     StepAdded,
     StepCancelled,
     StepCompleted,
@@ -56,43 +65,36 @@ from store.events import (
     StepSkipped,
     StepStarted,
     UnknownEvent,
-    Usage,
 )
-from store.state import (
-    Approval,
-    ArtifactRef,
-    Breaker,
-    OpenEffect,
-    RunState,
-    RunStatus,
-    StepState,
-    StepStatus,
-    Try,
-    breaker_key,
-    child_of,
-    group_of,
+from store.moves import REASON_LIMIT, ask_no_more, heed, step_at
+from store.state import ArtifactRef, RunState, RunStatus, StepState, StepStatus, child_of, group_of
+from store.step_rules import (
+    approval_expired,
+    approval_given,
+    approval_requested,
+    step_added,
+    step_cancelled,
+    step_completed,
+    step_enabled,
+    step_evaluated,
+    step_failed,
+    step_published,
+    step_refused,
+    step_reset,
+    step_retry_scheduled,
+    step_reused,
+    step_skipped,
+    step_started,
 )
+
+PENDING, RUNNING = StepStatus.PENDING, StepStatus.RUNNING
 
 FOLD_VERSION = 2
 """Stamped on snapshots: raised whenever a rule or the shape of the state changes, so that older snapshots are not used."""
 
-REASON_LIMIT = 200
-
-BREAKERS_LIMIT = 64
-"""Models and tools whose failures in a row are counted; the one that failed longest ago makes room."""
-
-COUNTED = {
-    "model": frozenset({"timeout", "model.timeout", "model.rate_limit", "model.unavailable"}),
-    "tool": frozenset({"timeout", "error"}),
-}
-"""Failures by kind of effect that say something of whoever was asked; the others say something of the request."""
 
 Rule = Callable[[RunState, int, float, str, int, Any], None]
 """(state, version, at, step or "", attempt, event): the envelope's columns, apart, so that reading need not build one."""
-
-PENDING, RUNNING, WAITING = StepStatus.PENDING, StepStatus.RUNNING, StepStatus.WAITING
-COMPLETED, FAILED, SKIPPED = StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.SKIPPED
-CANCELLED, TIMED_OUT, IN_DOUBT = StepStatus.CANCELLED, StepStatus.TIMED_OUT, StepStatus.IN_DOUBT
 
 
 def evolve(state: RunState, recorded: Recorded) -> None:
@@ -128,30 +130,6 @@ def also_changed(state: RunState, path: str, event: Event) -> Iterable[str]:
         items = max(getattr(event, "items", None) or 0, (step.items or 0) if step is not None else 0)
         return [child_of(path, index) for index in range(items)]
     return ()
-
-
-def _step(state: RunState, path: str) -> StepState:
-    step = state.steps.get(path)
-    if step is None:
-        step = state.steps[path] = StepState()
-        state.counts[PENDING] += 1
-    return step
-
-
-def _move(state: RunState, step: StepState, status: StepStatus) -> None:
-    counts = state.counts
-    counts[step.status] -= 1
-    counts[status] += 1
-    if step.items is not None:
-        state.groups += (status is RUNNING) - (step.status is RUNNING)
-    step.status = status
-
-
-def _heed(state: RunState, step: StepState, path: str) -> None:
-    """What somebody wished of the step is carried out, or has no object any more."""
-    if step.wish:
-        step.wish = ""
-        state.wishes = [wished for wished in state.wishes if wished != path]
 
 
 def _run_created(state: RunState, version: int, at: float, path: str, attempt: int, event: RunCreated) -> None:
@@ -195,8 +173,8 @@ def _run_migrated(state: RunState, version: int, at: float, path: str, attempt: 
         if (group_of(name) or name) in state.steps or (group_of(name) is None and name not in event.removed):
             state.steps[name] = step  # a child, or a step that was added at run time
             continue
-        _ask_no_more(state, step)
-        _heed(state, step, name)
+        ask_no_more(state, step)
+        heed(state, step, name)
         state.groups -= step.items is not None and step.status is RUNNING
         state.counts[step.status] -= 1
     state.open = {request: effect for request, effect in state.open.items() if effect.step in state.steps}
@@ -212,7 +190,7 @@ def _signal_received(state: RunState, version: int, at: float, path: str, attemp
     elif event.kind == "resume":
         state.pausing = False
     elif event.target is not None and event.kind in ("cancel", "skip", "retry"):
-        step = _step(state, event.target)
+        step = step_at(state, event.target)
         if not step.wish:
             state.wishes = [*state.wishes, event.target]
         step.wish = event.kind
@@ -220,291 +198,6 @@ def _signal_received(state: RunState, version: int, at: float, path: str, attemp
         state.cancelling = True
     elif event.kind == "answer" and event.request in state.open:
         state.open[event.request].answer = version
-
-
-def _step_added(state: RunState, version: int, at: float, path: str, attempt: int, event: StepAdded) -> None:
-    _step(state, event.name).kind = event.kind
-    state.added += 1
-
-
-def _step_enabled(state: RunState, version: int, at: float, path: str, attempt: int, event: StepEnabled) -> None:
-    _step(state, event.target).disabled = None if event.on else f"disabled by {path}"
-
-
-def _step_evaluated(state: RunState, version: int, at: float, path: str, attempt: int, event: StepEvaluated) -> None:
-    step = _step(state, path)
-    if event.refused:
-        step.refused = [*step.refused, *event.refused]
-    if event.items is not None:
-        step.items = event.items
-        if step.status is RUNNING:
-            _spread(state, step, path)
-    if event.verdict != "wait":
-        step.verdict, step.evaluated = event.verdict, version if step.evaluated is None else step.evaluated
-    if event.reason:
-        step.reason = event.reason[:REASON_LIMIT]
-
-
-def _spread(state: RunState, step: StepState, path: str) -> None:
-    """Make the children a group has by now; those it has stay."""
-    for index in range(step.items or 0):
-        _step(state, child_of(path, index)).kind = step.kind
-
-
-def _approval_requested(state: RunState, version: int, at: float, path: str, attempt: int, event: ApprovalRequested) -> None:
-    step = _step(state, path)
-    _move(state, step, WAITING)
-    step.approval = Approval(at, event.message, event.due, event.default)
-    state.approvals += 1
-
-
-def _approval_given(state: RunState, version: int, at: float, path: str, attempt: int, event: ApprovalGiven) -> None:
-    _answer(state, _step(state, path), event.approved, event.note)
-
-
-def _approval_expired(state: RunState, version: int, at: float, path: str, attempt: int, event: ApprovalExpired) -> None:
-    _answer(state, _step(state, path), event.approved, "nobody answered in time")
-
-
-def _answer(state: RunState, step: StepState, approved: bool, note: str) -> None:
-    if step.approval is not None:
-        answer = "approved" if approved else "rejected"
-        step.approval = msgspec.structs.replace(step.approval, answer=answer, note=note[:REASON_LIMIT])
-    if approved and step.status is WAITING:
-        _ask_no_more(state, step)
-        _move(state, step, PENDING)
-
-
-def _ask_no_more(state: RunState, step: StepState) -> None:
-    """The step leaves the state in which it waits for approval."""
-    if step.status is WAITING and step.due is None and step.approval is not None:
-        state.approvals -= 1
-
-
-def _step_started(state: RunState, version: int, at: float, path: str, attempt: int, event: StepStarted) -> None:
-    step = _step(state, path)
-    if step.attempt and step.ended_at is not None and step.status is WAITING:
-        step.tries = [*step.tries, _try(step)]
-    _move(state, step, RUNNING)
-    step.attempt, step.started_at, step.ended_at, step.due = attempt, at, None, None
-    step.reason = step.failure_kind = None
-    step.inputs = event.inputs
-    step.failure_classes = ()
-    if step.first_started_at is None:
-        step.first_started_at = at
-    if step.items is not None:
-        _spread(state, step, path)
-
-
-def _try(step: StepState) -> Try:
-    status = TIMED_OUT if step.failure_kind == "timeout" else FAILED
-    return Try(step.attempt, step.started_at or 0.0, step.ended_at or 0.0, status, step.reason or "")
-
-
-def _step_completed(state: RunState, version: int, at: float, path: str, attempt: int, event: StepCompleted) -> None:
-    step = _step(state, path)
-    _move(state, step, COMPLETED)
-    step.ended_at, step.output, step.output_size = at, version, event.output.size
-    for name in event.closes:
-        _step(state, name).disabled = f"{path} chose another branch"
-    if state.open:
-        _close_effects(state, path)
-
-
-def _step_published(state: RunState, version: int, at: float, path: str, attempt: int, event: StepPublished) -> None:
-    _step(state, path).partial = version
-
-
-def _step_refused(state: RunState, version: int, at: float, path: str, attempt: int, event: StepRefused) -> None:
-    step = _step(state, path)
-    _ask_no_more(state, step)
-    _move(state, step, FAILED)
-    step.ended_at, step.reason, step.failure_kind, step.retryable = at, event.reason[:REASON_LIMIT], event.kind, False
-    state.failures += 1
-    _heed(state, step, path)
-
-
-def _step_failed(state: RunState, version: int, at: float, path: str, attempt: int, event: StepFailed) -> None:
-    step, failure = _step(state, path), event.failure
-    _move(state, step, TIMED_OUT if failure.kind == "timeout" else FAILED)
-    step.ended_at, step.reason, step.failure_kind = at, failure.message[:REASON_LIMIT], failure.kind
-    step.retryable, step.retry_after, step.failure_classes = failure.retryable, failure.retry_after, failure.classes
-    state.failures += 1
-    if state.open:
-        _close_effects(state, path)
-
-
-def _close_effects(state: RunState, path: str) -> None:
-    """Forget the effects of a closed attempt: their outcomes, should they come, are rejected."""
-    for request in [request for request, effect in state.open.items() if effect.step == path]:
-        del state.open[request]
-
-
-def _step_retry_scheduled(state: RunState, version: int, at: float, path: str, attempt: int, event: StepRetryScheduled) -> None:
-    step = _step(state, path)
-    _move(state, step, WAITING)
-    step.due = event.due
-    if step.wish == "retry":  # who wanted it stopped still wants that
-        _heed(state, step, path)
-
-
-def _step_skipped(state: RunState, version: int, at: float, path: str, attempt: int, event: StepSkipped) -> None:
-    step = _step(state, path)
-    _ask_no_more(state, step)
-    _move(state, step, SKIPPED)
-    step.reason, step.ended_at, step.passes, step.due = event.reason[:REASON_LIMIT], at, event.passes, None
-    _heed(state, step, path)
-    if state.open:
-        _close_effects(state, path)
-
-
-def _step_cancelled(state: RunState, version: int, at: float, path: str, attempt: int, event: StepCancelled) -> None:
-    step = _step(state, path)
-    _ask_no_more(state, step)
-    _move(state, step, CANCELLED)
-    step.reason, step.ended_at, step.due = event.reason[:REASON_LIMIT], at, None
-    _heed(state, step, path)
-    if state.open:
-        _close_effects(state, path)
-
-
-def _step_reset(state: RunState, version: int, at: float, path: str, attempt: int, event: StepReset) -> None:
-    step = _step(state, path)
-    _ask_no_more(state, step)
-    _move(state, step, PENDING)
-    step.started_at = step.ended_at = step.due = step.first_started_at = None
-    step.output, step.output_size, step.reason, step.failure_kind = None, 0, None, None
-    step.first_attempt, step.reused, step.tries, step.failure_classes = step.attempt + 1, False, [], ()
-    step.verdict, step.evaluated, step.refused, step.inputs, step.passes = "", None, [], None, False
-    step.partial = step.approval = step.disabled = None
-    _heed(state, step, path)
-    _gather_in(state, step, path)
-    if state.open:
-        _close_effects(state, path)
-
-
-def _gather_in(state: RunState, step: StepState, path: str) -> None:
-    """A group that starts over has no children until it is evaluated again."""
-    for index in range(step.items or 0):
-        child = state.steps.pop(child_of(path, index), None)
-        if child is not None:
-            _heed(state, child, child_of(path, index))
-            state.counts[child.status] -= 1
-            _close_effects(state, child_of(path, index))
-    step.items = None
-
-
-def _step_reused(state: RunState, version: int, at: float, path: str, attempt: int, event: StepReused) -> None:
-    step = _step(state, path)
-    _move(state, step, COMPLETED)
-    step.ended_at, step.output, step.output_size, step.reused = at, version, event.output.size, True
-
-
-def _effect_requested(state: RunState, version: int, at: float, path: str, attempt: int, event: EffectRequested) -> None:
-    state.open[version] = OpenEffect(path, attempt, event.kind, event.name, event.safety.value, at)
-    state.effects += 1
-    _step(state, path).effects += 1
-
-
-def _effect_succeeded(state: RunState, version: int, at: float, path: str, attempt: int, event: EffectSucceeded) -> None:
-    effect = state.open.pop(event.request, None)
-    if effect is not None and effect.kind in _KEPT:
-        _keep(state, event.request, effect)
-    if state.breakers and effect is not None and event.source is None:
-        state.breakers = {name: held for name, held in state.breakers.items() if name != breaker_key(effect.kind, effect.name)}
-    if event.simulated:
-        state.simulated = _step(state, path).simulated = True
-    _pay(state, path, event)
-
-
-_KEPT = frozenset({"memory", "offer"})
-"""Kinds of effects that change what the run remembers of itself."""
-
-
-def _keep(state: RunState, request: int, effect: OpenEffect) -> None:
-    """New collections instead of changed ones: `history.py` goes back to the old."""
-    if effect.kind == "offer":
-        if effect.name not in state.roles:
-            state.roles = [*state.roles, effect.name]
-        return
-    op, _, key = effect.name.partition(" ")
-    if op == "put":
-        state.memory = {**state.memory, key: request}
-    elif op == "delete":
-        state.memory = {held: version for held, version in state.memory.items() if held != key}
-
-
-def _effect_failed(state: RunState, version: int, at: float, path: str, attempt: int, event: EffectFailed) -> None:
-    effect = state.open.pop(event.request, None)
-    if effect is not None and event.source is None and event.failure.kind in COUNTED.get(effect.kind, ()):
-        state.breakers = _counted(state.breakers, breaker_key(effect.kind, effect.name), at)
-    _pay(state, path, event)
-
-
-def _counted(breakers: dict[str, Breaker], key: str, at: float) -> dict[str, Breaker]:
-    """One failure more; the first is the one that failed longest ago, and is forgotten when there are too many."""
-    known = breakers.get(key)
-    others = {name: held for name, held in breakers.items() if name != key}
-    if known is None and len(others) >= BREAKERS_LIMIT:
-        del others[next(iter(others))]
-    return {**others, key: Breaker(known.failures + 1 if known is not None else 1, at)}
-
-
-def _pay(state: RunState, path: str, event: EffectSucceeded | EffectFailed) -> None:
-    """Add what an effect used to the run and the step: a model call, or all of a child run's.
-
-    What was taken from a recording was paid there.
-    """
-    if event.source is not None:
-        return
-    if event.usage is not None:
-        _spend(state, _step(state, path), spent(event.usage))
-    for used in event.spent:
-        _spend(state, _step(state, path), used)
-
-
-def spent(usage: Usage) -> Spent:
-    """One model call as what was spent on it."""
-    priced = usage.cost is not None
-    return Spent(usage.model, 1, usage.prompt_tokens, usage.completion_tokens, usage.cost or 0.0, 0 if priced else 1)
-
-
-def _spend(state: RunState, step: StepState, used: Spent) -> None:
-    for spender in (state, step):
-        spender.calls += used.calls
-        spender.prompt_tokens += used.prompt_tokens
-        spender.completion_tokens += used.completion_tokens
-        spender.cost += used.cost
-        spender.unpriced += used.unpriced
-
-
-def _effect_in_doubt(state: RunState, version: int, at: float, path: str, attempt: int, event: EffectInDoubt) -> None:
-    effect = state.open.get(event.request)
-    if effect is not None:
-        effect.in_doubt = True
-    step = _step(state, path)
-    _move(state, step, IN_DOUBT)
-    step.reason = f"{effect.name} has no known outcome" if effect is not None else "an effect has no known outcome"
-
-
-def _effect_resolved(state: RunState, version: int, at: float, path: str, attempt: int, event: EffectResolved) -> None:
-    state.open.pop(event.request, None)  # also of one to be issued again: that is a new request
-    step = _step(state, path)
-    if not any(effect.in_doubt and effect.step == path for effect in state.open.values()):
-        _move(state, step, RUNNING)
-        step.reason = None
-
-
-def _child_parked(state: RunState, version: int, at: float, path: str, attempt: int, event: ChildParked) -> None:
-    effect = state.open.get(event.request)
-    if effect is not None:
-        effect.parked = event.reason
-
-
-def _child_resumed(state: RunState, version: int, at: float, path: str, attempt: int, event: ChildResumed) -> None:
-    effect = state.open.get(event.request)
-    if effect is not None:
-        effect.parked = None
 
 
 def _log_written(state: RunState, version: int, at: float, path: str, attempt: int, event: LogWritten) -> None:
@@ -536,7 +229,7 @@ def _run_compensating(state: RunState, version: int, at: float, path: str, attem
     state.undoing = list(event.steps)
     state.reason = event.reason[:REASON_LIMIT] or None
     for name in event.steps:
-        _step(state, name)
+        step_at(state, name)
 
 
 def _run_reopened(state: RunState, version: int, at: float, path: str, attempt: int, event: RunReopened) -> None:
@@ -573,29 +266,29 @@ RULES: dict[type[Event], Rule] = {
     RunAttached: _run_attached,
     RunMigrated: _run_migrated,
     SignalReceived: _signal_received,
-    StepAdded: _step_added,
-    StepEnabled: _step_enabled,
-    StepEvaluated: _step_evaluated,
-    ApprovalRequested: _approval_requested,
-    ApprovalGiven: _approval_given,
-    ApprovalExpired: _approval_expired,
-    StepStarted: _step_started,
-    StepPublished: _step_published,
-    StepCompleted: _step_completed,
-    StepFailed: _step_failed,
-    StepRefused: _step_refused,
-    StepRetryScheduled: _step_retry_scheduled,
-    StepSkipped: _step_skipped,
-    StepCancelled: _step_cancelled,
-    StepReset: _step_reset,
-    StepReused: _step_reused,
-    EffectRequested: _effect_requested,
-    EffectSucceeded: _effect_succeeded,
-    EffectFailed: _effect_failed,
-    EffectInDoubt: _effect_in_doubt,
-    EffectResolved: _effect_resolved,
-    ChildParked: _child_parked,
-    ChildResumed: _child_resumed,
+    StepAdded: step_added,
+    StepEnabled: step_enabled,
+    StepEvaluated: step_evaluated,
+    ApprovalRequested: approval_requested,
+    ApprovalGiven: approval_given,
+    ApprovalExpired: approval_expired,
+    StepStarted: step_started,
+    StepPublished: step_published,
+    StepCompleted: step_completed,
+    StepFailed: step_failed,
+    StepRefused: step_refused,
+    StepRetryScheduled: step_retry_scheduled,
+    StepSkipped: step_skipped,
+    StepCancelled: step_cancelled,
+    StepReset: step_reset,
+    StepReused: step_reused,
+    EffectRequested: effect_requested,
+    EffectSucceeded: effect_succeeded,
+    EffectFailed: effect_failed,
+    EffectInDoubt: effect_in_doubt,
+    EffectResolved: effect_resolved,
+    ChildParked: child_parked,
+    ChildResumed: child_resumed,
     LogWritten: _log_written,
     ArtifactMade: _artifact_made,
     BudgetReached: _budget_reached,
