@@ -10,6 +10,7 @@ from engine.errors import CircuitOpenError
 from engine.limits import Gate
 from engine.models.errors import ModelError, ModelErrorKind
 from engine.policies import BreakerPolicy
+from store.effect_rules import BREAKERS_LIMIT, COUNTED
 from store.events import (
     EffectFailed,
     EffectRequested,
@@ -22,7 +23,7 @@ from store.events import (
     StepFailed,
     StepStarted,
 )
-from store.projector import BREAKERS_LIMIT, COUNTED, evolve, project
+from store.projector import evolve, project
 from store.state import Breaker, RunState
 from tests.happenings import created
 
