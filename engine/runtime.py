@@ -18,17 +18,14 @@ from engine.children import Children
 from engine.commands import Fact, body_of, facts_of, refusal
 from engine.definition import Definition
 from engine.exchange import Exchange
-from engine.executor import Completed, Executor, Failed, Outcome, Skipped, StepTask
-from engine.graph import COMPENSATE, Plan, base_of
+from engine.executor import Completed, Executor, Failed, Outcome, Skipped
+from engine.graph import Plan
 from engine.limits import Gate
-from engine.looks import Seen, after, before
-from engine.names import Decoded, given_versions, known_texts, names_of
-from engine.outputs import Outputs
-from engine.policies import seconds_left
+from engine.looks import Seen
+from engine.preparing import EFFECT_TYPES, Preparing
 from engine.record import Added, Record
 from engine.sampling import Sampler
 from engine.surroundings import RunSurroundings
-from engine.tape import Done, Identity, done_for_good
 from engine.threads import Threads
 from engine.within import LEAVE_SECONDS
 from store import Driver, Lease, Log, values
@@ -54,11 +51,9 @@ from store.state import RunState, RunStatus, StepStatus, resting_steps
 
 SIGNAL_SECONDS = 0.1
 """How often the inbox is looked at: one keyed query, about 0.1 ms, so 0.1% of a core."""
-NOTHING: Mapping[str, Any] = {}
 STOPPING = frozenset({StepCancelled, StepSkipped, StepRefused})
 """Decisions that end an attempt under way."""
 
-EFFECT_TYPES = frozenset({"effect.requested", "effect.succeeded", "effect.failed", "effect.resolved"})
 REPLAYED_TYPES = EFFECT_TYPES | {"log.written", "artifact.made"}
 
 Migration = tuple[RunMigrated, tuple[str, bytes]]
@@ -111,13 +106,12 @@ class Runtime:
             threads=self._threads, changed=lambda: self._wake.set(), fail=self.fail,
         )  # fmt: skip
         self._executor = Executor(definition, bodies, schemas, self._around, self._around, self._threads)
-        self._given = {name: values.encode(value) for name, value in params.items()}
+        self._preparing = Preparing(log, lease, self._record, {name: values.encode(value) for name, value in params.items()})
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._stopping = self._halted = False
         self._context = contextvars.copy_context()
         self._outcomes: deque[tuple[str, int, Outcome]] = deque()
-        self._outputs = Outputs(log, lease.run, self._record.plan, state)
         self._looks: dict[str, asyncio.Task[None]] = {}
         self._seen: deque[tuple[str, Seen]] = deque()
         self._sources: list[str] = []
@@ -219,46 +213,9 @@ class Runtime:
         context = self._context.copy()  # not that of a body that ended: what it set there is its own
         self._tasks[name] = asyncio.get_running_loop().create_task(self._attempt(name, attempt, tape), context=context)
 
-    async def _task(self, path: str, attempt: int, tape: Sequence[Recorded]) -> StepTask:
-        plan, outputs, held = self._record.plan, self._outputs, self.state.steps[path]
-        versions = given_versions(plan, self.state, path)
-        inputs = outputs.given(versions) if outputs.at_hand(versions) else await outputs.load(versions)
-        step, base = plan.step_of(path), path
-        given: Mapping[str, bytes] = NOTHING
-        names: Mapping[str, Any] = NOTHING
-        if path not in plan.steps:
-            base = base_of(path)
-            given = await outputs.item(path)
-            if path.endswith(COMPENSATE):
-                inputs, given = {}, inputs
-        if base in plan.words:
-            names = await self._names(plan.reads[base], inputs, given)
-        done: Mapping[Identity, Done] = {}
-        if attempt != held.first_attempt and held.effects:
-            done = await self._done_before(path, attempt)
-        left = None
-        if step.total_timeout is not None:
-            left = seconds_left(step.total_timeout, held.first_started_at, self._record.now())
-        return StepTask(self.lease.run, step, path, attempt, inputs, self._given, given, names, self.state.seed, tape, done, left)
-
-    async def _names(self, reads: frozenset[str], inputs: Mapping[str, bytes], given: Mapping[str, bytes]) -> Mapping[str, Any]:
-        """What expressions see; outputs that are no inputs are read only where an expression names them."""
-        plan, texts = self._record.plan, inputs
-        if reads:
-            versions = known_texts(plan, self.state, (name for name in reads if name not in inputs))
-            texts = {**inputs, **await self._outputs.load(versions)}
-        return names_of(plan, self.state, texts, Decoded(self._given), Decoded(given))
-
-    async def _done_before(self, name: str, attempt: int) -> Mapping[Identity, Done]:
-        """What a step's earlier attempts did for good."""
-        step = self.state.steps[name]
-        await self.lease.flush()
-        recorded = await self.log.events(self.lease.run, step=name, types=EFFECT_TYPES)
-        return done_for_good(self.lease.run, [item for item in recorded if step.first_attempt <= item.attempt < attempt])
-
     async def _attempt(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
         try:
-            outcome = await self._executor.run(await self._task(name, attempt, tape))
+            outcome = await self._executor.run(await self._preparing.task(name, attempt, tape))
         except asyncio.CancelledError:
             if self._stopping or self._record.running.get(name) != attempt:
                 raise
@@ -305,7 +262,7 @@ class Runtime:
             if kind is StepStarted:
                 starts.append(recorded)
             elif kind is StepCompleted and recorded.step in kept:
-                self._outputs.keep(recorded.step, recorded.version, kept[recorded.step])
+                self._preparing.outputs.keep(recorded.step, recorded.version, kept[recorded.step])
             elif kind in STOPPING and recorded.step in self._tasks:
                 self._leave(self._tasks.pop(recorded.step))
         self._look_out()
@@ -319,14 +276,8 @@ class Runtime:
 
     async def _look(self, path: str) -> None:
         """Look at the contents a step's start, or a group's end, hangs on."""
-        plan, state = self._record.plan, self.state
         try:
-            names = await self._names(plan.looks[path] | plan.reads.get(path, frozenset()), NOTHING, NOTHING)
-            step = state.steps[path]
-            if step.status is StepStatus.RUNNING and step.items is not None:
-                seen = after(plan, state, path, await self._outputs.of_children(path, step.items), names)
-            else:
-                seen = before(plan, state, path, names)
+            seen = await self._preparing.look(path)
         except Exception as error:  # the store failed, or a defect of ours: said at once, instead of a step that never starts
             self.fail(error)
             return

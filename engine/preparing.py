@@ -1,0 +1,83 @@
+"""What an attempt or a look is given: inputs read from the log, the names its expressions see, what was done for good.
+
+Stands apart from the runtime, which decides when attempts run and looks are taken: here is only reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from engine.executor import StepTask
+from engine.graph import COMPENSATE, base_of
+from engine.looks import Seen, after, before
+from engine.names import Decoded, given_versions, known_texts, names_of
+from engine.outputs import Outputs
+from engine.policies import seconds_left
+from engine.record import Record
+from engine.tape import Done, Identity, done_for_good
+from store import Lease, Log
+from store.events import Recorded
+from store.state import RunState, StepStatus
+
+EFFECT_TYPES = frozenset({"effect.requested", "effect.succeeded", "effect.failed", "effect.resolved"})
+NOTHING: Mapping[str, Any] = {}
+
+
+class Preparing:
+    """Makes attempts ready and takes looks. `given` are the run's params as JSON text; `outputs` is what it keeps at hand."""
+
+    def __init__(self, log: Log, lease: Lease, record: Record, given: Mapping[str, bytes]) -> None:
+        self._log, self._lease, self._record, self._given = log, lease, record, given
+        self.outputs = Outputs(log, lease.run, record.plan, record.state)
+
+    @property
+    def _state(self) -> RunState:
+        return self._record.state
+
+    async def task(self, path: str, attempt: int, tape: Sequence[Recorded]) -> StepTask:
+        """One attempt as a value: its inputs, the words of the moment, and what earlier attempts did for good."""
+        plan, outputs, held = self._record.plan, self.outputs, self._state.steps[path]
+        versions = given_versions(plan, self._state, path)
+        inputs = outputs.given(versions) if outputs.at_hand(versions) else await outputs.load(versions)
+        step, base = plan.step_of(path), path
+        given: Mapping[str, bytes] = NOTHING
+        names: Mapping[str, Any] = NOTHING
+        if path not in plan.steps:
+            base = base_of(path)
+            given = await outputs.item(path)
+            if path.endswith(COMPENSATE):
+                inputs, given = {}, inputs
+        if base in plan.words:
+            names = await self._names(plan.reads[base], inputs, given)
+        done: Mapping[Identity, Done] = {}
+        if attempt != held.first_attempt and held.effects:
+            done = await self._done_before(path, attempt)
+        left = None
+        if step.total_timeout is not None:
+            left = seconds_left(step.total_timeout, held.first_started_at, self._record.now())
+        return StepTask(self._lease.run, step, path, attempt, inputs, self._given, given, names, self._state.seed, tape, done, left)
+
+    async def _names(self, reads: frozenset[str], inputs: Mapping[str, bytes], given: Mapping[str, bytes]) -> Mapping[str, Any]:
+        """What expressions see; outputs that are no inputs are read only where an expression names them."""
+        plan, texts = self._record.plan, inputs
+        if reads:
+            versions = known_texts(plan, self._state, (name for name in reads if name not in inputs))
+            texts = {**inputs, **await self.outputs.load(versions)}
+        return names_of(plan, self._state, texts, Decoded(self._given), Decoded(given))
+
+    async def _done_before(self, name: str, attempt: int) -> Mapping[Identity, Done]:
+        """What a step's earlier attempts did for good."""
+        step = self._state.steps[name]
+        await self._lease.flush()
+        recorded = await self._log.events(self._lease.run, step=name, types=EFFECT_TYPES)
+        return done_for_good(self._lease.run, [item for item in recorded if step.first_attempt <= item.attempt < attempt])
+
+    async def look(self, path: str) -> Seen:
+        """What the contents come to that a step's start, or a group's end, hangs on."""
+        plan, state = self._record.plan, self._state
+        names = await self._names(plan.looks[path] | plan.reads.get(path, frozenset()), NOTHING, NOTHING)
+        step = state.steps[path]
+        if step.status is StepStatus.RUNNING and step.items is not None:
+            return after(plan, state, path, await self.outputs.of_children(path, step.items), names)
+        return before(plan, state, path, names)
