@@ -46,3 +46,16 @@ def test_who_waits_for_an_added_step_waits_for_its_fallback_too() -> None:
     run.complete("first")
     assert words(run.fail("risky")) == ["step.started other"]
     assert words(run.complete("other")) == ["step.started second"]
+
+
+def test_a_look_at_a_step_is_not_wanted_any_more_once_it_waits_for_an_added_one() -> None:
+    """What a look finds that began before the step was added does not count: it is looked at again when the added one has ended."""
+    judged = msgspec.structs.replace(step("judged"), condition='step_completed("late")')
+    run = Run(plan_of(step("first"), judged))
+    run.attach()
+    assert list(run.schedule.looking) == ["judged"]
+    run.fold(StepAdded("late", step("late").to_json(), "f", ["judged"]), "first", 1)
+    assert list(run.schedule.looking) == []
+    assert words(run.settle()) == ["step.started late"]
+    run.complete("late")
+    assert list(run.schedule.looking) == ["judged"]
