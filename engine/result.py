@@ -11,6 +11,9 @@ import msgspec
 
 from engine.definition import Definition
 from engine.errors import DependencyError, StepExecutionError, StepTimeoutError
+from engine.graph import base_of
+from engine.merging import merged
+from engine.outputs import OUTPUTS
 from engine.spending import SPENDING, by_model
 from store import Log
 from store.events import RunId, Spent
@@ -33,6 +36,7 @@ class PipelineResult(msgspec.Struct, frozen=True):
     """A run's outcome. Costs are US dollars; None where a model call's price is not known. Times are seconds.
 
     `final_output` is the output of the step marked final, or of the only step nothing depends on, or a mapping of all such steps.
+    `step_outputs` are by step; those of a group's children stand in the group's, `step_metadata` has the children too.
     `artifacts` maps names to content. `simulated` is true when any model answer was simulated.
     `saved_memories` is what the run remembered for others, `learned_facts` the texts of kind `fact` among them.
     """
@@ -55,6 +59,25 @@ class PipelineResult(msgspec.Struct, frozen=True):
     simulated: bool = False
     learned_facts: list[str] = []
     saved_memories: list[Memory] = []
+
+    @property
+    def steps_executed(self) -> list[str]:
+        """The steps and children of groups that ran, in the order in which they first started."""
+        ran = {name: held["started_at"] for name, held in self.step_metadata.items() if held["started_at"] is not None}
+        return sorted(ran, key=lambda name: float(ran[name]))
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds from each step's first start to its end, waits and retries included."""
+        ended = {name: held for name, held in self.step_metadata.items() if held["started_at"] is not None and held["ended_at"]}
+        return {name: held["ended_at"] - held["started_at"] for name, held in ended.items()}
+
+    @property
+    def merged_data(self) -> dict[str, Any]:
+        """All outputs as one mapping: those that are mappings merged deep, in definition order; every other by its step's name."""
+        mappings = [value if isinstance(value, dict) else {name: value} for name, value in self.step_outputs.items()]
+        whole: dict[str, Any] = merged("deep", {str(place): value for place, value in enumerate(mappings)})
+        return whole
 
     def output(self, step: str, model: type[M] | None = None) -> Any:
         """A step's output, as `model` (a pydantic or msgspec class, or any annotation) if given.
@@ -94,13 +117,11 @@ async def result_of(log: Log, run: RunId, *, alive: bool = False) -> PipelineRes
     """The result of a run as its log has it now; a run that has not ended has the outputs it has."""
     state = await log.state(run)
     definition = Definition.from_json(await log.blob(state.definition))
-    outputs: dict[str, Any] = {}
-    for name, step in state.steps.items():
-        if step.output is not None:
-            outputs[name] = await log.output(run, step.output)
+    steps = {name: step for name, step in state.steps.items() if base_of(name) == name}
+    outputs = await _outputs(log, run, {step.output: name for name, step in steps.items() if step.output is not None})
     failures = [
         StepFailure(name, step.failure_kind or "error", step.reason or "failed", step.attempt)
-        for name, step in state.steps.items()
+        for name, step in steps.items()
         if step.status in (StepStatus.FAILED, StepStatus.TIMED_OUT)
     ]
     status = shown_status(state, alive)
@@ -125,6 +146,16 @@ async def result_of(log: Log, run: RunId, *, alive: bool = False) -> PipelineRes
         learned_facts=[memory.text for memory in saved if memory.kind == "fact"],
         saved_memories=saved,
     )
+
+
+async def _outputs(log: Log, run: RunId, names: dict[int, str]) -> dict[str, Any]:
+    """The outputs at these versions by step, in the order of the steps; one pass over the log, however many there are."""
+    found: dict[str, Any] = dict.fromkeys(names.values())
+    if names:
+        for recorded in await log.events(run, after=min(names) - 1, upto=max(names), types=OUTPUTS):
+            if recorded.version in names:
+                found[names[recorded.version]] = await log.value(recorded.event.output)
+    return found
 
 
 def _metadata(step: StepState) -> dict[str, Any]:
