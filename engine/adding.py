@@ -32,7 +32,8 @@ def misfits(plan: Plan, state: RunState, step: str, added: PipelineStep, before:
     if function is not None and ("<" in function or function.startswith("__main__:")):
         advice = "could not be found again after a crash; name a function of a module that can be imported"
         found.append(Problem(f"steps.{added.name}.run", advice))
-    return found + list(_before(plan, state, added, before))
+    after = [*before, *(added.switch or ()), *([added.fallback] if added.fallback else [])]
+    return found + list(_before(plan, state, added, after))
 
 
 def _own(plan: Plan, added: PipelineStep, model: str | None) -> list[Problem]:
@@ -58,6 +59,7 @@ def _own(plan: Plan, added: PipelineStep, model: str | None) -> list[Problem]:
 
 
 def _before(plan: Plan, state: RunState, added: PipelineStep, before: Sequence[str]) -> Iterator[Problem]:
+    """What keeps the step from coming before others: those that are named so, its branches and its fallback."""
     for name in before:
         if name not in plan.steps:
             yield Problem(f"steps.{added.name}", f"there is no step {name!r} to come before{suggestion(name, plan.names)}")

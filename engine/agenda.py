@@ -288,6 +288,8 @@ class Agenda:
         if isinstance(event, StepAdded):
             self.plan.add(StepDefinition.from_json(event.definition), event.before)
             self.stale = True
+            for name in event.before:  # a look under way has seen too little
+                self.looking.pop(name, None)
         elif isinstance(event, StepEnabled):
             self.stale = True
         elif isinstance(event, StepEvaluated):

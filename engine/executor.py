@@ -17,7 +17,7 @@ import msgspec
 
 from engine import capture
 from engine.context import StepContext, Surroundings, SyncStepContext
-from engine.definition import OTHERWISE, Definition, StepDefinition
+from engine.definition import Definition, StepDefinition
 from engine.effects import Answer, Asked, Effects, Recorder
 from engine.errors import (
     AttemptClosedError,
@@ -30,6 +30,7 @@ from engine.errors import (
 from engine.expressions import map_templates, parse
 from engine.failures import failure_of
 from engine.goals import merge, run_goal
+from engine.looks import choose
 from engine.models.schemas import misfit
 from engine.names import Decoded
 from engine.reads import asks
@@ -291,7 +292,7 @@ def _completed(task: StepTask, value: Any) -> Outcome:
             raise ConditionFailedError(f"the output does not satisfy {step.condition}")
         closes: list[str] = []
         if step.switch is not None:
-            chosen = _choose(step, names)
+            chosen = choose(step, names)
             value = chosen if step.kind == "s" else value
             closes = [branch for branch in step.switch if branch != chosen]
     except (ValueEncodingError, RecursionError) as error:
@@ -302,15 +303,6 @@ def _completed(task: StepTask, value: Any) -> Outcome:
         return Failed(Failure("condition", str(error), retryable=False))
     outcome = _packed(step, value)
     return msgspec.structs.replace(outcome, closes=closes) if isinstance(outcome, Completed) else outcome
-
-
-def _choose(step: StepDefinition, names: Mapping[str, Any]) -> str:
-    """The branch of the first case that holds, in the order they are written, `otherwise` last."""
-    cases = sorted((step.switch or {}).items(), key=lambda case: case[1] == OTHERWISE)
-    for branch, condition in cases:
-        if condition == OTHERWISE or parse(condition).holds(names):
-            return branch
-    raise ConditionFailedError(f"no case of the switch holds; add one with {OTHERWISE!r}")
 
 
 def _packed(step: StepDefinition, value: Any) -> Completed | Failed:

@@ -63,15 +63,28 @@ class Plan:
             self.add(step, before)
 
     def add(self, step: StepDefinition, before: Sequence[str] = ()) -> None:
-        """A step that was added at run time; those in `before` depend on it from now."""
+        """A step that was added at run time; those in `before`, its branches and its fallback depend on it from now."""
         self._enter(step)
         self._link(step)
         for name in before:
             dep = Dep(step.name)
             self.steps[name] = msgspec.structs.replace(self.steps[name], depends_on=(*self.steps[name].depends_on, dep))
-            self.deps[name] = (dep, *self.deps[name])
             self.needs[name] = (*self.needs[name], step.name)
-            self.dependants[step.name].append(name)
+            self._depend(name, dep)
+        for branch in step.switch or ():
+            if step.name not in self.needs[branch]:
+                self._depend(branch, Dep(step.name, ROUTE))
+        if step.fallback is not None:
+            self._depend(step.fallback, Dep(step.name, RESCUE))
+
+    def _depend(self, name: str, dep: Dep) -> None:
+        """Let a step that was there depend on one that was added."""
+        own = dep.type not in (ROUTE, RESCUE)
+        self.deps[name] = (dep, *self.deps[name]) if own else (*self.deps[name], dep)
+        self.dependants[dep.step].append(name)
+        if not own or not self._plain(dep):
+            for quick in (self.plain, self.simple, self.prompt):
+                quick.discard(name)
 
     def _enter(self, step: StepDefinition) -> None:
         name = step.name

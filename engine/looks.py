@@ -1,4 +1,4 @@
-"""What the contents of outputs come to: conditions, items, iterations, gathered groups. Pure: values in, facts out.
+"""What the contents of outputs come to: conditions, choices, items, iterations, gathered groups. Pure: values in, facts out.
 
 Stands apart from the scheduler, which knows states and no contents. A look is recorded (`step.evaluated`), so that what follows
 from it follows from the log.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.definition import Dep, StepDefinition
-from engine.errors import ExpressionError
+from engine.definition import OTHERWISE, Dep, StepDefinition
+from engine.errors import ConditionFailedError, ExpressionError
 from engine.expressions import parse
 from engine.graph import MAX_CHILDREN, Plan
 from engine.joins import FAILURES, provider
@@ -92,8 +92,7 @@ def after(plan: Plan, state: RunState, name: str, texts: Sequence[bytes | None],
         first = state.steps[child_of(name, failed[0])]
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         return StepFailed(Failure("items", f"{child_of(name, failed[0])}: {first.reason or 'failed'}{more}", retryable=False)), None
-    payload, blob = values.pack_json(b"[" + b",".join(text if text is not None else b"null" for text in texts) + b"]")
-    return StepCompleted(payload), blob
+    return _gathered(step, b"[" + b",".join(text if text is not None else b"null" for text in texts) + b"]", names)
 
 
 def _iterated(state: RunState, step: StepDefinition, name: str, items: int, text: bytes | None, names: Mapping[str, Any]) -> Seen:
@@ -110,5 +109,26 @@ def _iterated(state: RunState, step: StepDefinition, name: str, items: int, text
         return StepFailed(Failure("loop", said, retryable=False)), None
     if again:
         return StepEvaluated("run", items=items + 1), None
-    payload, blob = values.pack_json(text if text is not None else b"null")
-    return StepCompleted(payload), blob
+    return _gathered(step, text if text is not None else b"null", names)
+
+
+def _gathered(step: StepDefinition, text: bytes, names: Mapping[str, Any]) -> Seen:
+    """The end of a group that has done what it should: its output, and the branches that its switch does not choose."""
+    closes: list[str] = []
+    if step.switch is not None:
+        try:
+            chosen = choose(step, {**names, "output": values.decode(text)})
+        except (ConditionFailedError, ExpressionError) as error:
+            return StepFailed(Failure("condition", str(error), retryable=False)), None
+        closes = [branch for branch in step.switch if branch != chosen]
+    payload, blob = values.pack_json(text)
+    return StepCompleted(payload, closes), blob
+
+
+def choose(step: StepDefinition, names: Mapping[str, Any]) -> str:
+    """The branch of the first case that holds, in the order they are written, `otherwise` last."""
+    cases = sorted((step.switch or {}).items(), key=lambda case: case[1] == OTHERWISE)
+    for branch, condition in cases:
+        if condition == OTHERWISE or parse(condition).holds(names):
+            return branch
+    raise ConditionFailedError(f"no case of the switch holds; add one with {OTHERWISE!r}")

@@ -58,10 +58,11 @@ class Steering:
         self._steerer.publish(self.step, self.attempt, value)
 
     async def add_step(self, step: PipelineStep, *, before: Sequence[str] = ()) -> None:
-        """Add a step to this run; steps in `before` that have not started depend on it from now.
+        """Add a step to this run. Those in `before` depend on it from now, and so do its branches and its fallback.
 
-        Adding the same again (after a crash) changes nothing. Its function must be one that is found again by its name: not a
-        lambda and not inside another function. Raises `PipelineValidationError` where it does not fit.
+        None of these may have started. Adding the same again (after a crash) changes nothing. Its function must be one that is
+        found again by its name: not a lambda and not inside another function. Raises `PipelineValidationError` where it does not
+        fit.
         """
         self._steerer.add_step(self.step, self.attempt, step, before)
 

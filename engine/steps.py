@@ -49,7 +49,8 @@ class PipelineStep:
 
     Conditions (`condition`, `while_`, the cases of `switch`, `when` of a `Dep`) are text, `ConditionDSL` or mappings, in the
     language of `engine.expressions`. `for_each` is an expression whose items the step is run for; each is the parameter `item`.
-    `join` is `all`, `any`, a number, or `first` (the rest is cancelled). `merge` is a strategy or a function of the outputs.
+    `join` is `all`, `any`, a number, or `first` (the rest is cancelled); what was skipped counts for `all` only. `merge` is a
+    strategy or a function of the outputs.
     `approval` is True, a message, or `Approval(...)`. `fallback` names the step that stands in for this one if it fails,
     `compensate` is a function that undoes it if the run fails later. `enabled=False` skips it unless another enables it in time.
     """

@@ -79,7 +79,7 @@ SKIPPED_IS_UNMET = Mutation("a branch not taken has failed", engine.joins, "verd
 ALL_SERIAL = Mutation("one waits for the other", Plan, "_enter", _entered(execution_mode=ExecutionMode.SERIAL))
 NONE_SERIAL = Mutation("two run at once", Plan, "_enter", _entered(execution_mode=ExecutionMode.CONCURRENT))
 NO_BRANCH_CLOSED = Mutation("no branch is closed", engine.executor, "_completed", instead(_close_nothing))
-LAST_CASE = Mutation("the last case is taken", engine.executor, "_choose", lambda right: lambda step, names: list(step.switch)[-1])
+LAST_CASE = Mutation("the last case is taken", engine.looks, "choose", lambda right: lambda step, names: list(step.switch)[-1])
 ONE_CONDITION = Mutation("only the first condition counts", engine.looks, "before", instead(_first_that_holds))
 NO_CONDITION = Mutation("conditions are not asked", engine.looks, "before", always((StepEvaluated("run"), None)))
 ONE_CHILD_IS_ENOUGH = Mutation("the first instance is enough", Agenda, "_settle_child", instead(_with_the_first_child))

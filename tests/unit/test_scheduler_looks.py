@@ -1,9 +1,11 @@
 """How looks and the order of steps go together, by values: who starts while somebody looks at contents."""
 
 import msgspec
+import pytest
 
 from engine.definition import StepDefinition
-from store.events import StepEvaluated
+from engine.looks import after
+from store.events import StepCompleted, StepEvaluated, StepFailed
 from tests.deciding import Run, plan_of, step, words
 
 
@@ -46,3 +48,30 @@ def test_who_waits_for_a_look_follows_from_the_state_alone() -> None:
     state, schedule = run.at(len(run.events))
     assert schedule.decide(state, run.now) is None
     assert list(schedule.looking) == ["a"]
+
+
+def grouped(cases: dict[str, str], **many: str) -> Run:
+    """A run of a group with a switch, whose children `w[0]` and `w[1]` have completed."""
+    run = Run(plan_of(msgspec.structs.replace(step("w"), switch=cases, **many), step("x"), step("y")))
+    run.attach()
+    run.settle((StepEvaluated("run", items=2), "w", 0))
+    for child in ("w[0]", "w[1]"):
+        run.complete(child)
+    return run
+
+
+@pytest.mark.parametrize("many", [{"while_": "output < 2"}, {"for_each": "[1, 2]"}])
+def test_a_group_with_a_switch_chooses_when_it_ends(many: dict[str, str]) -> None:
+    """What a loop or the items came to decides which branch runs, and the other is skipped."""
+    run = grouped({"x": "output in [2, [1, 2]]", "y": "otherwise"}, **many)
+    event, _ = after(run.plan, run.state, "w", [b"1", b"2"], {})
+    assert isinstance(event, StepCompleted)
+    assert words(run.settle((event, "w", 1))) == ["step.skipped y", "step.started x"]
+
+
+def test_a_group_whose_switch_has_no_case_that_holds_fails() -> None:
+    """No branch is run unasked: the group fails and says why."""
+    run = grouped({"x": "output > 2", "y": "output > 3"}, while_="output < 2")
+    event, _ = after(run.plan, run.state, "w", [b"1", b"2"], {})
+    assert isinstance(event, StepFailed)
+    assert event.failure.message == "no case of the switch holds; add one with 'otherwise'"
