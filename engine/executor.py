@@ -74,7 +74,7 @@ class Completed(msgspec.Struct):
 
     output: Payload
     blob: bytes | None = None
-    closes: list[str] = []
+    closes: list[str] | None = None
 
 
 class Skipped(msgspec.Struct):

@@ -114,7 +114,7 @@ def _iterated(state: RunState, step: StepDefinition, name: str, items: int, text
 
 def _gathered(step: StepDefinition, text: bytes, names: Mapping[str, Any]) -> Seen:
     """The end of a group that has done what it should: its output, and the branches that its switch does not choose."""
-    closes: list[str] = []
+    closes: list[str] | None = None
     if step.switch is not None:
         try:
             chosen = choose(step, {**names, "output": values.decode(text)})

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,10 +17,10 @@ from engine.children import Children
 from engine.commands import Fact, body_of, facts_of, refusal
 from engine.definition import Definition
 from engine.exchange import Exchange
-from engine.executor import Completed, Executor, Failed, Outcome, Skipped
+from engine.executor import Executor, Failed
 from engine.graph import Plan
+from engine.intake import Intake
 from engine.limits import Gate
-from engine.looks import Seen
 from engine.preparing import EFFECT_TYPES, Preparing
 from engine.record import Added, Record
 from engine.sampling import Sampler
@@ -34,14 +33,12 @@ from store.events import (
     Event,
     Failure,
     LogWritten,
-    Payload,
     Recorded,
     RunAttached,
     RunMigrated,
     SignalReceived,
     StepCancelled,
     StepCompleted,
-    StepFailed,
     StepRefused,
     StepSkipped,
     StepStarted,
@@ -111,9 +108,8 @@ class Runtime:
         self._leaving: set[asyncio.Task[None]] = set()
         self._stopping = self._halted = False
         self._context = contextvars.copy_context()
-        self._outcomes: deque[tuple[str, int, Outcome]] = deque()
         self._looks: dict[str, asyncio.Task[None]] = {}
-        self._seen: deque[tuple[str, Seen]] = deque()
+        self._intake = Intake(self._record, self._around.written)
         self._sources: list[str] = []
         self._trouble: BaseException | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -146,7 +142,7 @@ class Runtime:
                     if await self._settled():
                         break
                     continue
-                if not self._outcomes:
+                if not self._intake:
                     self._arm()
                     await self._wake.wait()
                 self._wake.clear()
@@ -223,7 +219,7 @@ class Runtime:
         except Exception as error:  # the store failed, or a defect of ours: said at once, instead of a step that never ends
             self.fail(error)
             return
-        self._outcomes.append((name, attempt, outcome))
+        self._intake.outcomes.append((name, attempt, outcome))
         if len(self._tasks) > 1 or self._stopping or self._trouble is not None:
             self._wake.set()
         else:
@@ -248,13 +244,8 @@ class Runtime:
         for event, _, _ in facts:
             if type(event) is SignalReceived and event.kind in ("pause", "resume", "cancel") and event.target is None:
                 self.children.tell(event.kind, body_of(bytes(event.body.json)))
-        while self._outcomes:
-            name, attempt, outcome = self._outcomes.popleft()
-            self._tasks.pop(name, None)
-            if self._record.running.get(name) == attempt:
-                facts.append(self._settle(name, attempt, outcome, held, kept))
-        while self._seen:
-            self._take_look(*self._seen.popleft(), facts, held, kept)
+        if self._intake:
+            facts += self._intake.take(self._tasks, held, kept)
         batch = self._record.commit(facts, held, actor=actor, wake=True)
         starts = []
         for recorded in batch:
@@ -283,39 +274,14 @@ class Runtime:
             return
         finally:
             self._looks.pop(path, None)
-        self._seen.append((path, seen))
+        self._intake.seen.append((path, seen))
         self._wake.set()
-
-    def _take_look(self, path: str, seen: Seen, facts: list[Fact], blobs: list[tuple[str, bytes]], kept: dict[str, bytes]) -> None:
-        """Record what a look came to, if it is still wanted."""
-        event, blob = seen
-        if path not in self._record.schedule.looking:
-            return
-        payload = event.output if isinstance(event, StepCompleted) else getattr(event, "values", Payload())
-        if payload.blob is not None and blob is not None:
-            blobs.append((payload.blob, blob))
-        if isinstance(event, StepCompleted):
-            kept[path] = blob if blob is not None else bytes(payload.json)
-        facts.append((event, path, self.state.steps[path].attempt))
 
     def _leave(self, task: asyncio.Task[None]) -> None:
         """Stop a cancelled attempt; it is held until it has cleaned up."""
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
         task.cancel()
-
-    def _settle(self, name: str, attempt: int, outcome: Outcome, blobs: list[tuple[str, bytes]], kept: dict[str, bytes]) -> Fact:
-        self._around.written.forget((name, attempt))
-        if isinstance(outcome, Completed):
-            if outcome.blob is not None and outcome.output.blob is not None:
-                blobs.append((outcome.output.blob, outcome.blob))
-            kept[name] = outcome.blob if outcome.blob is not None else bytes(outcome.output.json)
-            return StepCompleted(outcome.output, outcome.closes), name, attempt
-        if isinstance(outcome, Skipped):
-            return StepSkipped(outcome.reason, None, self._record.plan.step_of(name).skip != "propagate"), name, attempt
-        if outcome.blob is not None:
-            blobs.append(outcome.blob)
-        return StepFailed(outcome.failure), name, attempt
 
     async def _take_signals(self) -> None:
         """Record the signals that came through the inbox, one commit each, and obey them."""
@@ -346,7 +312,7 @@ class Runtime:
 
     def _idle(self) -> bool:
         """Whether nothing is under way. A step that was started counts before its task exists: its commit may be in flight."""
-        if self._outcomes or self._seen or self._looks or self._record.schedule.next_timer(self.state) is not None:
+        if self._intake or self._looks or self._record.schedule.next_timer(self.state) is not None:
             return False
         if self._halted and self.state.status is RunStatus.PAUSED:
             return True

@@ -200,7 +200,7 @@ class StepCompleted(Event, frozen=True, omit_defaults=True):
 
     type = "step.completed"
     output: Payload = Payload()
-    closes: list[str] = []
+    closes: list[str] | None = None
 
 
 class StepRefused(Event, frozen=True, omit_defaults=True):

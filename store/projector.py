@@ -122,7 +122,7 @@ def also_changed(state: RunState, path: str, event: Event) -> Iterable[str]:
     if isinstance(event, SignalReceived):
         return () if event.target is None else (event.target,)
     if isinstance(event, StepCompleted):
-        return event.closes
+        return event.closes or ()
     if isinstance(event, RunCompensating):
         return event.steps
     if isinstance(event, StepEvaluated | StepStarted | StepReset):

@@ -151,7 +151,7 @@ class StepState(msgspec.Struct, array_like=True):
     tries: list[Try] = []
     verdict: str = ""
     evaluated: int | None = None
-    refused: list[str] = []
+    refused: tuple[str, ...] = ()
     items: int | None = None
     inputs: dict[str, int] | None = None
     passes: bool = False
@@ -309,6 +309,8 @@ def resting_steps(state: RunState, *, timed: bool = False) -> set[str]:
 
     With `timed` also those whose question has an answer of its own when its time is up.
     """
+    if not state.open:
+        return set()
     resting = {effect.step for effect in state.open.values() if _rests(effect, timed)}
     return resting - {effect.step for effect in state.open.values() if not _rests(effect, timed)} if resting else resting
 

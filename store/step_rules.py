@@ -46,7 +46,7 @@ def step_enabled(state: RunState, version: int, at: float, path: str, attempt: i
 def step_evaluated(state: RunState, version: int, at: float, path: str, attempt: int, event: StepEvaluated) -> None:
     step = step_at(state, path)
     if event.refused:
-        step.refused = [*step.refused, *event.refused]
+        step.refused = (*step.refused, *event.refused)
     if event.items is not None:
         step.items = event.items
         if step.status is RUNNING:
@@ -111,7 +111,7 @@ def step_completed(state: RunState, version: int, at: float, path: str, attempt:
     step = step_at(state, path)
     move(state, step, COMPLETED)
     step.ended_at, step.output, step.output_size = at, version, event.output.size
-    for name in event.closes:
+    for name in event.closes or ():
         step_at(state, name).disabled = f"{path} chose another branch"
     if state.open:
         close_effects(state, path)
@@ -175,7 +175,7 @@ def step_reset(state: RunState, version: int, at: float, path: str, attempt: int
     step.started_at = step.ended_at = step.due = step.first_started_at = None
     step.output, step.output_size, step.reason, step.failure_kind = None, 0, None, None
     step.first_attempt, step.reused, step.tries, step.failure_classes = step.attempt + 1, False, [], ()
-    step.verdict, step.evaluated, step.refused, step.inputs, step.passes = "", None, [], None, False
+    step.verdict, step.evaluated, step.refused, step.inputs, step.passes = "", None, (), None, False
     step.partial = step.approval = step.disabled = None
     heed(state, step, path)
     _gather_in(state, step, path)
