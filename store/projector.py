@@ -53,7 +53,7 @@ from store.events import (
     UnknownEvent,
     Usage,
 )
-from store.state import Approval, ArtifactRef, OpenEffect, RunState, RunStatus, StepState, StepStatus, Try, child_of, group_of
+from store.state import Approval, ArtifactRef, OpenEffect, RunState, RunStatus, StepState, StepStatus, Try, child_of, group_of, owner_of
 
 FOLD_VERSION = 2
 """Stamped on snapshots: raised whenever a rule or the shape of the state changes, so that older snapshots are not used."""
@@ -89,6 +89,9 @@ def _step(state: RunState, path: str) -> StepState:
     if step is None:
         step = state.steps[path] = StepState()
         state.counts[PENDING] += 1
+        if path and owner_of(path) is not None:
+            step.nested = True
+            state.nested += 1
     return step
 
 
@@ -98,7 +101,17 @@ def _move(state: RunState, step: StepState, status: StepStatus) -> None:
     counts[status] += 1
     if step.items is not None:
         state.groups += (status is RUNNING) - (step.status is RUNNING)
+    if step.nested:
+        state.nested_settled += status.settled - step.status.settled
     step.status = status
+
+
+def _forget(state: RunState, step: StepState) -> None:
+    """A step that is in the run no more is counted no more."""
+    state.counts[step.status] -= 1
+    if step.nested:
+        state.nested -= 1
+        state.nested_settled -= step.status.settled
 
 
 def _heed(state: RunState, step: StepState, path: str) -> None:
@@ -146,7 +159,7 @@ def _run_migrated(state: RunState, version: int, at: float, path: str, attempt: 
             continue
         _ask_no_more(state, step)
         state.groups -= step.items is not None and step.status is RUNNING
-        state.counts[step.status] -= 1
+        _forget(state, step)
     state.open = {request: effect for request, effect in state.open.items() if effect.step in state.steps}
     if state.status.ended:
         state.status, state.ended_at, state.reason = RunStatus.RUNNING, None, None
@@ -333,7 +346,7 @@ def _gather_in(state: RunState, step: StepState, path: str) -> None:
     for index in range(step.items or 0):
         child = state.steps.pop(child_of(path, index), None)
         if child is not None:
-            state.counts[child.status] -= 1
+            _forget(state, child)
             _close_effects(state, child_of(path, index))
     step.items = None
 
