@@ -13,7 +13,8 @@ import msgspec
 
 from engine.definition import Budget, Definition, Dep, ExecutionMode, StepDefinition
 from engine.reads import looked_at, read_before, read_during
-from store.state import COMPENSATE, child_of, group_of, owner_of
+from store.state import COMPENSATE as COMPENSATE
+from store.state import child_of, group_of, owner_of
 
 RESCUE = "rescue"
 """The dependency of a fallback on the step it stands in for: met when that has failed for good."""

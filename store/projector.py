@@ -53,7 +53,19 @@ from store.events import (
     UnknownEvent,
     Usage,
 )
-from store.state import Approval, ArtifactRef, OpenEffect, RunState, RunStatus, StepState, StepStatus, Try, child_of, group_of, owner_of
+from store.state import (
+    Approval,
+    ArtifactRef,
+    OpenEffect,
+    RunState,
+    RunStatus,
+    StepState,
+    StepStatus,
+    Try,
+    child_of,
+    group_of,
+    owner_of,
+)
 
 FOLD_VERSION = 2
 """Stamped on snapshots: raised whenever a rule or the shape of the state changes, so that older snapshots are not used."""

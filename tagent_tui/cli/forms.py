@@ -13,7 +13,8 @@ import msgspec
 from store import Log, Payload, Recorded, RunRow, RunState, StepState, values
 from store.events import Event, Failure, UnknownEvent
 from store.state import OpenEffect, shown_status
-from tagent_tui.view.outline import Outline, read_outline, shown_step_status
+from tagent_tui.outlines import outline_from
+from tagent_tui.view.outline import Outline, shown_step_status
 
 FINISHED = "run.finished"
 """The type of the last line of a run's stream; not a recorded event."""
@@ -75,7 +76,7 @@ def payload_form(payload: Payload) -> Any:
 
 async def run_form(log: Log, row: RunRow, state: RunState, *, alive: bool, outputs: bool = True) -> dict[str, Any]:
     """A run with its steps; without `outputs` the steps have no key `output` (a list of runs would read every blob)."""
-    outline = read_outline(await log.blob(state.definition)) if state.definition else Outline()
+    outline = await outline_from(log, row.id, state)
     steps = []
     for name, step in state.steps.items():
         form = _step_form(state, outline, name, step)

@@ -22,10 +22,10 @@ from tagent_tui.cli.listing import write_list
 from tagent_tui.cli.session import Session
 from tagent_tui.cli.verbs import RUN, StoredWord, verb
 from tagent_tui.numbers import duration, plural, run_cost, tokens
+from tagent_tui.outlines import outline_from
 from tagent_tui.rows import Ink, Seg
 from tagent_tui.text import first_line, one_line
 from tagent_tui.view.clock import exact_time
-from tagent_tui.view.outline import read_outline
 from tagent_tui.view.scene import Scene, look_back, run_mark
 from tagent_tui.view.scene import look as look_at
 from tagent_tui.view.steps import step_row
@@ -128,7 +128,7 @@ async def _show(session: Session, wanted: str, at: int | None) -> int:
         if session.json:
             session.output.document(await run_form(log, row, state, alive=at is not None or row.alive()))
             return Exit.OK
-        outline = read_outline(await log.blob(state.definition)) if state.definition else read_outline(b"")
+        outline = await outline_from(log, row.id, state)
         out = session.output.out
         if at is None:
             lives = await log.lives(row.id)

@@ -41,7 +41,8 @@ from tagent_tui.glyphs import Glyphs
 from tagent_tui.numbers import duration, events, plural, size, span
 from tagent_tui.rows import Ink, Seg, clip, pad
 from tagent_tui.text import first_line, one_line
-from tagent_tui.view.describe import ASK, say
+from tagent_tui.view.describe import say
+from tagent_tui.view.effects import ASK
 from tagent_tui.view.scene import step_mark
 
 NAME_CELLS = 28

@@ -58,11 +58,9 @@ from tagent_tui.numbers import duration, limit, plural, size, span, tokens
 from tagent_tui.rows import Ink
 from tagent_tui.text import Line, first_line
 from tagent_tui.view.clock import time_of_day
-from tagent_tui.view.effects import effect_name
+from tagent_tui.view.effects import ASK, effect_name
 
 TEXT_CAP = 400
-ASK = "ask"
-"""The kind of an effect that is a question to a person."""
 
 
 class Around(NamedTuple):
@@ -189,7 +187,9 @@ def _refused(event: StepRefused, recorded: Recorded, around: Around) -> str:
 
 def _reached(event: BudgetReached, recorded: Recorded, around: Around) -> str:
     whose = f" of {event.scope}" if event.scope else ""
-    return f"{limit(event.what, event.used)} of {limit(event.what, event.limit)}{whose} · {_ACTIONS.get(event.action, event.action)}"
+    return (
+        f"{limit(event.what, event.used)} of {limit(event.what, event.limit)}{whose} · {_ACTIONS.get(event.action, event.action)}"
+    )
 
 
 _ACTIONS = {"warn": "a warning", "pause": "the run pauses", "fail": "it fails"}

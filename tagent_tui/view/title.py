@@ -115,7 +115,7 @@ def _motion(scene: Scene) -> tuple[str, Ink]:
 def second_row(scene: Scene, width: int) -> Row:
     """Progress, the counts that are not zero, and the cost."""
     state = scene.state
-    total = len(state.steps)
+    total = state.total
     wide = width >= WIDE
     settled = state.settled
     share = settled / total if total else None
