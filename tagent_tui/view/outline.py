@@ -42,6 +42,7 @@ class StepOutline:
     rescues: str = ""
     route: str = ""
     compensate: str = ""
+    irreversible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,7 @@ def _step(entry: dict[str, Any]) -> StepOutline:
         serial=entry.get("execution_mode", "serial") == "serial",
         soft=frozenset(_soft(entry.get("depends_on"))),
         required=_required(entry.get("join")),
+        irreversible=entry.get("irreversible") is True,
         **{field: word for field, key in _WORDS.items() if isinstance(word := entry.get(key), str)},
     )
 

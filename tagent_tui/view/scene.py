@@ -34,9 +34,9 @@ class Mark(NamedTuple):
 class Scene:
     """`now` is unix seconds: the wall clock while a driver lives, else the time of the last event of this state.
 
-    `families` adds up what belongs to a group, `lives` are latest progress lines by step. In the past (`replay`), `starts` holds the
-    version at which each step first starts and `changed` what the event did to a step's status. `flight` is one effect under way
-    for each step that has any.
+    `families` adds up what belongs to a group, `lives` are latest progress lines by step. In the past (`replay`), `starts` holds
+    the version at which each step first starts and `changed` what the event did to a step's status. `flight` is one effect under
+    way for each step that has any.
     """
 
     state: RunState
@@ -170,8 +170,10 @@ def run_ink(status: RunStatus) -> Ink:
 
 
 def step_span(scene: Scene, step: StepState) -> tuple[float, float] | None:
-    """From the first attempt's start to the end, or to now while it is under way; None if it never started."""
+    """From the first attempt's start (or the wish for approval) to the end, or to now; None if nothing began."""
     start = step.first_started_at
+    if start is None and step.status is StepStatus.WAITING and step.approval is not None:
+        start = step.approval.requested_at
     if start is None:
         return None
     if step.status in _UNDER_WAY or step.ended_at is None:

@@ -21,6 +21,9 @@ from tagent_tui.view.scene import Scene, step_mark, step_span
 DONE, TO_GO = "done", "to go"
 """The parts of a long group that are one row each."""
 
+_NOT_HELD = "its condition does not hold: "
+"""What the engine says before the condition a step was skipped for: the condition itself has to survive a narrow pane."""
+
 NAME_CAP = 200
 NOTE_CAP = 300
 _QUIET = frozenset({StepStatus.PENDING, StepStatus.READY, StepStatus.SKIPPED, StepStatus.CANCELLED, StepStatus.WAITING})
@@ -235,6 +238,9 @@ def _failed(scene: Scene, name: str, step: StepState) -> list[Seg]:
 def _reason(word: str, step: StepState, ink: Ink, scene: Scene) -> list[Seg]:
     if not step.reason:
         return [Seg(word, ink)]
+    condition = step.reason.removeprefix(_NOT_HELD)
+    if condition != step.reason:
+        return [Seg(f"{word} unless ", ink), *one_line(condition, NOTE_CAP, scene.glyphs).segs(ink)]
     return [Seg(f"{word}: ", ink), *one_line(step.reason, NOTE_CAP, scene.glyphs).segs(ink)]
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 from store.state import RunState, StepStatus, owner_of
 from tagent_tui.rows import BLANK, Row
-from tagent_tui.view.asking import waiting_for_person
 from tagent_tui.view.detail import Subject
 from tagent_tui.view.effects import EffectLine
 from tagent_tui.view.families import FEW, children, compensation, depth_of, roots
