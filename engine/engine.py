@@ -36,7 +36,7 @@ from engine.runtime import Migration, Runtime
 from engine.steps import PipelineStep
 from store import Driver, Lease, Log, RunRow, values
 from store.errors import RunConflictError, StoreError
-from store.events import Recorded, RunCreated, RunId, RunMigrated
+from store.events import BudgetSet, Event, Recorded, RunCreated, RunId, RunMigrated
 from store.projector import project
 from store.state import RunState
 
@@ -149,7 +149,9 @@ class Engine(Commanding):
             engine=version(),
         )
         run = RunId(run_id or new_id())
-        batch = [Recorded(1, time.time(), created, actor="user")]
+        facts: list[Event] = [created, *([BudgetSet(cost=self.config.budget)] if self.config.budget is not None else [])]
+        now = time.time()
+        batch = [Recorded(version, now, fact, actor="user") for version, fact in enumerate(facts, 1)]
         state = project(batch)
         payloads = ((packed, blob), (settings, settings_blob))
         blobs = [(digest, text), *((p.blob, content) for p, content in payloads if p.blob is not None and content is not None)]

@@ -12,8 +12,9 @@ import msgspec
 
 from store import Log, Payload, Recorded, RunRow, RunState, StepState, values
 from store.events import Event, Failure, UnknownEvent
-from store.state import OpenEffect, shown_status
+from store.state import Approval, OpenEffect, owner_of, shown_status
 from tagent_tui.outlines import outline_from
+from tagent_tui.view.asking import Wait, waiting_for_person
 from tagent_tui.view.outline import Outline, shown_step_status
 
 FINISHED = "run.finished"
@@ -98,6 +99,7 @@ async def run_form(log: Log, row: RunRow, state: RunState, *, alive: bool, outpu
         "reason": state.reason,
         "target": state.target,
         "artifacts": [_artifact_form(state, index) for index in range(len(state.artifacts))],
+        "waits": [await wait_form(log, row, wait) for wait in waiting_for_person(state)],
         "in_doubt": [await doubt_form(log, row, request, effect) for request, effect in doubtful(state)],
         "steps": steps,
     }
@@ -115,7 +117,31 @@ def _step_form(state: RunState, outline: Outline, name: str, step: StepState) ->
         "cost": None if step.unpriced else step.cost,
         "tokens": step.prompt_tokens + step.completion_tokens,
         "simulated": step.simulated,
+        "belongs_to": owner_of(name),
+        "items": step.items,
+        "reason": step.reason,
+        "approval": None if step.approval is None else _approval_form(step.approval),
     }
+
+
+def _approval_form(approval: Approval) -> dict[str, Any]:
+    return {
+        "answer": approval.answer,
+        "message": approval.message,
+        "note": approval.note,
+        "requested_at": approval.requested_at,
+        "due": approval.due,
+    }
+
+
+async def wait_form(log: Log, row: RunRow, wait: Wait) -> dict[str, Any]:
+    """What waits for a person: `kind` is `approval` or `question`; a question has its choices, null where any answer will do."""
+    form = {"kind": wait.kind, "step": wait.step, "request": wait.request, "text": wait.text, "since": wait.since, "due": wait.due}
+    asked: dict[str, Any] = {}
+    if wait.request is not None:
+        found = await log.events(row.id, after=wait.request - 1, upto=wait.request)
+        asked = await log.value(found[0].event.arguments) if found else {}
+    return {**form, "text": asked.get("question", wait.text), "choices": asked.get("choices")}
 
 
 async def _output(log: Log, row: RunRow, step: StepState) -> Any:

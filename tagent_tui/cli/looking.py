@@ -12,11 +12,11 @@ from engine.result import result_of
 from store import Log, RunRow, RunState
 from store.state import RunStatus
 from tagent_tui import terminal
-from tagent_tui.cli.doubts import tell_doubts
+from tagent_tui.cli.asking import tell_waits
 from tagent_tui.cli.driving import look
 from tagent_tui.cli.ending import counted, print_result, print_value
 from tagent_tui.cli.exits import Exit, RefusedError
-from tagent_tui.cli.forms import doubtful, run_form, stored
+from tagent_tui.cli.forms import run_form, stored
 from tagent_tui.cli.happened import events
 from tagent_tui.cli.listing import write_list
 from tagent_tui.cli.session import Session
@@ -28,7 +28,8 @@ from tagent_tui.text import first_line, one_line
 from tagent_tui.view.clock import exact_time
 from tagent_tui.view.scene import Scene, look_back, run_mark
 from tagent_tui.view.scene import look as look_at
-from tagent_tui.view.steps import step_row
+from tagent_tui.view.steps import unmarked
+from tagent_tui.view.treelines import StepLines
 
 PAGE = 200
 MEASURE = 100
@@ -136,8 +137,8 @@ async def _show(session: Session, wanted: str, at: int | None) -> int:
         else:
             scene = look_back(state, outline, glyphs=out.glyphs)
         _describe(session, row, scene, at)
-        if at is None and doubtful(state):
-            await tell_doubts(session, log, row, state)
+        if at is None:
+            await tell_waits(session, log, row, state)
     return Exit.OK
 
 
@@ -159,9 +160,10 @@ def _describe(session: Session, row: RunRow, scene: Scene, at: int | None) -> No
         out.segs([Seg(f"{scene.glyphs.fork} of {state.parent} at event {state.parent_version}", Ink.MUTED)])
     if state.reason and scene.status is not RunStatus.COMPLETED:
         out.segs([Seg(first_line(state.reason, glyphs=scene.glyphs).text, Ink.ERROR)])
-    for step in state.steps:
-        drawn = step_row(scene, step, max(44, min(out.width, MEASURE) - 2))
-        out.row(drawn._replace(left=drawn.left[1:]), widest=MEASURE)  # the fold mark is for a tree that opens
+    lines = StepLines()
+    lines.look(scene)
+    for index in range(lines.count()):
+        out.row(unmarked(lines.row(index, max(44, min(out.width, MEASURE) - 2))), widest=MEASURE)
     for ref in state.artifacts:
         out.segs(
             [Seg(f"made {one_line(ref.name, glyphs=scene.glyphs).text} ({one_line(ref.media_type).text}, {ref.size:,} bytes)")]

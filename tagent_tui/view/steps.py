@@ -57,6 +57,11 @@ def folds(step: StepState) -> bool:
     return bool(step.effects or step.items)
 
 
+def unmarked(row: Row) -> Row:
+    """A row of the tree for a place where nothing unfolds: without its fold mark and the cell for it."""
+    return row._replace(left=[Seg(row.left[0].text[:-2]), *row.left[1:]], strong=())
+
+
 def part_row(scene: Scene, group: str, part: str, width: int, *, unfolded: bool = False) -> Row:
     """`107 items done`, `30 items to go`: the children of a long group that are one row."""
     family, glyphs = scene.family(group), scene.glyphs

@@ -1,7 +1,7 @@
 """The step tree: a virtual list of steps, and below unfolded ones their children and what they did to the world.
 
-Apart from the screen because the cursor and the keys are its own; which line is what comes from `treelines.py`, what it says from
-`view`. Of 10,000 steps only those on screen become rows, and only rows that say something new are painted again.
+Apart from the screen because the cursor and the keys are its own; which line is what comes from `view/treelines.py`. Of 10,000
+steps only those on screen become rows, and only rows that say something new are painted again.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from store.state import StepStatus
 from tagent_tui.view.detail import Subject
 from tagent_tui.view.effects import EffectLine
 from tagent_tui.view.scene import Scene
+from tagent_tui.view.treelines import WORTH, StepLines
 from tagent_tui.widgets.lines import LineView
-from tagent_tui.widgets.treelines import WORTH, StepLines
 
 LEAD = 1.0
 """Seconds the cursor stays at least on a step while it goes with what runs."""
