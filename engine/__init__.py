@@ -7,6 +7,7 @@ from engine.context import StepContext
 from engine.definition import Dep, DependencyType, ExecutionMode
 from engine.engine import Engine
 from engine.errors import (
+    CircuitOpenError,
     CommandRefusedError,
     DefinitionChangedError,
     DependencyError,
@@ -21,17 +22,22 @@ from engine.errors import (
 )
 from engine.expressions import ConditionDSL
 from engine.pipeline import Pipeline
-from engine.policies import RetryPolicy
+from engine.policies import BreakerPolicy, Limit, RetryPolicy
 from engine.result import PipelineResult
 from engine.steps import PipelineStep
 from store.errors import RunConflictError, RunNotFoundError, StoreError
 from store.events import Safety
+from store.mail import Message
+from store.memories import Memory
+from store.posts import Post
 from store.state import RunStatus, StepStatus
 
 if TYPE_CHECKING:
     from engine.config import TAgentConfig
 
 __all__ = [
+    "BreakerPolicy",
+    "CircuitOpenError",
     "CommandRefusedError",
     "ConditionDSL",
     "DefinitionChangedError",
@@ -43,11 +49,15 @@ __all__ = [
     "EngineError",
     "ExecutionMode",
     "ExpressionError",
+    "Limit",
+    "Memory",
+    "Message",
     "Pipeline",
     "PipelineDeadlockError",
     "PipelineResult",
     "PipelineStep",
     "PipelineValidationError",
+    "Post",
     "RetryPolicy",
     "RunConflictError",
     "RunNotFoundError",

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from engine.checks import problems
-from engine.definition import StepDefinition
+from engine.definition import NAME, StepDefinition
 from engine.errors import Problem, suggestion
 from engine.graph import Plan
 from engine.reads import read_before, read_during
@@ -39,6 +39,10 @@ def _own(plan: Plan, added: PipelineStep, model: str | None) -> list[Problem]:
     """The problems of the step itself, among stand-ins for the steps it names."""
     named = {dep.step for dep in added.dependencies} | {name for name in (added.fallback,) if name} | set(added.switch or ())
     place = f"steps.{added.name}"
+
+    if not isinstance(added.name, str) or not NAME.fullmatch(added.name):
+        advice = "is not a step name; use a letter, then letters, digits, '_' or '-'"
+        return [Problem("steps", f"{added.name!r} {advice}")]
 
     def judged(names: set[str]) -> list[Problem]:
         standins = [PipelineStep(name, "stands in for a step of the run", depends_on=()) for name in names if name in plan.steps]

@@ -50,7 +50,8 @@ class Agenda:
     """Queues of what is to be decided next. Call `note` after each event is folded.
 
     `missing` counts for each pending step the dependencies it still waits for, `spare` how many more may come to nothing; `ready`
-    and `ready_serial` are places of steps that may start; `looking` are steps whose outputs somebody has to look at.
+    and `ready_serial` are places of steps that may start; `looking` are steps whose outputs somebody has to look at, `turns` the
+    places of the serial ones among them: their turn has come, and later ones do not take it.
     """
 
     def __init__(self, plan: Plan, state: RunState) -> None:
@@ -78,6 +79,7 @@ class Agenda:
         self.losers: list[int] = []
         self.drops: list[int] = []
         self.looking: dict[str, None] = {}
+        self.turns: list[int] = []
         self.groups: dict[str, Group] = {}
         self.stale = False
         steps = state.steps
@@ -161,10 +163,10 @@ class Agenda:
             self._tell(state, rescued)
 
     def _tell_one(self, state: RunState, dependant: str, name: str) -> None:
-        deps = self.plan.deps[dependant]
-        if len(deps) > 1 and dependant in self.plan.plain and len(deps) == len(self.plan.needs[dependant]):
-            own, found = True, self._plain_verdict(state, dependant, name)
+        if dependant in self.plan.simple:
+            own, found = True, self._simple_verdict(state, dependant, name)
         else:
+            deps = self.plan.deps[dependant]
             place = next(index for index, dep in enumerate(deps) if dep.step == name)
             own, found = place < len(self.plan.needs[dependant]), verdict(self.plan, state, dependant, deps[place], self.final)
             if own and deps[place].type == "soft" and not deps[place].wait:
@@ -182,7 +184,7 @@ class Agenda:
         elif found and self.missing[dependant] <= 0 and not self.implied.get(dependant):
             self._push(state, dependant, state.steps[dependant])
 
-    def _plain_verdict(self, state: RunState, dependant: str, name: str) -> bool | None:
+    def _simple_verdict(self, state: RunState, dependant: str, name: str) -> bool | None:
         """The verdict on a hard, data or validation dependency with nothing standing in for it, without searching for it."""
         held = state.steps[name]
         if held.status is StepStatus.COMPLETED:
@@ -195,7 +197,11 @@ class Agenda:
 
     def _push(self, state: RunState, name: str, step: StepState) -> None:
         """All that a step needs is there: on to its conditions, its approval, or its start."""
-        definition, key = self.plan.steps[name], self.plan.place[name]
+        key = self.plan.place[name]
+        if name in self.plan.prompt and not step.disabled:
+            heapq.heappush(self.ready_serial if name in self.plan.serial else self.ready, key)
+            return
+        definition = self.plan.steps[name]
         if definition.join == "first" and any(True for _ in losers(self.plan, state, name)):
             heapq.heappush(self.losers, key)
         if step.disabled or not definition.enabled or step.verdict == "skip":
@@ -204,10 +210,18 @@ class Agenda:
             heapq.heappush(self.refusals, key)
         elif not step.verdict and name in self.plan.looks:
             self.looking[name] = None
+            if name in self.plan.serial:
+                heapq.heappush(self.turns, key)
         elif definition.approval is not None and step.approval is None:
             heapq.heappush(self.asks, key)
         else:
             heapq.heappush(self.ready_serial if name in self.plan.serial else self.ready, key)
+
+    def comes_after_a_look(self, key: int) -> bool:
+        """Whether the turn is that of an earlier serial step which somebody looks at."""
+        while self.turns and self.plan.path(self.turns[0]) not in self.looking:
+            heapq.heappop(self.turns)
+        return bool(self.turns) and self.turns[0] < key
 
     # -- advancing
 

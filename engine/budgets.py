@@ -77,7 +77,8 @@ def _used(state: RunState, scope: str, what: str, now: float) -> float | None:
 def _spenders(state: RunState, scope: str, step: StepState) -> Iterator[StepState]:
     yield step
     for index in range(step.items or 0):
-        yield state.steps[child_of(scope, index)]
+        if (child := state.steps.get(child_of(scope, index))) is not None:
+            yield child
 
 
 def _of(step: StepState, what: str) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from engine.definition import Definition
+from engine.definition import Definition, StepDefinition
 from store import values
 
 
@@ -29,7 +29,7 @@ def compare(recorded: Definition, present: Definition) -> Changes:
     for name, step in new.items():
         if name in old and (fields := _fields(old[name], step)):
             changed.append(name)
-            sentences.append(f"step {name!r} has another {' and '.join(fields)}")
+            sentences += _told(name, fields, old[name].pipeline, step.pipeline)
     kept = [name for name in new if name in old]
     if kept != [name for name in old if name in new]:
         sentences.append("the steps stand in another order")
@@ -37,8 +37,23 @@ def compare(recorded: Definition, present: Definition) -> Changes:
     sentences += [f"the pipeline has another {field}" for field in whole]
     if "constraints" in whole:
         changed += [step.name for step in present.steps if step.kind == "g" and step.name in old and step.name not in changed]
-    sources = [n for n in new if n in old and old[n].source != new[n].source and n not in changed]
+    sources = [n for n in new if n in old and _texts(old[n]) != _texts(new[n]) and n not in changed]
     return Changes(sentences, changed, added, removed, sources)
+
+
+def _told(name: str, fields: list[str], old: Definition | str | None, new: Definition | str | None) -> list[str]:
+    """What changed in a step: of a nested pipeline what changed in it."""
+    inner = []
+    if "pipeline" in fields and isinstance(old, Definition) and isinstance(new, Definition):
+        fields = [field for field in fields if field != "pipeline"]
+        inner = [f"in the pipeline of step {name!r}: {sentence}" for sentence in compare(old, new).sentences]
+    return [*([f"step {name!r} has another {' and '.join(fields)}"] if fields else []), *inner]
+
+
+def _texts(step: StepDefinition) -> list[str | None]:
+    """The hashes of the functions' texts behind a step."""
+    nested = [inner.source for _, inner in step.pipeline.walk()] if isinstance(step.pipeline, Definition) else []
+    return [step.source, *nested]
 
 
 def _fields(old: msgspec.Struct, new: msgspec.Struct) -> list[str]:
@@ -47,5 +62,7 @@ def _fields(old: msgspec.Struct, new: msgspec.Struct) -> list[str]:
 
 
 def _same(old: Any, new: Any) -> bool:
-    """Equal, or written alike: NaN is no other value than it was."""
+    """Equal, or written alike: NaN is no other value than it was. Of a nested pipeline, without its functions' texts."""
+    if isinstance(old, Definition) and isinstance(new, Definition):
+        return old.pinned().to_json() == new.pinned().to_json()
     return bool(old == new) or (isinstance(old, dict) and isinstance(new, dict) and values.encode(old) == values.encode(new))

@@ -13,7 +13,7 @@ from typing import Any
 from engine.definition import MAX_STEPS, NAME, DependencyType, ExecutionMode
 from engine.errors import Problem
 from engine.models.schemas import schema_of
-from engine.policies import RetryPolicy, problems_of
+from engine.policies import BreakerPolicy, RetryPolicy, problems_of, problems_of_breaker, problems_of_limits
 from engine.steps import PipelineStep, encodable, free_parameters, suggestion
 
 NO_MODEL = (
@@ -30,6 +30,8 @@ def problems(
     *,
     given: list[str] | None,
     model: str | None,
+    breaker: Any = None,
+    limits: Any = None,
 ) -> list[Problem]:
     """All problems of a pipeline's parts, in definition order; see `Pipeline.problems`."""
     found: list[Problem] = []
@@ -43,6 +45,7 @@ def problems(
         for key, value in held.items():
             if why := encodable(value):
                 found.append(Problem(f"{title}.{key}", why))
+    found += _around(breaker, limits)
     known = {step.name: step for step in steps if isinstance(step.name, str)}
     names = None if given is None else [*params, *given]
     seen: set[str] = set()
@@ -87,6 +90,16 @@ def _asked(step: PipelineStep) -> tuple[list[str], bool]:
     return [one.name for one in free_parameters(signature) if one.name not in needs], "ctx" in signature.parameters
 
 
+def _around(breaker: Any, limits: Any) -> Iterator[Problem]:
+    """The rules around models and tools."""
+    if breaker is not None and not isinstance(breaker, BreakerPolicy):
+        yield Problem("breaker", f"is {breaker!r}; give BreakerPolicy(failures=5, seconds=60)")
+    elif breaker is not None:
+        yield from (Problem("breaker", message) for message in problems_of_breaker(breaker))
+    for place, message in problems_of_limits(limits or {}):
+        yield Problem(f"limits.{place}".rstrip("."), message)
+
+
 def _of_step(
     step: PipelineStep, known: dict[str, PipelineStep], seen: set[str], given: list[str] | None, model: str | None
 ) -> Iterator[Problem]:
@@ -103,16 +116,16 @@ def _of_step(
 def _body(
     step: PipelineStep, where: str, known: dict[str, PipelineStep], given: list[str] | None, model: str | None
 ) -> Iterator[Problem]:
-    if (
-        step.run is None
-        and step.goal is None
-        and step.switch is None
-        and step.merge is None
-        and step.execution_mode != "parallel_merge"
-    ):
-        yield Problem(where, "has neither a goal nor a function; give goal=... or run=...")
-    elif step.run is not None and step.goal is not None:
-        yield Problem(where, "has both a goal and a function; keep one")
+    bodies = [what for what, body in (("goal", step.goal), ("run", step.run), ("pipeline", step.pipeline)) if body is not None]
+    alone = (
+        step.switch is not None or step.merge is not None or step.execution_mode in ("parallel_merge", ExecutionMode.PARALLEL_MERGE)
+    )
+    if not bodies and not alone:
+        yield Problem(where, "has neither a goal nor a function nor a pipeline; give goal=..., run=... or pipeline=...")
+    elif len(bodies) > 1:
+        yield Problem(where, f"has {' and '.join(bodies)}; keep one")
+    elif step.pipeline is not None:
+        yield from _calls(step, where)
     elif step.goal is not None:
         if not isinstance(step.goal, str) or not step.goal.strip():
             yield Problem(f"{where}.goal", "is empty; say what the model should achieve")
@@ -124,6 +137,15 @@ def _body(
         yield Problem(f"{where}.run", f"is {step.run!r}, which cannot be called; give a function")
     else:
         yield from _parameters(step.run, step, where, known, given)
+
+
+def _calls(step: PipelineStep, where: str) -> Iterator[Problem]:
+    called: Any = step.pipeline
+    if isinstance(called, str):
+        if not called.strip():
+            yield Problem(f"{where}.pipeline", "is empty; give a Pipeline, 'self', module:name or a file")
+    elif not callable(getattr(called, "define", None)):
+        yield Problem(f"{where}.pipeline", f"is {called!r}, not a pipeline; give a Pipeline, 'self', module:name or a file")
 
 
 def _parameters(
@@ -177,8 +199,10 @@ def _options(step: PipelineStep, where: str) -> Iterator[Problem]:
     if not isinstance(step.execution_mode, ExecutionMode) and step.execution_mode not in modes:
         near = suggestion(str(step.execution_mode), modes)
         yield Problem(f"{where}.execution_mode", f"is {step.execution_mode!r}; use {' or '.join(modes)}{near}")
-    if step.timeout is not None and not (_number(step.timeout) and 0 < step.timeout < 1e9):
-        yield Problem(f"{where}.timeout", f"is {step.timeout!r}; give seconds greater than 0")
+    for name in ("timeout", "total_timeout"):
+        seconds = getattr(step, name)
+        if seconds is not None and not (_number(seconds) and 0 < seconds < 1e9):
+            yield Problem(f"{where}.{name}", f"is {seconds!r}; give seconds greater than 0")
     if step.max_retries is not None and not (isinstance(step.max_retries, int) and not isinstance(step.max_retries, bool)):
         yield Problem(f"{where}.max_retries", f"is {step.max_retries!r}; give a whole number")
     elif retry is not None and not isinstance(retry, RetryPolicy):
@@ -186,9 +210,17 @@ def _options(step: PipelineStep, where: str) -> Iterator[Problem]:
     else:
         for message in problems_of(step.policy()):
             yield Problem(f"{where}.retry", message)
+    if step.params and step.pipeline is None:
+        yield Problem(f"{where}.params", "are given to a step that runs no pipeline; remove them")
+    for key, value in step.params.items():
+        if not isinstance(key, str) or (why := encodable(value)):
+            yield Problem(f"{where}.params.{key}", f"{key!r} is not text" if not isinstance(key, str) else str(why))
     for constraint in step.constraints:
         if not isinstance(constraint, str):
             yield Problem(f"{where}.constraints", f"{constraint!r} is not text")
+    for name in step.fallback_models:
+        if not isinstance(name, str) or not name:
+            yield Problem(f"{where}.fallback_models", f"{name!r} is not the name of a model")
     if step.output_schema is not None:
         try:
             schema_of(step.output_schema)

@@ -16,6 +16,7 @@ from store.state import OpenEffect, RunState, RunStatus, StepState, StepStatus
 
 OUTCOMES = ("again", "succeeded", "failed")
 LIMITS = ("cost", "tokens", "calls", "seconds")
+QUESTIONS = ("ask", "ask_until")
 FAILED = (StepStatus.FAILED, StepStatus.TIMED_OUT)
 
 Fact = tuple[Event, str | None, int]
@@ -139,7 +140,8 @@ KINDS: dict[str, Callable[[RunState, Body], str | None]] = {
     "budget": _budget,
 }
 """Each command with what refuses it. Bodies: pause `{now?}`, cancel `{step?, reason?}`, skip and retry `{step}`, approve `{step?,
-approved, note?}`, answer `{step?, request?, value}`, resolve `{step, outcome, value?, note?}`, budget `{cost?, tokens?, calls?, seconds?}`."""
+approved, note?}`, answer `{step?, request?, value}`, resolve `{step, outcome, value?, note?}`,
+budget `{cost?, tokens?, calls?, seconds?}`."""
 
 
 def awaiting(state: RunState) -> list[str]:
@@ -153,7 +155,7 @@ def awaiting(state: RunState) -> list[str]:
 
 def questions(state: RunState) -> dict[int, OpenEffect]:
     """The questions that wait for a person's answer, by the version of their request."""
-    return {version: effect for version, effect in state.open.items() if effect.kind == "ask" and effect.answer is None}
+    return {version: effect for version, effect in state.open.items() if effect.kind in QUESTIONS and effect.answer is None}
 
 
 def question_of(state: RunState, body: Body) -> int | None:

@@ -17,12 +17,15 @@ import pydantic
 from pydantic import Field
 
 from engine.errors import EngineError
+from engine.policies import BreakerPolicy, Limits, limits_of
 
 PROJECT_FILE = "tagent.toml"
 USER_FILE = "config.toml"
 APP = "tagent-tui"
 MAX_BYTES = 1_000_000
 PREFIX = "TAGENT_"
+TABLES = ("ui", "breaker", "limits")
+"""Settings that are tables in a file."""
 
 
 class UiConfig(pydantic.BaseModel, frozen=True, extra="forbid", defer_build=True):
@@ -31,6 +34,45 @@ class UiConfig(pydantic.BaseModel, frozen=True, extra="forbid", defer_build=True
     theme: Literal["auto", "dark", "light"] = "auto"
     glyphs: Literal["auto", "unicode", "ascii"] = "auto"
     keys: dict[str, str] = {}
+
+
+class BreakerConfig(pydantic.BaseModel, frozen=True, extra="forbid", defer_build=True):
+    """When a model or tool is left alone: after `failures` in a row (0: never), for `seconds`."""
+
+    failures: Annotated[int, Field(ge=0, le=1_000)] = BreakerPolicy().failures
+    seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = BreakerPolicy().seconds
+
+    def policy(self) -> BreakerPolicy:
+        """The same as the engine's own value."""
+        return BreakerPolicy(self.failures, self.seconds)
+
+
+class LimitConfig(pydantic.BaseModel, frozen=True, extra="forbid", defer_build=True):
+    """Calls at a time, and calls begun in any 60 seconds, of all drivers of one store together."""
+
+    concurrent: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+
+
+class LimitsConfig(pydantic.BaseModel, frozen=True, extra="forbid", defer_build=True):
+    """Limits by the name a model or tool is asked by."""
+
+    models: dict[str, LimitConfig] = {}
+    tools: dict[str, LimitConfig] = {}
+
+    def plain(self) -> Limits:
+        """The same as the engine's own values."""
+        return limits_of(self.model_dump(exclude_none=True))
+
+
+def _values_of(given: Any) -> Any:
+    """Settings given in Python may be the engine's own values."""
+    return msgspec.to_builtins(given) if isinstance(given, msgspec.Struct | dict) else given
+
+
+def _names(given: Any) -> Any:
+    """One name, or several with commas between, as the environment and flags write them."""
+    return [name.strip() for name in given.split(",") if name.strip()] if isinstance(given, str) else given
 
 
 def _address(text: str) -> str:
@@ -59,9 +101,13 @@ class TAgentConfig(pydantic.BaseModel, frozen=True, extra="forbid", defer_build=
     model: _Text | None = None
     api_base: Annotated[str, pydantic.AfterValidator(_address)] | None = None
     api_key: Annotated[pydantic.SecretStr | None, Field(exclude=True, repr=False)] = None
+    fallback_models: Annotated[list[_Text], pydantic.BeforeValidator(_names)] = []
     model_timeout: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] = 120.0
+    breaker: Annotated[BreakerConfig, pydantic.BeforeValidator(_values_of)] = Field(default_factory=BreakerConfig)
+    limits: Annotated[LimitsConfig, pydantic.BeforeValidator(_values_of)] = Field(default_factory=LimitsConfig)
     max_concurrent_steps: _Count = 5
     max_iterations: _Count = 20
+    max_depth: Annotated[int, Field(ge=1, le=100)] = 16
     budget: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     output_format: Literal["text", "json", "markdown"] = "text"
     verbose: bool = False
@@ -158,8 +204,8 @@ class _Source:
     def values(self) -> Iterator[tuple[str, Any]]:
         """Dotted key and value of all that is set."""
         for key, value in self._table.items():
-            if key == "ui":
-                yield from ((f"ui.{name}", item) for name, item in value.items())
+            if key in TABLES:
+                yield from ((f"{key}.{name}", item) for name, item in value.items())
             else:
                 yield key, value
 
@@ -229,7 +275,9 @@ def _with_full_paths(table: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _from_environment(environ: Mapping[str, str]) -> _Source:
     """The `TAGENT_*` variables that are settings; an empty one is not set. Others are left alone, misspelt ones are reported."""
-    known = {_variable(key): key for key, _ in _flattened(TAgentConfig()) if key != "ui.keys"}
+    known = {
+        _variable(key): key for key, _ in _flattened(TAgentConfig()) if key not in ("ui.keys", "limits.models", "limits.tools")
+    }
     table = {known[name]: value for name, value in environ.items() if name in known and value}
     unknown = [name for name in environ if name.startswith(PREFIX) and name not in known]
     misspelt = [(name, close[0]) for name in unknown if (close := difflib.get_close_matches(name, known, 1, 0.85))]
@@ -259,10 +307,16 @@ def _put(table: dict[str, Any], key: str, value: Any) -> None:
 def _flattened(config: TAgentConfig) -> Iterator[tuple[str, Any]]:
     for key in TAgentConfig.model_fields:
         value = getattr(config, key)
-        if isinstance(value, UiConfig):
-            yield from ((f"{key}.{name}", getattr(value, name)) for name in UiConfig.model_fields)
+        if isinstance(value, pydantic.BaseModel):
+            yield from ((f"{key}.{name}", _shown_plain(getattr(value, name))) for name in type(value).model_fields)
         else:
             yield key, "set" if isinstance(value, pydantic.SecretStr) else value
+
+
+def _shown_plain(value: Any) -> Any:
+    """A table of limits as it stands in a file."""
+    limits = isinstance(value, dict) and all(isinstance(limit, LimitConfig) for limit in value.values())
+    return {name: limit.model_dump(exclude_none=True) for name, limit in value.items()} if limits else value
 
 
 def _is_secret(key: str) -> bool:
@@ -273,6 +327,8 @@ def _is_secret(key: str) -> bool:
 
 
 def _suggestion(place: str) -> str:
+    if place.startswith(("limits.models.", "limits.tools.")):
+        return f"; a limit has {' and '.join(LimitConfig.model_fields)}."
     known = [key for key, _ in _flattened(TAgentConfig())]
     close = difflib.get_close_matches(place, known, 1) or difflib.get_close_matches(f"ui.{place}", known, 1)
     return f"; did you mean {close[0]}?" if close else f" (there are: {', '.join(known)})."
@@ -284,6 +340,7 @@ _PLAIN = {
     "bool": "true or false",
     "string": "text",
     "dict": "a table",
+    "list": "a list",
     "model": "a table",
 }
 

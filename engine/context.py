@@ -18,8 +18,10 @@ from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
+from engine.asking import ELSEWHERE, Asking
+from engine.children import Children
 from engine.effects import Answer, Asked, Effects
-from engine.errors import AttemptClosedError, ExpressionError, OutputInvalidError
+from engine.errors import AttemptClosedError, EffectFailedError, ExpressionError, OutputInvalidError
 from engine.exchange import Exchange
 from engine.expressions import parse
 from engine.memory import Remembering, RunMemory, Space
@@ -27,7 +29,9 @@ from engine.messaging import Messaging
 from engine.models import replies
 from engine.models.port import ModelRequest
 from engine.models.schemas import misfit_of_type, schema_of
+from engine.pipeline import Pipeline
 from engine.steering import Steerer, Steering
+from engine.within import effect_within
 from store import values
 from store.blobs import ChainCache, chain
 from store.events import Payload, Safety
@@ -42,12 +46,14 @@ class Surroundings(Protocol):
     def exchange(self) -> Exchange: ...
     @property
     def steerer(self) -> Steerer: ...
+    @property
+    def children(self) -> Children: ...
     def write_log(self, step: str, attempt: int, text: str, level: str, stream: str, fields: Mapping[str, Any]) -> None: ...
     def make_artifact(self, step: str, attempt: int, name: str, content: bytes, media_type: str) -> None: ...
     def was_simulated(self, step: str) -> bool: ...
-    async def ask_model(self, request: ModelRequest) -> Answer: ...
     async def in_thread(self, function: Callable[[], Any]) -> Any: ...
-    def model_name(self, step: str, model: str | None) -> str: ...
+    @property
+    def asking(self) -> Asking: ...
 
 
 class StepContext(Remembering, Messaging, Steering):
@@ -130,21 +136,38 @@ class StepContext(Remembering, Messaging, Steering):
         await self._effects.perform("sleep", "sleep", {"seconds": seconds}, Safety.PURE, wait)
 
     async def once(
-        self, key: str, function: Callable[..., Any], *args: Any, safety: Safety | str = Safety.IDEMPOTENT, **kwargs: Any
+        self,
+        key: str,
+        function: Callable[..., Any],
+        *args: Any,
+        safety: Safety | str = Safety.IDEMPOTENT,
+        timeout: float | None = None,
+        **kwargs: Any,
     ) -> Any:
         """Call any function as an effect named `key`, and return what it returned, as plain values.
 
         `safety` says what may be done when a crash leaves its outcome unknown: `pure`, `read` and `idempotent` are called again,
-        `irreversible` waits for somebody to say. A plain function runs in a worker thread. Raises `EffectFailedError` if it raised.
+        `irreversible` waits for somebody to say. A plain function runs in a worker thread. Raises `EffectFailedError` if it raised,
+        and, with the kind `timeout`, if it took longer than `timeout` seconds: an irreversible one may have happened then, so it is
+        refused from there on, and the step is not tried again.
         """
+        safe = Safety(safety)
 
         async def call(_: Asked) -> Answer:
-            if inspect.iscoroutinefunction(function):
-                return Answer(await function(*args, **kwargs))
-            return Answer(await self._around.in_thread(functools.partial(function, *args, **kwargs)))
+            bound = functools.partial(function, *args, **kwargs)
+            work = bound() if inspect.iscoroutinefunction(function) else self._around.in_thread(bound)
+            return Answer(await effect_within(timeout, work, key, again=safe is not Safety.IRREVERSIBLE))
 
         arguments = {"args": list(args), "kwargs": kwargs} if kwargs else {"args": list(args)} if args else None
-        return await self._effects.perform("once", key, arguments, Safety(safety), call)
+        return await self._effects.perform("once", key, arguments, safe, call)
+
+    async def child(self, pipeline: Pipeline | str, params: Mapping[str, Any] | None = None) -> Any:
+        """Run another pipeline as a child run, given `params`, and return its final output.
+
+        `pipeline` is a `Pipeline`, or a word by which one is found: `self`, `module:name` or a file. After a crash the same child
+        is driven on. Raises `EffectFailedError` (kind `child`) when it failed or was cancelled.
+        """
+        return await self._around.children.ask(self._effects, self.step, self.attempt, pipeline, params or {})
 
     async def model(
         self,
@@ -153,30 +176,45 @@ class StepContext(Remembering, Messaging, Steering):
         schema: Any = None,
         model: str | None = None,
         system: str | None = None,
+        timeout: float | None = None,
         **params: Any,
     ) -> Any:
         """Ask a language model and return its text, or, with `schema`, the value that fits it (one repair is asked for).
 
-        `prompt` is text or a list of chat messages; `model` overrides the step's; `params` go to the provider (`temperature`, ...).
-        Raises `EffectFailedError` when the call failed and `OutputInvalidError` when the repaired answer still does not fit.
+        `prompt` is text or a list of chat messages; `model` overrides the step's; `params` go to the provider (`temperature`,
+        ...); `timeout` (seconds) overrides the setting `model_timeout`. Where the model cannot answer but another may, the
+        fallback models are asked in turn, each an effect of its own. Raises `EffectFailedError` when the call failed and
+        `OutputInvalidError` when the repaired answer still does not fit.
         """
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(message) for message in prompt]
         if system is not None:
             messages.insert(0, {"role": "system", "content": system})
         wanted = None if schema is None else schema_of(schema)
-        name = self._around.model_name(self.step, model)
-        request = ModelRequest(name, messages, wanted, params, self._seed)
-        answer = await self._ask(request)
+        names = self._around.asking.names(self.step, model)
+        request = ModelRequest(names[0], messages, wanted, params, self._seed, timeout)
+        name, answer = await self._ask_one_of(names, request)
         if wanted is None:
             return answer["text"]
         value = _read(answer["text"], wanted, schema)
         if isinstance(value, replies.ReplyProblem):
             repaired = replies.repair_messages(messages, answer["text"], value)
-            answer = await self._ask(msgspec.structs.replace(request, messages=repaired))
+            left = names[names.index(name) :]
+            name, answer = await self._ask_one_of(left, msgspec.structs.replace(request, messages=repaired))
             value = _read(answer["text"], wanted, schema)
         if isinstance(value, replies.ReplyProblem):
             raise OutputInvalidError(f"{name} gave no valid answer, also after one repair: {value}")
         return value
+
+    async def _ask_one_of(self, names: Sequence[str], request: ModelRequest) -> tuple[str, Any]:
+        """The answer of the first model that can give one, and its name. Raises what the last one failed with."""
+        name, *left = names
+        try:
+            return name, await self._ask(msgspec.structs.replace(request, model=name))
+        except EffectFailedError as error:
+            if not left or error.kind not in ELSEWHERE:
+                raise
+            self.log(f"{error} {left[0]} is asked instead.", level="warning")
+        return await self._ask_one_of(left, request)
 
     async def _ask(self, request: ModelRequest) -> Any:
         # What the cache knows is not stored again, so it is used only where the request is recorded without a wait in between.
@@ -195,7 +233,7 @@ class StepContext(Remembering, Messaging, Steering):
             stored[1].append((payload.blob, blob))
 
         async def ask(_: Asked) -> Answer:
-            return await self._around.ask_model(request)
+            return await self._around.asking.ask((self.step, self.attempt), request)
 
         return await self._effects.perform("model", request.model, None, Safety.READ, ask, stored=stored, paid=True)
 
@@ -265,10 +303,20 @@ class SyncStepContext:
         return self._wait(self._context.sleep(seconds))
 
     def once(
-        self, key: str, function: Callable[..., Any], *args: Any, safety: Safety | str = Safety.IDEMPOTENT, **kwargs: Any
+        self,
+        key: str,
+        function: Callable[..., Any],
+        *args: Any,
+        safety: Safety | str = Safety.IDEMPOTENT,
+        timeout: float | None = None,
+        **kwargs: Any,
     ) -> Any:
         """See `StepContext.once`."""
-        return self._wait(self._context.once(key, function, *args, safety=safety, **kwargs))
+        return self._wait(self._context.once(key, function, *args, safety=safety, timeout=timeout, **kwargs))
+
+    def child(self, pipeline: Pipeline | str, params: Mapping[str, Any] | None = None) -> Any:
+        """See `StepContext.child`."""
+        return self._wait(self._context.child(pipeline, params))
 
     def model(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Any:
         """See `StepContext.model`."""

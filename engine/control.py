@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
-from engine.commands import body_of, facts_of, refusal
+from engine.commands import body_of, facts_of, question_of, refusal
 from engine.definition import Definition
 from engine.errors import CommandRefusedError
 from engine.graph import Plan
@@ -19,6 +20,9 @@ from store.state import RunState
 ANSWER_SECONDS = 10.0
 """How long a live driver may take to pick a signal up before we say that it did not."""
 POLL_SECONDS = 0.03
+HANDED_DOWN = ("pause", "cancel")
+"""What holds for a run's child runs too; a driver that lives hands it down itself, and `resume` when it drives them on."""
+MOST_CHILDREN = 1_000_000
 
 _DONE = {
     "pause": "starts nothing new now; what runs is let finish",
@@ -49,6 +53,8 @@ async def signal(log: Log, run: RunId, kind: str, body: dict[str, Any], *, actor
     why = refusal(state, kind, body)
     if why is not None:
         raise CommandRefusedError(f"Run {run}: {why}")
+    if kind == "answer":
+        await _refuse_unoffered(log, run, state, body)
     sent = await log.send(run, kind, values.encode(body), actor=actor, at=time.time())
     deadline = time.monotonic() + ANSWER_SECONDS
     while True:
@@ -92,6 +98,15 @@ async def _open(log: Log, lease: Lease) -> Record:
     return record
 
 
+async def _refuse_unoffered(log: Log, run: RunId, state: RunState, body: dict[str, Any]) -> None:
+    """An answer must be among the choices of its question, which stand with the request."""
+    request = question_of(state, body) or 0
+    recorded = (await log.events(run, after=request - 1, upto=request))[0]
+    choices = (await log.value(recorded.event.arguments) or {}).get("choices")
+    if choices is not None and body.get("value") not in choices:
+        raise CommandRefusedError(f"Run {run}: the answer must be one of {', '.join(str(choice) for choice in choices)}.")
+
+
 def unadmitted(state: RunState) -> bool:
     """Whether irreversible effects are under way that will be in doubt if the driver that issued them is gone."""
     return any(effect.safety == Safety.IRREVERSIBLE.value and not effect.in_doubt for effect in state.open.values())
@@ -126,12 +141,24 @@ async def _record(log: Log, lease: Lease, kind: str, body: dict[str, Any], actor
     await lease.flush()
 
 
+async def _hand_down(log: Log, run: RunId, kind: str, body: dict[str, Any]) -> None:
+    """Give a command to the child runs that have not ended, before it is recorded in their caller: after a crash between it is
+    given again."""
+    for row in await log.runs(caller=run, limit=MOST_CHILDREN):
+        if row.ended is None:
+            with contextlib.suppress(CommandRefusedError):  # it has ended by now, or is paused already
+                await signal(log, row.id, kind, body, actor="caller")
+
+
 async def _drain(log: Log, lease: Lease, sent: int) -> bool:
     """Record everything that waits in the inbox, in order; False when a driver that has just ended had taken `sent` already."""
     record = await _open(log, lease)
     here = record.state.inbox < sent
     for waiting in await log.inbox(lease.run, record.state.inbox):
-        facts, blobs = facts_of(record.state, waiting.kind, body_of(waiting.body), waiting.id, strict=False)
+        body = body_of(waiting.body)
+        if waiting.kind in HANDED_DOWN and refusal(record.state, waiting.kind, body) is None:
+            await _hand_down(log, lease.run, waiting.kind, body)
+        facts, blobs = facts_of(record.state, waiting.kind, body, waiting.id, strict=False)
         record.commit(facts, blobs, actor=waiting.actor)
     await lease.flush()
     return here

@@ -6,16 +6,19 @@ Stands apart from `pipeline.py` so that looking at a run never needs the user's 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from enum import Enum
 from typing import Any
 
 import msgspec
 
-from engine.policies import RetryPolicy
+from engine.policies import BreakerPolicy, Limits, RetryPolicy
 from store import values
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 MAX_STEPS = 100_000
+MAX_NESTING = 16
+"""Pipelines written one inside the other."""
 
 
 class ExecutionMode(Enum):
@@ -91,6 +94,7 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Conditions stand as text of the expression language. `join` is `all`, `any`, a number, or `first` (the rest is cancelled).
     `compensate` is a function by name, as `run` is; `merge` a strategy or a function by name.
+    `pipeline` is a nested definition, or the word by which one is found when the step runs; `params` is what its runs are given.
     """
 
     name: str
@@ -123,14 +127,20 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
     budget: Budget | None = None
     read_data: tuple[str, ...] = ()
     enabled: bool = True
+    total_timeout: float | None = None
+    fallback_models: tuple[str, ...] = ()
+    pipeline: Definition | str | None = None
+    params: dict[str, Any] = {}
 
     @property
     def kind(self) -> str:
-        """`f` for a function step, `g` for a goal, `m` for a merge, `s` for one that only switches."""
+        """`f` for a function step, `g` for a goal, `p` for another pipeline, `m` for a merge, `s` for one that only switches."""
         if self.run is not None:
             return "f"
         if self.goal is not None:
             return "g"
+        if self.pipeline is not None:
+            return "p"
         return "m" if self.merge is not None else "s"
 
     @property
@@ -146,6 +156,11 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
     def from_json(text: str) -> StepDefinition:
         """The step that `to_json` wrote."""
         return msgspec.convert(values.decode(text.encode()), StepDefinition)
+
+    def pinned(self) -> StepDefinition:
+        """See `Definition.pinned`."""
+        nested = self.pipeline.pinned() if isinstance(self.pipeline, Definition) else self.pipeline
+        return msgspec.structs.replace(self, source=None, pipeline=nested)
 
 
 FAILURE_POLICIES = ("continue", "fail_fast")
@@ -166,10 +181,19 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
     shared: dict[str, Any] = {}
     on_failure: str = "continue"
     budget: Budget | None = None
+    breaker: BreakerPolicy | None = None
+    limits: Limits = {}
 
     def pinned(self) -> Definition:
         """The definition without the hashes of functions' texts: what must not change unnoticed."""
-        return msgspec.structs.replace(self, steps=tuple(msgspec.structs.replace(step, source=None) for step in self.steps))
+        return msgspec.structs.replace(self, steps=tuple(step.pinned() for step in self.steps))
+
+    def walk(self, place: str = "steps") -> Iterator[tuple[str, StepDefinition]]:
+        """Every step and every nested pipeline's, with its place (`steps.child.pipeline.steps.x`)."""
+        for step in self.steps:
+            yield f"{place}.{step.name}", step
+            if isinstance(step.pipeline, Definition):
+                yield from step.pipeline.walk(f"{place}.{step.name}.pipeline.steps")
 
     def to_json(self) -> bytes:
         """Canonical JSON text; `from_json` reads it back."""

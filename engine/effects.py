@@ -15,11 +15,12 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from engine.errors import AttemptClosedError, DivergenceError, EffectFailedError
-from engine.failures import failure_of
+from engine.errors import AttemptClosedError, ChildFailedError, DivergenceError
+from engine.failures import error_of, failure_of
 from engine.models.errors import ModelError
 from engine.quiet import quiet
-from engine.tape import Done, Identity, Tape, arguments_hash, packed
+from engine.tape import Base, Done, Identity, Tape, arguments_hash, packed
+from engine.within import lost
 from store import values
 from store.errors import ValueEncodingError
 from store.events import (
@@ -32,6 +33,7 @@ from store.events import (
     Payload,
     Recorded,
     Safety,
+    Spent,
     Usage,
 )
 
@@ -50,6 +52,7 @@ class Answer(msgspec.Struct):
     value: Any
     usage: Usage | None = None
     simulated: bool = False
+    spent: tuple[Spent, ...] = ()
 
 
 class Recorder(Protocol):
@@ -87,16 +90,21 @@ Told = Callable[[int, bool], None]
 
 
 class _Call:
-    """One request of this life of the attempt, and who waits for it. `wake`: its outcome is paid for and is flushed at once."""
+    """One request of this life of the attempt, and who waits for it. `wake`: its outcome is paid for and is flushed at once.
 
-    __slots__ = ("future", "outcome", "request", "source", "told", "usage", "wake")
+    `base` is set where running out of time leaves a doubt: an irreversible effect that is not a whole body.
+    """
 
-    def __init__(self, request: int, future: asyncio.Future[Any], wake: bool) -> None:
-        self.request, self.future, self.wake = request, future, wake
+    __slots__ = ("base", "future", "outcome", "request", "source", "spent", "told", "usage", "wake")
+
+    def __init__(
+        self, request: int, future: asyncio.Future[Any], wake: bool, source: tuple[str, int] | None, base: Base | None
+    ) -> None:
+        self.request, self.future, self.wake, self.source, self.base = request, future, wake, source, base
         self.outcome: Answer | Failure | None = None
         self.usage: Usage | None = None
-        self.source: tuple[str, int] | None = None
         self.told: Told | None = None
+        self.spent: tuple[Spent, ...] = ()
 
 
 class Effects:
@@ -117,7 +125,8 @@ class Effects:
         self._loop, self._quiet = asyncio.get_running_loop(), quiet()
         self._tape = Tape(tape)
         self._replayed: dict[int, _Call] = {}
-        self._occurrences: dict[tuple[str, str, str, str | None], int] = {}
+        self._occurrences: dict[Base, int] = {}
+        self._lost: set[Base] = set()
         self._unknown: deque[asyncio.Future[None]] = deque()
         self._outbox: deque[_Call] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -148,14 +157,18 @@ class Effects:
         """
         self._refuse_closed()
         payload, blobs = stored if stored is not None else packed(arguments)
-        identity = self._identify(kind, name, arguments_hash(payload), key)
+        base: Base = (kind, name, arguments_hash(payload), key)
+        if base in self._lost:
+            raise lost(name)
+        identity = self._identify(base)
         done = self._done.get(identity) if safety is Safety.IRREVERSIBLE else None
         if done is not None:
             safety, issue = Safety.PURE, self._taken(done)
+        future, source = self._loop.create_future(), None if done is None else done.source
+        doubtful = base if safety is Safety.IRREVERSIBLE and kind != "body" else None
         item = self._tape.make(identity, safety)
         if item is not None and not self._tape.again(item.version):
-            call = self._replayed[item.version] = _Call(item.version, self._loop.create_future(), paid)
-            call.source = None if done is None else done.source
+            call = self._replayed[item.version] = _Call(item.version, future, paid, source, doubtful)
             if not self._tape.settled(item.version):
                 self._begin(call, issue, item.at, told)
         else:
@@ -163,8 +176,7 @@ class Effects:
                 await self._after_the_tape()
             if safety is Safety.IRREVERSIBLE:
                 self._refuse_another(kind, name)
-            call = self._request(identity, safety, payload, blobs, paid)
-            call.source = None if done is None else done.source
+            call = _Call(self._request(identity, safety, payload, blobs), future, paid, source, doubtful)
             if safety is Safety.IRREVERSIBLE:
                 await self._recorder.flush()
                 self._refuse_closed()
@@ -194,11 +206,10 @@ class Effects:
                 f"event {left.version} it had asked for {left.event.kind} {left.event.name!r}; put its code back, or cancel the run"
             )
 
-    def _identify(self, kind: str, name: str, digest: str, key: str | None) -> Identity:
-        base = (kind, name, digest, key)
+    def _identify(self, base: Base) -> Identity:
         occurrence = self._occurrences.get(base, 0)
         self._occurrences[base] = occurrence + 1
-        return kind, name, digest, key, occurrence
+        return *base, occurrence
 
     async def _after_the_tape(self) -> None:
         """A request that was never recorded waits until what was recorded is lived through, or cannot be."""
@@ -209,11 +220,10 @@ class Effects:
         await turn
         self._refuse_closed()
 
-    def _request(self, identity: Identity, safety: Safety, payload: Payload, blobs: Sequence[Blob], paid: bool) -> _Call:
+    def _request(self, identity: Identity, safety: Safety, payload: Payload, blobs: Sequence[Blob]) -> int:
         kind, name, digest, key, occurrence = identity
         event = EffectRequested(kind, name, digest, safety, occurrence, key, payload)
-        version = self._recorder.record(event, self._step, self._attempt, blobs)
-        return _Call(version, self._loop.create_future(), paid)
+        return self._recorder.record(event, self._step, self._attempt, blobs)
 
     def _begin(self, call: _Call, issue: Issue, requested_at: float, told: Told | None) -> None:
         if told is not None:
@@ -244,6 +254,7 @@ class Effects:
         except BaseException as error:  # the world may raise anything, SystemExit too; it becomes a recorded failure
             call.outcome = failure_of(error)
             call.usage = error.usage if isinstance(error, ModelError) else None
+            call.spent = error.spent if isinstance(error, ChildFailedError) else ()
         self._outbox.append(call)
         self._wake()
 
@@ -274,7 +285,7 @@ class Effects:
 
     def _hand_over(self, call: _Call, event: EffectSucceeded | EffectFailed | EffectResolved) -> None:
         if isinstance(event, EffectFailed):
-            _fail(call.future, event.failure)
+            self._fail(call, event.failure)
         elif isinstance(event, EffectResolved) and event.outcome == "failed":
             _fail(call.future, Failure("effect", event.note or "somebody resolved it as failed", retryable=False))
         elif event.value.blob is None:
@@ -311,9 +322,14 @@ class Effects:
             call.told(call.request, failure is None)
         self._risky.pop(call.request, None)
         if failure is not None:
-            _fail(call.future, failure)
+            self._fail(call, failure)
         elif not call.future.done():
             call.future.set_result(value)
+
+    def _fail(self, call: _Call, failure: Failure) -> None:
+        if call.base is not None and failure.kind == "timeout":
+            self._lost.add(call.base)
+        _fail(call.future, failure)
 
     def _settle(self, call: _Call) -> tuple[Any, Failure | None]:
         """Record the outcome; returns the value as it will be read back, or the failure."""
@@ -324,11 +340,12 @@ class Effects:
             except (ValueEncodingError, RecursionError) as error:
                 outcome = Failure("output", f"What came back cannot be recorded: {error}", retryable=False)
             else:
-                event = EffectSucceeded(call.request, payload, outcome.usage, outcome.simulated, call.source)
+                event = EffectSucceeded(call.request, payload, outcome.usage, outcome.simulated, call.source, outcome.spent)
                 self._recorder.record(event, self._step, self._attempt, blobs, wake=call.wake)
                 return values.decode(blobs[0][1] if blobs else payload.json), None
         assert isinstance(outcome, Failure)  # noqa: S101 - what is in the outbox has an outcome
-        self._recorder.record(EffectFailed(call.request, outcome, call.usage), self._step, self._attempt, wake=call.wake)
+        failed = EffectFailed(call.request, outcome, call.usage, spent=call.spent)
+        self._recorder.record(failed, self._step, self._attempt, wake=call.wake)
         return None, outcome
 
     # -- noticing a body that does not ask again
@@ -387,8 +404,8 @@ class Effects:
 
     @property
     def unsettled(self) -> list[str]:
-        """Names of irreversible effects that were issued in this life and have no outcome: they must not be asked again unasked."""
-        return list(self._risky.values())
+        """Names of irreversible effects without an outcome, or that ran out of time: they must not be asked again unasked."""
+        return [*self._risky.values(), *(name for _, name, _, _ in self._lost)]
 
 
 def _let(future: asyncio.Future[None]) -> None:
@@ -398,5 +415,4 @@ def _let(future: asyncio.Future[None]) -> None:
 
 def _fail(future: asyncio.Future[Any], failure: Failure) -> None:
     if not future.done():
-        error = EffectFailedError(failure.message, kind=failure.kind, retryable=failure.retryable, retry_after=failure.retry_after)
-        future.set_exception(error)
+        future.set_exception(error_of(failure))

@@ -12,31 +12,38 @@ import functools
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from engine import capture, targets
-from engine.changes import Changes, compare
+from engine import capture
+from engine.asking import asked_by, rules_of
+from engine.bodies import bodies_of, with_added
+from engine.children import Children
 from engine.commanding import Commanding
 from engine.control import signal
-from engine.definition import Definition, StepDefinition
-from engine.errors import DefinitionChangedError, EngineError, PipelineValidationError, Problem, TargetError
-from engine.graph import COMPENSATE, Plan
+from engine.definition import Definition
+from engine.errors import EngineError, PipelineValidationError, Problem
+from engine.family import Family
+from engine.finding import find_again
+from engine.graph import Plan
 from engine.models.choose import choose
 from engine.models.errors import ModelError
 from engine.models.litellm_model import LitellmModel
 from engine.models.port import Model
-from engine.models.schemas import schema_of
+from engine.pinning import pin, refuse_doubtful
 from engine.pipeline import Pipeline
 from engine.record import Added, added_to
 from engine.registry import Offering, live_runs
 from engine.result import PipelineResult, result_of
 from engine.runtime import Migration, Runtime
-from engine.steps import PipelineStep
-from store import Driver, Lease, Log, RunRow, values
+from engine.starting import Order, first
+from engine.steps import plain
+from engine.triggers import on
+from store import Driver, Lease, Log, RunRow
 from store.errors import RunConflictError, StoreError
-from store.events import BudgetSet, Event, Recorded, RunCreated, RunId, RunMigrated
+from store.events import BudgetSet, Recorded, RunId
+from store.limits import Slots
 from store.projector import project
 from store.state import RunState
 
@@ -72,6 +79,7 @@ class Engine(Commanding):
 
     async def __aenter__(self) -> Self:
         self._log = await Log.open(self._db)
+        self._slots = Slots(self._log.writer, self._driver)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -111,96 +119,63 @@ class Engine(Commanding):
 
         `target` and `cwd` say how another process finds the pipeline again to resume it. Raises `PipelineValidationError`.
         """
-        run, lease, state, runtime = await self._create(pipeline, params or {}, model, target, cwd, max_concurrent_steps, run_id)
-        del lease, state
-        self._take_up(run, runtime)
-        return run
-
-    async def _create(
-        self, pipeline: Pipeline, params: Mapping[str, Any], model: str | None, target: str | None, cwd: str | None,
-        limit: int | None, run_id: str | None,
-    ) -> tuple[RunId, Lease, RunState, Runtime]:  # fmt: skip
         pipeline = pipeline.copy()
         model = model or self.config.model
-        if params:
-            pipeline.check(params, model=model)
-        definition = pipeline.define(list(params), model=model)
-        await self._check_models(definition, model)
-        given = values.decode(values.encode({**definition.params, **params}))
-        limit = self.config.max_concurrent_steps if limit is None else limit
+        given = dict(params or {})
+        if given:
+            pipeline.check(list(given), model=model)
+        definition = pipeline.define(list(given), model=model)
+        limit = self.config.max_concurrent_steps if max_concurrent_steps is None else max_concurrent_steps
         if limit < 1:
             raise EngineError(f"max_concurrent_steps is {limit}; give at least 1, or nothing could run.")
-        text = definition.to_json()
-        digest = values.digest(text)
-        packed, blob = values.pack(given)
-        kept = {"model": model, "max_concurrent_steps": limit, "api_base": self.config.api_base}
-        settings, settings_blob = values.pack(kept)
-        created = RunCreated(
-            pipeline=definition.name,
-            definition=digest,
-            steps=[step.name for step in definition.steps],
-            kinds="".join(step.kind for step in definition.steps),
-            description=definition.description,
-            params=packed,
-            config=settings,
-            target=target,
-            cwd=cwd or str(Path.cwd()),
-            seed=secrets.randbits(32),
-            engine=version(),
-        )
-        run = RunId(run_id or new_id())
-        facts: list[Event] = [created, *([BudgetSet(cost=self.config.budget)] if self.config.budget is not None else [])]
-        now = time.time()
-        batch = [Recorded(version, now, fact, actor="user") for version, fact in enumerate(facts, 1)]
-        state = project(batch)
-        payloads = ((packed, blob), (settings, settings_blob))
-        blobs = [(digest, text), *((p.blob, content) for p, content in payloads if p.blob is not None and content is not None)]
-        lease = await self.log.create(run, batch, blobs, driver=self._driver)
-        runtime = self._runtime(lease, state, definition, pipeline, given, kept)
-        return run, lease, state, runtime
+        kept = self.config.model_dump(include={"api_base", "fallback_models"})
+        settings = {"model": model, "max_concurrent_steps": limit, **kept}
+        run, cwd = RunId(run_id or new_id()), cwd or str(Path.cwd())
+        order = Order(run, definition, pipeline, plain({**definition.params, **given}), settings, target, cwd)
+        self._take_up(run, await self.make(order))
+        return run
 
-    def _runtime(
+    async def make(self, order: Order) -> Runtime:
+        """Record a run, durably; what comes back drives it. Raises `PipelineValidationError` for a model that cannot be asked."""
+        await self._check_models(order.definition, order.settings.get("model"))
+        created, blobs = first(order, time.time(), secrets.randbits(32), version())
+        batch = [created]
+        if self.config.budget is not None:
+            batch.append(Recorded(2, created.at, BudgetSet(cost=self.config.budget), actor="user"))
+        lease = await self.log.create(order.run, batch, blobs, driver=self._driver)
+        return self.runtime(lease, project(batch), order.definition, order.pipeline, order.params, order.settings)
+
+    def runtime(
         self, lease: Lease, state: RunState, definition: Definition, pipeline: Pipeline, params: Mapping[str, Any],
         settings: Mapping[str, Any], migrated: Migration | None = None, added: Sequence[Added] = (),
     ) -> Runtime:  # fmt: skip
-        """`definition` decides what each step is; `pipeline` gives the functions and types behind it."""
-        driven = {step.name: step for step in (*definition.steps, *(step for step, _ in added))}
-        bodies: dict[str, Callable[..., Any]] = {}
-        schemas: dict[str, Any] = {}
-        for step in pipeline.steps:
-            as_driven = driven.get(step.name)
-            if as_driven is None:
-                continue
-            if as_driven.run is not None and step.run is not None:
-                bodies[step.name] = step.run
-            if as_driven.kind == "m" and callable(step.merge):
-                bodies[step.name] = step.merge
-            if as_driven.compensate is not None and step.compensate is not None:
-                bodies[f"{step.name}{COMPENSATE}"] = step.compensate
-            if step.output_schema is not None and schema_of(step.output_schema) == as_driven.output_schema:
-                schemas[step.name] = step.output_schema
+        """What drives a run. `definition` decides what each step is; `pipeline` gives the functions and types behind it."""
+        bodies = bodies_of((*definition.steps, *(step for step, _ in added)), pipeline)
+        family = Family(self, lease.run, state, definition, pipeline, settings)
         return Runtime(
-            self.log, lease, state, definition, bodies, schemas,
-            params=params, model=settings.get("model"), models=functools.partial(self._model, settings.get("api_base")),
+            self.log, lease, state, definition, bodies.functions, bodies.schemas,
+            params=params, rules=rules_of(definition, settings, self.config), slots=self._slots,
+            models=functools.partial(self._model, settings.get("api_base")),
             limit=int(settings.get("max_concurrent_steps") or self.config.max_concurrent_steps), driver=self._driver,
-            migrated=migrated, memories=self.config.memories, added=added,
+            children=Children(lease.run, family, bodies.nested, settings.get("model")), migrated=migrated,
+            memories=self.config.memories, added=added,
         )  # fmt: skip
+
+    @property
+    def max_depth(self) -> int:
+        """How many calls deep child runs may be."""
+        return self.config.max_depth
 
     async def _check_models(self, definition: Definition, model: str | None) -> None:
         """Refuse what a provider would refuse without being asked (an unknown model, a missing key), before anything runs."""
-        users: dict[str, str] = {}
-        for step in definition.steps:
-            name = step.model or model
-            if step.run is None and name is not None:
-                users.setdefault(name, step.name)
         problems = []
-        for name, user in users.items():
+        for name, user in asked_by(definition, model, self.config.fallback_models).items():
             chosen = self._model(None, name)
             if isinstance(chosen, LitellmModel):
                 try:
                     await asyncio.to_thread(chosen.check)  # imports litellm: 2 s the first call would take anyway
                 except ModelError as error:
-                    problems.append(Problem(f"steps.{user}", str(error)))
+                    problems.append(Problem(user, str(error)))
         if problems:
             raise PipelineValidationError(definition.name, problems)
 
@@ -257,11 +232,11 @@ class Engine(Commanding):
         settings = await self.log.value(created.config)
         params = await self.log.value(created.params) or {}
         if pipeline is None:
-            pipeline = await self._find_again(row, state, recorded, params, retarget)
-        definition, migrated, changes = await self._pin(row.id, recorded, pipeline, params, settings.get("model"), on_change)
+            pipeline = await find_again(self.log, row.id, state, params, retarget)
+        definition, migrated, changes = pin(row.id, recorded, pipeline, params, settings.get("model"), on_change)
         pinned = state.definition
         added = await added_to(self.log, row.id, state)
-        pipeline = _with_added(pipeline, added, Path(state.cwd or "."))
+        pipeline = with_added(pipeline, added, Path(state.cwd or "."))
         lease = await self.log.acquire(row.id, driver=self._driver)
         try:
             state = await self.log.state(row.id)
@@ -273,66 +248,14 @@ class Engine(Commanding):
                 await signal(self.log, row.id, "resume", {}, lease=lease)
             state = await self.log.state(row.id)
             if migrated is not None:
-                _refuse_doubtful(row.id, state, Plan(definition, 1).descendants({*changes.steps, *changes.removed}))
+                refuse_doubtful(row.id, state, Plan(definition, 1).descendants({*changes.steps, *changes.removed}))
         except BaseException:
             await lease.release()
             raise
-        runtime = self._runtime(lease, state, definition, pipeline, params, settings, migrated, added)
+        runtime = self.runtime(lease, state, definition, pipeline, params, settings, migrated, added)
         runtime.note_sources(changes.sources)
         self._take_up(row.id, runtime)
         return row.id
-
-    async def _find_again(
-        self, row: RunRow, state: RunState, recorded: Definition, params: Mapping[str, Any], retarget: str | None
-    ) -> Pipeline:
-        target = retarget or state.target
-        if target is None:
-            missing = [step.name for step in recorded.steps if step.run is not None]
-            if not missing:
-                return pipeline_of(recorded, {})
-            raise TargetError(
-                f"Run {row.id} was started from Python, so its functions ({', '.join(missing[:3])}) can be found only there; "
-                f"resume it with Engine.resume(run, pipeline) or name where they are: --target module:name."
-            )
-        return targets.load(target, cwd=Path(state.cwd or "."), params=dict(params)).pipeline
-
-    async def _pin(
-        self, run: RunId, recorded: Definition, pipeline: Pipeline, params: Mapping[str, Any], model: str | None, on_change: str
-    ) -> tuple[Definition, Migration | None, Changes]:
-        present = pipeline.define(list(params), model=model)
-        changes = compare(recorded, present)
-        if not changes.sentences or on_change == "recorded":
-            if changes.sentences:
-                self._need_bodies(run, recorded, pipeline)
-            return recorded, None, changes
-        if on_change != "migrate":
-            what = "; ".join(changes.sentences[:5]) + ("; ..." if len(changes.sentences) > 5 else "")
-            raise DefinitionChangedError(
-                f"The pipeline is not the one run {run} was recorded with: {what}. Go on with the recorded one "
-                f"(--definition recorded), or let changed steps and what depends on them run again (--definition migrate).",
-                changes.sentences,
-            )
-        text = present.to_json()
-        digest = values.digest(text)
-        event = RunMigrated(
-            definition=digest,
-            steps=[step.name for step in present.steps],
-            kinds="".join(step.kind for step in present.steps),
-            changed=changes.steps,
-            added=changes.added,
-            removed=changes.removed,
-        )
-        return present, (event, (digest, text)), changes
-
-    def _need_bodies(self, run: RunId, recorded: Definition, pipeline: Pipeline) -> None:
-        known = {step.name for step in pipeline.steps if step.run is not None}
-        missing = [step.name for step in recorded.steps if step.run is not None and step.name not in known]
-        if missing:
-            raise DefinitionChangedError(
-                f"Run {run} cannot go on as recorded: the functions of {', '.join(missing)} are gone from the pipeline; put them "
-                f"back, or use --definition migrate.",
-                [f"step {name!r} was removed" for name in missing],
-            )
 
     # -- steering and looking
 
@@ -369,6 +292,10 @@ class Engine(Commanding):
         """Batches of the run's events as they come; never ends by itself."""
         return self.log.follow(RunId(run), after)
 
+    def on(self, topic: str, pipeline: Pipeline, **options: Any) -> AsyncIterator[RunId]:
+        """Start a run for each post of a topic; see `triggers.on`, which has the options."""
+        return on(self, topic, pipeline, **options)
+
     async def registry(self) -> list[Offering]:
         """The runs that a live process drives now: what they offer, and when they were last heard of."""
         return await live_runs(self.log)
@@ -376,43 +303,6 @@ class Engine(Commanding):
     async def runs(self, **filters: Any) -> list[RunRow]:
         """The runs of the store, newest first; filters are those of `Log.runs`."""
         return await self.log.runs(**filters)
-
-
-def _refuse_doubtful(run: RunId, state: RunState, reset: set[str]) -> None:
-    """A reset forgets a step's effects; one of unknown outcome would be done again without anybody having said so."""
-    names = sorted({effect.step for effect in state.open.values() if effect.safety == "irreversible" and effect.step in reset})
-    if names:
-        raise EngineError(
-            f"Run {run} cannot migrate yet: {', '.join(names)} has an irreversible effect of unknown outcome and would run again; "
-            f"resume with --definition recorded and say what became of it (--resolve {names[0]}=succeeded|failed|again) first."
-        )
-
-
-def _with_added(pipeline: Pipeline, added: Sequence[Added], folder: Path) -> Pipeline:
-    """The pipeline with the steps that were added at run time; their functions are found by the names they had then."""
-    pipeline = pipeline.copy()
-    known = {step.name for step in pipeline.steps}
-    for definition, _ in added:
-        if definition.name not in known:
-            body = None if definition.run is None else targets.find(definition.run, folder)
-            pipeline.add_step(step_of(definition, body))
-    return pipeline
-
-
-def pipeline_of(definition: Definition, bodies: Mapping[str, Callable[..., Any]]) -> Pipeline:
-    """A pipeline from its plain values and the functions of its steps."""
-    pipeline = Pipeline(definition.name, definition.description, params=definition.params)
-    pipeline.constraints, pipeline.shared_values = list(definition.constraints), dict(definition.shared)
-    pipeline.on_failure, pipeline.budget = definition.on_failure, definition.budget
-    for step in definition.steps:
-        pipeline.add_step(step_of(step, bodies.get(step.name)))
-    return pipeline
-
-
-def step_of(step: StepDefinition, body: Callable[..., Any] | None) -> PipelineStep:
-    """A step from its plain values and its function."""
-    options = {name: getattr(step, name) for name in step.__struct_fields__ if name not in ("run", "source", "compensate")}
-    return PipelineStep(run=body, **options)
 
 
 def new_id() -> str:

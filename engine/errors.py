@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from store.events import Spent
+
 
 class Problem(msgspec.Struct, frozen=True):
     """One thing wrong with a definition: where (`steps.report.timeout`), what, and what to do."""
@@ -141,12 +143,33 @@ class EffectFailedError(Exception):
     """Raised inside a step's body when an effect failed: the same whether it failed now or in the recording.
 
     `kind` is the failure's kind (`error`, or `model.rate_limit` and the like), `retryable` whether asking again may help,
-    `retry_after` the seconds the other side asked for. The original exception's type is not kept: a recording has none.
+    `retry_after` the seconds the other side asked for. The original exception is not kept, as a recording has none; `classes` are
+    the names of its class and bases (`OSError`, `httpx.ConnectError`), the nearest first.
     """
 
-    def __init__(self, message: str, *, kind: str = "effect", retryable: bool = True, retry_after: float | None = None) -> None:
-        self.kind, self.retryable, self.retry_after = kind, retryable, retry_after
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str = "effect",
+        retryable: bool = True,
+        retry_after: float | None = None,
+        classes: Sequence[str] = (),
+    ) -> None:
+        self.kind, self.retryable, self.retry_after, self.classes = kind, retryable, retry_after, tuple(classes)
         super().__init__(message)
+
+
+class CircuitOpenError(EffectFailedError):
+    """The call was not made: what it asks failed too often in a row, and is left alone for `retry_after` seconds more."""
+
+
+class ChildFailedError(EffectFailedError):
+    """A child run failed or was cancelled; `spent` is what it used all the same."""
+
+    def __init__(self, message: str, *, retryable: bool, spent: Sequence[Spent]) -> None:
+        self.spent = tuple(spent)
+        super().__init__(message, kind="child", retryable=retryable)
 
 
 class OutputInvalidError(Exception):

@@ -130,28 +130,38 @@ class Exchange:
         deadline = None if timeout is None else asked.at + timeout
         return await self.first(None if life else POSTS, look, deadline, LIFE_SECONDS if life else 0.0)
 
-    # -- waiting
-
     async def first(
         self, channel: str | None, look: Callable[[], Awaitable[T | None]], deadline: float | None, pause: float = 0.0
     ) -> T | None:
-        """What `look` finds, asked again whenever the channel (None: anything) changed; None once the deadline has passed."""
-        while True:
-            stamp = self._log.pulse.stamp(channel)
-            found = await look()
-            if found is not None:
-                return found
-            if deadline is None:
-                await self._log.pulse.wait(channel, stamp)
-            else:
-                left = deadline - self.clock()
-                if left <= 0:
-                    return None
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(min(left, LOOK_SECONDS)):
-                        await self._log.pulse.wait(channel, stamp)
-            if pause:
-                await asyncio.sleep(pause)
+        """See `first` below."""
+        return await first(self._log, self.clock, channel, look, deadline, pause)
+
+
+async def first(
+    log: Log,
+    clock: Callable[[], float],
+    channel: str | None,
+    look: Callable[[], Awaitable[T | None]],
+    deadline: float | None = None,
+    pause: float = 0.0,
+) -> T | None:
+    """What `look` finds, asked again whenever the channel (None: anything) changed; None once the deadline has passed."""
+    while True:
+        stamp = log.pulse.stamp(channel)
+        found = await look()
+        if found is not None:
+            return found
+        if deadline is None:
+            await log.pulse.wait(channel, stamp)
+        else:
+            left = deadline - clock()
+            if left <= 0:
+                return None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, LOOK_SECONDS)):
+                    await log.pulse.wait(channel, stamp)
+        if pause:
+            await asyncio.sleep(pause)
 
 
 class Reach(Protocol):

@@ -10,7 +10,7 @@ import asyncio
 import functools
 import inspect
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -27,7 +27,7 @@ from engine.errors import (
     ExpressionError,
     OutputInvalidError,
 )
-from engine.expressions import parse
+from engine.expressions import map_templates, parse
 from engine.failures import failure_of
 from engine.goals import merge, run_goal
 from engine.models.schemas import misfit
@@ -35,6 +35,7 @@ from engine.names import Decoded
 from engine.reads import asks
 from engine.tape import Done, Identity
 from engine.threads import Threads
+from engine.within import OutOfTimeError, within
 from store import values
 from store.errors import ValueEncodingError
 from store.events import Failure, Payload, Recorded, Safety
@@ -45,15 +46,12 @@ DETAIL_LIMIT = 16_384
 ASK_LIMIT = 8_000
 """Characters of one dependency's output that a yes-or-no question to a model is given."""
 
-LEAVE_SECONDS = 1.0
-"""How long a body that was cancelled may take to clean up; one that goes on is left behind, its effects refused."""
-
 
 class StepTask(msgspec.Struct):
     """One attempt to run: what, at which path, with which inputs, params and words of the moment (JSON text by name).
 
     `tape` is what the attempt did before if it is driven again, `done` what earlier attempts did for good, `names` what its
-    expressions see.
+    expressions see. `left` are the seconds left of the step's `total_timeout`.
     """
 
     run_id: str
@@ -67,6 +65,7 @@ class StepTask(msgspec.Struct):
     seed: int
     tape: Sequence[Recorded] = ()
     done: Mapping[Identity, Done] = {}
+    left: float | None = None
 
 
 class Completed(msgspec.Struct):
@@ -95,10 +94,6 @@ Outcome = Completed | Failed | Skipped
 
 class _SkippedError(Exception):
     """The step's condition does not hold."""
-
-
-class _TimedOutError(Exception):
-    """The step's own timeout, told apart from any `TimeoutError` its body may raise."""
 
 
 def _shape(body: Callable[..., Any]) -> tuple[tuple[str, ...], bool, bool]:
@@ -135,16 +130,12 @@ class Executor:
 
     async def run(self, task: StepTask) -> Outcome:
         """Run one attempt to its end, once its start is durable; raises only `CancelledError`, and `StoreError` before the body."""
-        step = task.step
         effects = Effects(self._recorder, task.path, task.attempt, task.tape, task.done)
         writer = functools.partial(self._printed, task.path, task.attempt, asyncio.get_running_loop())
         await self._recorder.flush()  # here, so that all above is made while the disk works (a chain's step: 30 of 370 us)
         token = capture.writing.set(writer)
         try:
-            if step.timeout is None:
-                value = await self._body(task, effects)
-            else:
-                value = await _within(step.timeout, self._body(task, effects))
+            value = await self._timed(task, effects)
             self._tell_unmade(task.path, task.attempt, effects)
             return _completed(task, value)
         except _SkippedError as skipped:
@@ -153,14 +144,22 @@ class Executor:
             if _cancelling():
                 raise
             return _safe(Failed(Failure("error", "CancelledError: the body cancelled itself")), effects)
-        except _TimedOutError:
-            return _safe(Failed(Failure("timeout", f"timed out after {step.timeout:g} s")), effects)
+        except OutOfTimeError:
+            return _safe(Failed(_out_of_time(task)), effects)
         except BaseException as error:  # user code may raise anything, SystemExit included
             return _safe(_failed(error), effects)
         finally:
             effects.close()
             capture.finish(writer)
             capture.writing.reset(token)
+
+    async def _timed(self, task: StepTask, effects: Effects) -> Any:
+        limits = [seconds for seconds in (task.step.timeout, task.left) if seconds is not None]
+        if not limits:
+            return await self._body(task, effects)
+        if min(limits) <= 0:
+            raise OutOfTimeError
+        return await within(min(limits), self._body(task, effects))
 
     def _tell_unmade(self, step: str, attempt: int, effects: Effects) -> None:
         for event in effects.unmade:
@@ -179,32 +178,41 @@ class Executor:
 
     async def _call(self, task: StepTask, effects: Effects) -> Any:
         step, inputs, params = task.step, Decoded(task.inputs), Decoded(task.params)
-        context = self._context(task, inputs, params, effects)
         if asks(step):
-            await _judge(step, task, context)
+            await _judge(step, task, self._context(task, inputs, params, effects))
         body = self._bodies.get(step.name)
-        if step.kind == "s":
-            return None
-        if step.kind == "m" and body is None:
-            return await merge(context, step, inputs)
         if body is None:
-            schema = self._schemas.get(step.name, step.output_schema)
-            return await run_goal(context, step, self._definition, schema, task.names)
+            return await self._without_function(task, inputs, params, effects)
         names, wants_context, is_async = _shape(body)
-        arguments: dict[str, Any] = {"outputs": dict(inputs)} if step.kind == "m" else {}
-        given = Decoded(task.given)
+        arguments: dict[str, Any] = {"outputs": dict(inputs)} if step.run is None else {}
         for name in names:
-            if name in arguments:
-                continue
-            source = next((source for source in (inputs, given, params) if name in source), None)
-            if source is not None:
-                arguments[name] = source[name]
+            if name in task.inputs:
+                arguments[name] = inputs[name]
+            elif name in task.given:
+                arguments[name] = values.decode(task.given[name])
+            elif name in task.params:
+                arguments[name] = params[name]
         if wants_context:
+            context = self._context(task, inputs, params, effects)
             arguments["ctx"] = context if is_async else SyncStepContext(context, asyncio.get_running_loop())
         if is_async:
             return await body(**arguments)
         value = await self._threads.run(functools.partial(body, **arguments))
         return await value if inspect.isawaitable(value) else value
+
+    async def _without_function(self, task: StepTask, inputs: Decoded, params: Decoded, effects: Effects) -> Any:
+        """The attempt of a step that has no function of the user's: a pipeline, a goal, a merge, or nothing but a switch."""
+        step = task.step
+        if step.kind == "p":
+            given = map_templates(step.params, lambda template, _: template.render({**task.names, **Decoded(task.given)}))
+            return await self._around.children.of_step(effects, step, task.path, task.attempt, given)
+        if step.kind == "s":
+            return None
+        context = self._context(task, inputs, params, effects)
+        if step.kind == "m":
+            return await merge(context, step, inputs)
+        schema = self._schemas.get(step.name, step.output_schema)
+        return await run_goal(context, step, self._definition, schema, task.names)
 
     def _context(self, task: StepTask, inputs: Decoded, params: Decoded, effects: Effects) -> StepContext:
         return StepContext(
@@ -240,29 +248,11 @@ def _cancelling() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-async def _within(seconds: float, work: Awaitable[Any]) -> Any:
-    """What `work` returns or raises within `seconds`; raises `_TimedOutError` even if it swallows its cancellation and goes on."""
-    inner = asyncio.ensure_future(_caught(work))
-    try:
-        done, _ = await asyncio.wait({inner}, timeout=seconds)
-        if not done:
-            raise _TimedOutError
-    except BaseException:
-        inner.cancel()
-        await asyncio.wait({inner}, timeout=LEAVE_SECONDS)
-        raise
-    value, error = inner.result()
-    if error is not None:
-        raise error
-    return value
-
-
-async def _caught(work: Awaitable[Any]) -> tuple[Any, BaseException | None]:
-    """A task that raised SystemExit would take the loop with it."""
-    try:
-        return await work, None
-    except BaseException as error:  # carried over to the attempt
-        return None, error
+def _out_of_time(task: StepTask) -> Failure:
+    timeout, left = task.step.timeout, task.left
+    if left is None or (timeout is not None and timeout < left):
+        return Failure("timeout", f"timed out after {timeout:g} s")
+    return Failure("timeout", f"ran out of its {task.step.total_timeout:g} s for all attempts", retryable=False)
 
 
 def _safe(failed: Failed, effects: Effects) -> Failed:

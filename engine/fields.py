@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from engine.definition import NAME, Dep
 from engine.documents import Node
 from engine.errors import EngineError
-from engine.policies import RetryPolicy
-from engine.steps import suggestion
+from engine.policies import BreakerPolicy, RetryPolicy
+from engine.steps import SELF, suggestion
 
 REFERENCE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
@@ -96,6 +96,15 @@ def _function(node: Node) -> FunctionName:
     return FunctionName(text)
 
 
+def _pipeline(node: Node) -> str | Node:
+    """A word by which a pipeline is found, or the mapping that is one."""
+    if isinstance(node.value, dict):
+        return node
+    if not isinstance(node.value, str):
+        raise WrongError(f"is {said(node)}; write self, module:name, a file, or a mapping with steps:")
+    return node.value
+
+
 def _needs(node: Node) -> list[str | Dep]:
     if isinstance(node.value, list):
         return [_need(item) for item in node.value]
@@ -115,17 +124,26 @@ def _need(node: Node) -> str | Dep:
 
 
 def _retry(node: Node) -> RetryPolicy:
+    return RetryPolicy(**_fields(node, _RETRY))
+
+
+def _breaker(node: Node) -> BreakerPolicy:
+    return BreakerPolicy(**_fields(node, _BREAKER))
+
+
+def _fields(node: Node, table: Mapping[str, Callable[[Node], Any]]) -> dict[str, Any]:
+    """The fields of a mapping that is one field's value."""
     if not isinstance(node.value, dict):
-        raise WrongError(f"is {said(node)}; write a mapping with {', '.join(_RETRY)}")
+        raise WrongError(f"is {said(node)}; write a mapping with {', '.join(table)}")
     fields: dict[str, Any] = {}
     for key, child in node.value.items():
-        if key not in _RETRY:
-            raise WrongError(f"has the unknown field {key[:80]!r}{suggestion(key, list(_RETRY)) or '; remove it'}")
+        if key not in table:
+            raise WrongError(f"has the unknown field {key[:80]!r}{suggestion(key, list(table)) or '; remove it'}")
         try:
-            fields[key] = _RETRY[key](child)
+            fields[key] = table[key](child)
         except WrongError as error:
             raise WrongError(f"{key} {error}") from None
-    return RetryPolicy(**fields)
+    return fields
 
 
 PIPELINE: dict[str, Callable[[Node], Any]] = {
@@ -134,20 +152,26 @@ PIPELINE: dict[str, Callable[[Node], Any]] = {
     "params": _object,
     "constraints": _texts,
     "shared": _object,
+    "breaker": _breaker,
+    "limits": _object,
     "steps": _steps,
 }
 STEP: dict[str, Callable[[Node], Any]] = {
     "name": _step_name,
     "goal": _text,
     "run": _function,
+    "pipeline": _pipeline,
+    "params": _object,
     "depends_on": _needs,
     "execution_mode": _text,
     "constraints": _texts,
     "timeout": _number,
+    "total_timeout": _number,
     "max_retries": _whole,
     "retry": _retry,
     "output_schema": _object,
     "model": _text,
+    "fallback_models": _texts,
     "irreversible": _flag,
     "final": _flag,
 }
@@ -158,8 +182,11 @@ _RETRY: dict[str, Callable[[Node], Any]] = {
     "factor": _number,
     "max_delay": _number,
     "jitter": _number,
+    "on": _texts,
+    "never": _texts,
 }
-STANDINS: dict[str, Any] = {"goal": "unread", "run": FunctionName()}
+_BREAKER: dict[str, Callable[[Node], Any]] = {"failures": _whole, "seconds": _number}
+STANDINS: dict[str, Any] = {"goal": "unread", "run": FunctionName(), "pipeline": SELF}
 """What stands where a body could not be read, so that its absence is not told as a second problem."""
 
 

@@ -116,21 +116,23 @@ def _content(path: Path, file: str) -> bytes:
 
 
 class _Reader:
-    """Makes a pipeline of nodes and collects what is wrong on the way."""
+    """Makes a pipeline of nodes and collects what is wrong on the way. `prefix` is the place of a pipeline inside another."""
 
-    def __init__(self, file: str) -> None:
-        self.file, self.found, self.lines = file, list[Problem](), dict[str, int]()
+    def __init__(self, file: str, prefix: str = "") -> None:
+        self.file, self.prefix, self.found, self.lines = file, prefix, list[Problem](), dict[str, int]()
 
-    def pipeline(self, root: dict[str, Node], line: int) -> Pipeline:
+    def pipeline(self, root: dict[str, Node], line: int, name: str | None = None) -> Pipeline:
+        """`name` is that of a pipeline that need not say its own."""
         fields = self.take(root, "", PIPELINE)
-        if "name" not in fields and ("name" not in root or root["name"].value is None):
+        if name is None and "name" not in fields and ("name" not in root or root["name"].value is None):
             self.tell(line, "name", "is missing; write name: and a word")
-        made = Pipeline(fields.get("name", "unnamed"), fields.get("description", ""), params=fields.get("params"))
+        rules = {key: fields[key] for key in ("params", "breaker", "limits") if key in fields}
+        made = Pipeline(fields.get("name", name or "unnamed"), fields.get("description", ""), **rules)
         made.constraint(*fields.get("constraints", ()))
         made.shared_values.update(fields.get("shared", {}))
         steps: list[Node] = fields.get("steps", [])
         if "steps" in fields and not steps:
-            self.tell(self.lines["steps"], "steps", "is an empty list; add a step: - name: ...")
+            self.tell(root["steps"].line, "steps", "is an empty list; add a step: - name: ...")
         elif "steps" not in fields and ("steps" not in root or root["steps"].value is None):
             self.tell(line, "steps", "is missing; write steps: and a list of '- name: ...'")
         for index, node in enumerate(steps):
@@ -149,8 +151,14 @@ class _Reader:
             self.tell(node.line, place, "has no name; write name: and a word")
         elif isinstance(name.value, str):
             place = f"steps.{name.value}"
-        self.lines[place] = node.line
+        self.lines[self.prefix + place] = node.line
         fields = self.take(node.value, place, STEP)
+        nested = fields.get("pipeline")
+        if isinstance(nested, Node) and isinstance(nested.value, dict):
+            inside = _Reader(self.file, f"{self.prefix}{place}.pipeline.")
+            fields["pipeline"] = inside.pipeline(nested.value, nested.line, str(fields.get("name", "unnamed")))
+            self.found += inside.found
+            self.lines |= inside.lines
         if isinstance(fields.get("name"), str):
             pipeline.add_step(PipelineStep(**fields))
 
@@ -159,7 +167,7 @@ class _Reader:
         taken: dict[str, Any] = {}
         for key, child in found.items():
             inside = f"{place}.{key}" if place else key
-            self.lines[inside] = child.line
+            self.lines[self.prefix + inside] = child.line
             if key not in fields:
                 near = suggestion(key, list(fields))
                 self.tell(child.line, place, f"has the unknown field {key[:80]!r}{near or '; remove it'}")
@@ -172,7 +180,7 @@ class _Reader:
         return taken
 
     def tell(self, line: int, place: str, message: str) -> None:
-        self.found.append(Problem(_where(self.file, line, place), message))
+        self.found.append(Problem(_where(self.file, line, self.prefix + place), message))
 
 
 def _where(file: str, line: int, place: str) -> str:
@@ -191,9 +199,9 @@ def _refusal(file: str, flaws: Sequence[Flaw]) -> PipelineFileError:
 def _tree(definition: Definition) -> dict[str, Any]:
     """A definition in a file's words, without what is as by default."""
     tree: dict[str, Any] = {"name": definition.name}
-    for key in ("description", "params", "constraints", "shared"):
+    for key in ("description", "params", "constraints", "shared", "breaker", "limits"):
         if value := getattr(definition, key):
-            tree[key] = list(value) if isinstance(value, tuple) else value
+            tree[key] = msgspec.to_builtins(value) if key in ("breaker", "limits") else _listed(value)
     return tree | {"steps": [_step_tree(step) for step in definition.steps]}
 
 
@@ -203,17 +211,35 @@ def _step_tree(step: StepDefinition) -> dict[str, Any]:
         if not REFERENCE.fullmatch(step.run):
             raise EngineError(f"The step {step.name!r} runs {step.run}, which a file cannot name; use a function of a module.")
         tree["run"] = step.run
+    if step.pipeline is not None:
+        tree["pipeline"] = step.pipeline if isinstance(step.pipeline, str) else _tree(step.pipeline)
+    if step.params:
+        tree["params"] = step.params
     if step.depends_on:
         tree["depends_on"] = [dep.step if dep.type == "hard" else {"step": dep.step, "type": dep.type} for dep in step.depends_on]
     if step.execution_mode is not ExecutionMode.SERIAL:
         tree["execution_mode"] = step.execution_mode.value
-    retry = msgspec.to_builtins(step.retry)
+    retry = {key: _listed(value) for key, value in msgspec.to_builtins(step.retry).items()}
     tree |= retry if list(retry) == ["max_retries"] else {"retry": retry} if retry else {}
-    for key in ("goal", "constraints", "timeout", "output_schema", "model", "irreversible", "final"):
+    for key in (
+        "goal",
+        "constraints",
+        "timeout",
+        "total_timeout",
+        "output_schema",
+        "model",
+        "fallback_models",
+        "irreversible",
+        "final",
+    ):
         value = getattr(step, key)
         if value not in (None, (), False):
-            tree[key] = list(value) if isinstance(value, tuple) else value
+            tree[key] = _listed(value)
     return {key: tree[key] for key in (*STEP, "retry") if key in tree}
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _unwritable(value: Any, place: str) -> str | None:

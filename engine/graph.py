@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from engine.definition import Budget, Definition, Dep, ExecutionMode, StepDefinition
-from engine.reads import looked_at, read_before, read_during
+from engine.reads import evaluates, looked_at, read_before, read_during
 from store.state import COMPENSATE as COMPENSATE
 from store.state import child_of, group_of, owner_of
 
@@ -29,9 +29,11 @@ class Plan:
     """The steps of a run and their dependencies. `limit` is steps running at once.
 
     `deps` are the dependencies that count, those implied by a switch or a fallback last; `needs` the names among them whose outputs
-    a step is given. `dependants` is the reverse of `deps`. `rescues` maps a fallback to what it stands in for. `plain` are steps
-    whose inputs are simply the outputs of all they need. `looks` are steps whose dependencies' contents have to be looked at before
-    they start, with the steps that look reads; `reads` what attempts read besides their inputs.
+    a step is given. `dependants` is the reverse of `deps`. `rescues` maps a fallback to what it stands in for, `routes` a branch to
+    the step that chooses it. `plain` are steps whose inputs are simply the outputs of all they need, `simple` those of them with no
+    implied dependency, `prompt` those of these that start as soon as their dependencies let them. `looks` are steps whose
+    dependencies' contents have to be looked at first, with the steps that look reads; `words` those whose attempts evaluate
+    expressions, and `reads` what these read besides their inputs.
     """
 
     def __init__(self, definition: Definition, limit: int, added: Iterable[tuple[StepDefinition, Sequence[str]]] = ()) -> None:
@@ -49,6 +51,9 @@ class Plan:
         self.compensable: list[str] = []
         self.looks: dict[str, frozenset[str]] = {}
         self.reads: dict[str, frozenset[str]] = {}
+        self.words: set[str] = set()
+        self.simple: set[str] = set()
+        self.prompt: set[str] = set()
         self.budgets: dict[str, Budget] = {"": definition.budget} if definition.budget is not None else {}
         for step in definition.steps:
             self._enter(step)
@@ -100,10 +105,15 @@ class Plan:
             self.serial.difference_update(self.needs[name])  # its members run together
         if looked_at(step):
             self.looks[name] = read_before(step)
-        if reads := read_during(step):
-            self.reads[name] = reads
+        if evaluates(step) or step.many:
+            self.words.add(name)
+            self.reads[name] = read_during(step)
         if step.join == "all" and all(self._plain(dep) for dep in step.depends_on):
             self.plain.add(name)
+            if not implied:
+                self.simple.add(name)
+                if name not in self.looks and step.approval is None and step.enabled:
+                    self.prompt.add(name)
 
     def _plain(self, dep: Dep) -> bool:
         return dep.type != "soft" and self.steps[dep.step].fallback is None

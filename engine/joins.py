@@ -20,7 +20,8 @@ def verdict(plan: Plan, state: RunState, name: str, dep: Dep, final: Collection[
     """Whether a dependency of step `name` is met (True), cannot be met (False), or is open (None).
 
     `final` are the steps that failed with no retry to come. Contents (`data`, `validation`) are judged by a look, which refuses
-    what does not do; here they are met by completion.
+    what does not do; here they are met by completion. A branch that was skipped keeps nobody back who waits for all, and is none of
+    those that somebody waits for one or some of; a switch that was skipped has chosen nothing.
     """
     held = state.steps.get(dep.step)
     if held is None:
@@ -35,7 +36,9 @@ def verdict(plan: Plan, state: RunState, name: str, dep: Dep, final: Collection[
         case StepStatus.COMPLETED:
             return True
         case StepStatus.SKIPPED:
-            return dep.type == "soft" or (held.passes and dep.type in ("hard", ROUTE))
+            if plan.routes.get(name) == dep.step:
+                return False
+            return dep.type == "soft" or (held.passes and dep.type == "hard" and plan.steps[name].join == "all")
         case StepStatus.CANCELLED:
             return dep.type == "soft"
         case StepStatus.FAILED | StepStatus.TIMED_OUT if dep.step in final:
@@ -99,12 +102,21 @@ def why_not(plan: Plan, state: RunState, name: str, final: Collection[str]) -> t
         if dep.step in held.refused:
             return held.reason or f"needs {dep.step}, whose output does not do", dep.step, False
         step = plan.steps[name]
+        if plan.routes.get(name) == dep.step and cause.status is StepStatus.SKIPPED:
+            return f"{dep.step} was skipped, so it chose nothing", dep.step, step.skip != "propagate" and cause.passes
         said = f"needs {dep.step}, which {settled_how(cause)}"
         if step.join != "all" and dep.type != ROUTE:
             wanted = "one" if step.join in ("any", "first") else str(step.join)
             said = f"needs {wanted} of {', '.join(plan.needs[name])}; {dep.step} {settled_how(cause)}"
+            return said, dep.step, step.skip != "propagate" and _let_pass(plan, state, name, final)
         return said, dep.step, False
     raise AssertionError(f"{name} has no dependency that cannot be met")
+
+
+def _let_pass(plan: Plan, state: RunState, name: str, final: Collection[str]) -> bool:
+    """Whether all that a step waited for in vain was skipped by conditions and choices: nothing failed."""
+    vain = [state.steps[dep.step] for dep in plan.steps[name].depends_on if verdict(plan, state, name, dep, final) is False]
+    return all(held.status is StepStatus.SKIPPED and held.passes for held in vain)
 
 
 def settled_how(step: StepState) -> str:

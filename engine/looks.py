@@ -21,6 +21,8 @@ from store.errors import ValueEncodingError
 from store.events import Failure, StepCompleted, StepEvaluated, StepFailed
 from store.state import RunState, StepStatus, child_of
 
+_ENDED_SHORT = (*FAILURES, StepStatus.CANCELLED)
+
 Seen = tuple[StepEvaluated | StepCompleted | StepFailed, bytes | None]
 """The event a look comes to, and the blob that has to be stored with it."""
 
@@ -85,7 +87,7 @@ def after(plan: Plan, state: RunState, name: str, texts: Sequence[bytes | None],
     step, items = plan.steps[name], state.steps[name].items or 0
     if step.while_ is not None:
         return _iterated(state, step, name, items, texts[-1], names)
-    failed = [index for index in range(items) if state.steps[child_of(name, index)].status in FAILURES]
+    failed = [index for index in range(items) if state.steps[child_of(name, index)].status in _ENDED_SHORT]
     if failed and step.item_failures == "fail":
         first = state.steps[child_of(name, failed[0])]
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
@@ -96,7 +98,7 @@ def after(plan: Plan, state: RunState, name: str, texts: Sequence[bytes | None],
 
 def _iterated(state: RunState, step: StepDefinition, name: str, items: int, text: bytes | None, names: Mapping[str, Any]) -> Seen:
     last = state.steps[child_of(name, items - 1)]
-    if last.status in FAILURES:
+    if last.status in _ENDED_SHORT:
         return StepFailed(Failure("items", f"{child_of(name, items - 1)}: {last.reason or 'failed'}", retryable=False)), None
     output = values.decode(text) if text is not None else None
     try:

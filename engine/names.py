@@ -107,8 +107,11 @@ def known_texts(plan: Plan, state: RunState, names: Iterable[str]) -> dict[str, 
 
 def given_versions(plan: Plan, state: RunState, path: str) -> dict[str, int]:
     """The versions of what the attempt at `path` is given, by dependency: fixed when it was started."""
+    steps = state.steps
+    if path in plan.plain:
+        return {need: version for need in plan.needs[path] if (version := steps[need].output) is not None}
     base = base_of(path)
-    held = state.steps[base]
+    held = steps[base]
     if path.endswith(COMPENSATE):
         return {} if held.output is None else {"output": held.output}
     if held.inputs is not None:

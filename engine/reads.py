@@ -22,6 +22,13 @@ def asks(step: StepDefinition) -> bool:
     return step.condition is not None and bool(parse(step.condition).asks_model)
 
 
+def evaluates(step: StepDefinition) -> bool:
+    """Whether an attempt of the step evaluates any expression."""
+    if step.condition is not None or step.switch is not None or step.read_data or step.params:
+        return True
+    return step.goal is not None and "${{" in step.goal
+
+
 def read_before(step: StepDefinition) -> frozenset[str]:
     """The steps whose outputs a look before the start reads."""
     found = {dep.step for dep in step.depends_on if dep.type in ("data", "validation")}

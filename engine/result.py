@@ -11,8 +11,12 @@ import msgspec
 
 from engine.definition import Definition
 from engine.errors import DependencyError, StepExecutionError, StepTimeoutError
+from engine.graph import base_of
+from engine.merging import merged
+from engine.outputs import OUTPUTS
+from engine.spending import SPENDING, by_model
 from store import Log
-from store.events import RunId
+from store.events import RunId, Spent
 from store.memories import Memories, Memory
 from store.state import RunState, RunStatus, StepState, StepStatus, shown_status
 
@@ -32,6 +36,7 @@ class PipelineResult(msgspec.Struct, frozen=True):
     """A run's outcome. Costs are US dollars; None where a model call's price is not known. Times are seconds.
 
     `final_output` is the output of the step marked final, or of the only step nothing depends on, or a mapping of all such steps.
+    `step_outputs` are by step; those of a group's children stand in the group's, `step_metadata` has the children too.
     `artifacts` maps names to content. `simulated` is true when any model answer was simulated.
     `saved_memories` is what the run remembered for others, `learned_facts` the texts of kind `fact` among them.
     """
@@ -55,6 +60,25 @@ class PipelineResult(msgspec.Struct, frozen=True):
     learned_facts: list[str] = []
     saved_memories: list[Memory] = []
 
+    @property
+    def steps_executed(self) -> list[str]:
+        """The steps and children of groups that ran, in the order in which they first started."""
+        ran = {name: held["started_at"] for name, held in self.step_metadata.items() if held["started_at"] is not None}
+        return sorted(ran, key=lambda name: float(ran[name]))
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds from each step's first start to its end, waits and retries included."""
+        ended = {name: held for name, held in self.step_metadata.items() if held["started_at"] is not None and held["ended_at"]}
+        return {name: held["ended_at"] - held["started_at"] for name, held in ended.items()}
+
+    @property
+    def merged_data(self) -> dict[str, Any]:
+        """All outputs as one mapping: those that are mappings merged deep, in definition order; every other by its step's name."""
+        mappings = [value if isinstance(value, dict) else {name: value} for name, value in self.step_outputs.items()]
+        whole: dict[str, Any] = merged("deep", {str(place): value for place, value in enumerate(mappings)})
+        return whole
+
     def output(self, step: str, model: type[M] | None = None) -> Any:
         """A step's output, as `model` (a pydantic or msgspec class, or any annotation) if given.
 
@@ -75,23 +99,29 @@ class PipelineResult(msgspec.Struct, frozen=True):
 
     def _why_not(self, step: str) -> StepExecutionError:
         held = self.step_metadata[step]
-        sentence = f"Step {step!r} of run {self.run_id} has no output: it {held['status'].replace('_', ' ')}"
+        sentence = f"Step {step!r} of run {self.run_id} has no output: it {_how(held['status'])}"
         sentence += f" ({held['reason']})." if held.get("reason") else "."
         kinds: dict[str, type[StepExecutionError]] = {"timed_out": StepTimeoutError, "skipped": DependencyError}
         return kinds.get(held["status"], StepExecutionError)(sentence)
+
+
+_HOW = {"pending": "has not started", "skipped": "was skipped", "cancelled": "was cancelled", "timed_out": "timed out"}
+
+
+def _how(status: str) -> str:
+    """A step's status as the end of a sentence."""
+    return _HOW.get(status, status if status in ("failed", "completed") else f"is {status.replace('_', ' ')}")
 
 
 async def result_of(log: Log, run: RunId, *, alive: bool = False) -> PipelineResult:
     """The result of a run as its log has it now; a run that has not ended has the outputs it has."""
     state = await log.state(run)
     definition = Definition.from_json(await log.blob(state.definition))
-    outputs: dict[str, Any] = {}
-    for name, step in state.steps.items():
-        if step.output is not None:
-            outputs[name] = await log.output(run, step.output)
+    steps = {name: step for name, step in state.steps.items() if base_of(name) == name}
+    outputs = await _outputs(log, run, {step.output: name for name, step in steps.items() if step.output is not None})
     failures = [
         StepFailure(name, step.failure_kind or "error", step.reason or "failed", step.attempt)
-        for name, step in state.steps.items()
+        for name, step in steps.items()
         if step.status in (StepStatus.FAILED, StepStatus.TIMED_OUT)
     ]
     status = shown_status(state, alive)
@@ -118,6 +148,16 @@ async def result_of(log: Log, run: RunId, *, alive: bool = False) -> PipelineRes
     )
 
 
+async def _outputs(log: Log, run: RunId, names: dict[int, str]) -> dict[str, Any]:
+    """The outputs at these versions by step, in the order of the steps; one pass over the log, however many there are."""
+    found: dict[str, Any] = dict.fromkeys(names.values())
+    if names:
+        for recorded in await log.events(run, after=min(names) - 1, upto=max(names), types=OUTPUTS):
+            if recorded.version in names:
+                found[names[recorded.version]] = await log.value(recorded.event.output)
+    return found
+
+
 def _metadata(step: StepState) -> dict[str, Any]:
     return {
         "status": step.status.word,
@@ -132,29 +172,51 @@ def _metadata(step: StepState) -> dict[str, Any]:
 
 
 async def _usage(log: Log, run: RunId, state: RunState) -> dict[str, dict[str, int]]:
-    """Tokens by model; only runs that called one are read for it."""
+    """Tokens by model, those of child runs among them."""
     totals: dict[str, dict[str, int]] = {}
     if not state.calls:
         return totals
-    for recorded in await log.events(run, types={"effect.succeeded"}):
-        usage = recorded.event.usage
-        if usage is not None and recorded.event.source is None:
-            held = totals.setdefault(usage.model, {"calls": 0, "prompt_tokens": 0, "completion_tokens": 0})
-            held["calls"] += 1
-            held["prompt_tokens"] += usage.prompt_tokens
-            held["completion_tokens"] += usage.completion_tokens
+    for used in await spent_by(log, run, state):
+        counts = {"calls": used.calls, "prompt_tokens": used.prompt_tokens, "completion_tokens": used.completion_tokens}
+        totals[used.model] = counts
     return totals
 
 
-def _final(definition: Definition, outputs: dict[str, Any]) -> Any:
+async def spent_by(log: Log, run: RunId, state: RunState) -> tuple[Spent, ...]:
+    """What a run and its child runs used, by model; only runs that called one are read for it."""
+    return by_model(await log.events(run, types=SPENDING)) if state.calls else ()
+
+
+async def final_output(log: Log, run: RunId, state: RunState) -> Any:
+    """See `PipelineResult.final_output`; reads no other outputs."""
+    definition = Definition.from_json(await log.blob(state.definition))
+    names = _finals(definition)
+    wanted = {name: state.steps[name].output for name in (*names, *_standins(definition)) if name in state.steps}
+    return _final(definition, {name: await log.output(run, version) for name, version in wanted.items() if version is not None})
+
+
+def _standins(definition: Definition) -> dict[str, str]:
+    """What each fallback stands in for."""
+    return {step.fallback: step.name for step in definition.steps if step.fallback is not None}
+
+
+def _finals(definition: Definition) -> list[str]:
+    """The step marked final, or those that nothing comes after.
+
+    A fallback comes after nothing: it is what it stands in for. A switch is followed by its branches.
+    """
     marked = [step.name for step in definition.steps if step.final]
-    if marked:
-        return outputs.get(marked[0])
-    needed = {dep.step for step in definition.steps for dep in step.depends_on}
-    sinks = [step.name for step in definition.steps if step.name not in needed]
-    if len(sinks) == 1:
-        return outputs.get(sinks[0])
-    return {name: outputs[name] for name in sinks if name in outputs}
+    followed = {dep.step for step in definition.steps for dep in step.depends_on}
+    followed |= {step.name for step in definition.steps if step.switch} | set(_standins(definition))
+    return marked[:1] or [step.name for step in definition.steps if step.name not in followed]
+
+
+def _final(definition: Definition, outputs: dict[str, Any]) -> Any:
+    finals, stand_ins = _finals(definition), _standins(definition)
+    found = {stand_ins[name]: output for name, output in outputs.items() if name in stand_ins} | outputs
+    if len(finals) == 1:
+        return found.get(finals[0])
+    return {name: found[name] for name in finals if name in found}
 
 
 def summary(state: RunState, status: RunStatus) -> str:

@@ -13,29 +13,35 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from engine.commands import Fact, body_of, facts_of
+from engine.asking import Asking, AskingRules, Models
+from engine.children import Children
+from engine.commands import Fact, body_of, facts_of, refusal
 from engine.definition import Definition
 from engine.exchange import Exchange
-from engine.executor import LEAVE_SECONDS, Completed, Executor, Failed, Outcome, Skipped, StepTask
+from engine.executor import Completed, Executor, Failed, Outcome, Skipped, StepTask
 from engine.graph import COMPENSATE, Plan, base_of
+from engine.limits import Gate
 from engine.looks import Seen, after, before
-from engine.models.port import Model
 from engine.names import Decoded, given_versions, known_texts, names_of
 from engine.outputs import Outputs
+from engine.policies import seconds_left
 from engine.record import Added, Record
 from engine.sampling import Sampler
 from engine.surroundings import RunSurroundings
 from engine.tape import Done, Identity, done_for_good
 from engine.threads import Threads
+from engine.within import LEAVE_SECONDS
 from store import Driver, Lease, Log, values
 from store.errors import StoreError
 from store.events import (
+    Event,
     Failure,
     LogWritten,
     Payload,
     Recorded,
     RunAttached,
     RunMigrated,
+    SignalReceived,
     StepCancelled,
     StepCompleted,
     StepFailed,
@@ -43,10 +49,12 @@ from store.events import (
     StepSkipped,
     StepStarted,
 )
-from store.state import RunState, RunStatus, StepStatus, waits_for_person
+from store.limits import Slots
+from store.state import RunState, RunStatus, StepStatus, resting_steps
 
 SIGNAL_SECONDS = 0.1
 """How often the inbox is looked at: one keyed query, about 0.1 ms, so 0.1% of a core."""
+NOTHING: Mapping[str, Any] = {}
 STOPPING = frozenset({StepCancelled, StepSkipped, StepRefused})
 """Decisions that end an attempt under way."""
 
@@ -60,7 +68,7 @@ Migration = tuple[RunMigrated, tuple[str, bytes]]
 class Runtime:
     """Drives one run under a lease until it ends or nothing more can happen without somebody.
 
-    `parked` says why it stopped short of the end: `paused`, `waiting` (an effect in doubt), or None.
+    `parked` says why it stopped short of the end: `paused`, `waiting` (an effect in doubt, or a child run), or None.
     """
 
     def __init__(
@@ -73,26 +81,34 @@ class Runtime:
         schemas: Mapping[str, Any],
         *,
         params: Mapping[str, Any],
-        model: str | None,
-        models: Callable[[str], Model],
+        rules: AskingRules,
+        models: Models,
+        slots: Slots,
         limit: int,
         driver: Driver,
+        children: Children,
         migrated: Migration | None = None,
         memories: bool = True,
         added: Sequence[Added] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.log, self.lease, self.definition, self.model = log, lease, definition, model
+        self.log, self.lease, self.definition = log, lease, definition
         self.parked: str | None = None
         self._wake = asyncio.Event()
         self._driver, self._migrated = driver, migrated
         self._threads = Threads()
+        self.children = children
+        children.bind(self)
         self._record = Record(lease, state, Plan(definition, limit, added), clock)
         bodies = dict(bodies)
+        gate = Gate(
+            state, rules.breaker, rules.limits, slots, now=self._record.now, say=lambda *line: log.progress(lease.run, *line)
+        )
         self._around = RunSurroundings(
             log, lease, self._record, bodies,
-            exchange=Exchange(log, lease, state, clock, memories=memories), model=model, models=models,
-            threads=self._threads, changed=lambda: self._wake.set(), fail=self._fail,
+            exchange=Exchange(log, lease, state, clock, memories=memories),
+            asking=Asking(rules, models, self._record.plan.step_of, gate), children=children,
+            threads=self._threads, changed=lambda: self._wake.set(), fail=self.fail,
         )  # fmt: skip
         self._executor = Executor(definition, bodies, schemas, self._around, self._around, self._threads)
         self._given = {name: values.encode(value) for name, value in params.items()}
@@ -141,6 +157,8 @@ class Runtime:
                     await self._wake.wait()
                 self._wake.clear()
                 self._start(self._turn([]))
+            if self.parked is not None:
+                self.lease.append([], row=self._record.summary())  # see `record`: the row may be of before
             await self.lease.flush()
             return state
         except StoreError as error:
@@ -165,6 +183,7 @@ class Runtime:
         await self._take_signals()
         if self.state.attaches > 1:
             self._around.exchange.take_over()
+        self.children.sweep()
         if interrupted:
             await self.lease.flush()
             await self._redrive([name for name in self.state.steps if name in interrupted])
@@ -201,20 +220,28 @@ class Runtime:
         self._tasks[name] = asyncio.get_running_loop().create_task(self._attempt(name, attempt, tape), context=context)
 
     async def _task(self, path: str, attempt: int, tape: Sequence[Recorded]) -> StepTask:
-        plan, outputs = self._record.plan, self._outputs
+        plan, outputs, held = self._record.plan, self._outputs, self.state.steps[path]
         versions = given_versions(plan, self.state, path)
         inputs = outputs.given(versions) if outputs.at_hand(versions) else await outputs.load(versions)
-        given = await outputs.item(path) if path[-1] == "]" else {}
-        if path.endswith(COMPENSATE):
-            inputs, given = {}, inputs
-        names = await self._names(path, plan.reads.get(base_of(path)), inputs, given)
-        done = await self._done_before(path, attempt)
-        step = plan.step_of(path)
-        return StepTask(self.lease.run, step, path, attempt, inputs, self._given, given, names, self.state.seed, tape, done)
+        step, base = plan.step_of(path), path
+        given: Mapping[str, bytes] = NOTHING
+        names: Mapping[str, Any] = NOTHING
+        if path not in plan.steps:
+            base = base_of(path)
+            given = await outputs.item(path)
+            if path.endswith(COMPENSATE):
+                inputs, given = {}, inputs
+        if base in plan.words:
+            names = await self._names(plan.reads[base], inputs, given)
+        done: Mapping[Identity, Done] = {}
+        if attempt != held.first_attempt and held.effects:
+            done = await self._done_before(path, attempt)
+        left = None
+        if step.total_timeout is not None:
+            left = seconds_left(step.total_timeout, held.first_started_at, self._record.now())
+        return StepTask(self.lease.run, step, path, attempt, inputs, self._given, given, names, self.state.seed, tape, done, left)
 
-    async def _names(
-        self, path: str, reads: frozenset[str] | None, inputs: Mapping[str, bytes], given: Mapping[str, bytes]
-    ) -> dict[str, Any]:
+    async def _names(self, reads: frozenset[str], inputs: Mapping[str, bytes], given: Mapping[str, bytes]) -> Mapping[str, Any]:
         """What expressions see; outputs that are no inputs are read only where an expression names them."""
         plan, texts = self._record.plan, inputs
         if reads:
@@ -223,10 +250,8 @@ class Runtime:
         return names_of(plan, self.state, texts, Decoded(self._given), Decoded(given))
 
     async def _done_before(self, name: str, attempt: int) -> Mapping[Identity, Done]:
-        """What a step's earlier attempts did for good; asked of the log only where there are any."""
+        """What a step's earlier attempts did for good."""
         step = self.state.steps[name]
-        if attempt == step.first_attempt or not step.effects:
-            return {}
         await self.lease.flush()
         recorded = await self.log.events(self.lease.run, step=name, types=EFFECT_TYPES)
         return done_for_good(self.lease.run, [item for item in recorded if step.first_attempt <= item.attempt < attempt])
@@ -239,7 +264,7 @@ class Runtime:
                 raise
             outcome = Failed(Failure("error", "CancelledError: the body cancelled itself", retryable=False))
         except Exception as error:  # the store failed, or a defect of ours: said at once, instead of a step that never ends
-            self._fail(error)
+            self.fail(error)
             return
         self._outcomes.append((name, attempt, outcome))
         if len(self._tasks) > 1 or self._stopping or self._trouble is not None:
@@ -253,7 +278,7 @@ class Runtime:
             self._start(self._turn([]))
             self._arm()
         except Exception as error:  # the store failed, or a defect of ours: whoever drives raises it
-            self._fail(error)
+            self.fail(error)
         if self.state.status.ended or self._idle():
             self._wake.set()
 
@@ -263,6 +288,9 @@ class Runtime:
         """Record what happened and what follows; returns the starts that follow. Cancelled steps are stopped."""
         held = list(blobs)
         kept: dict[str, bytes] = {}
+        for event, _, _ in facts:
+            if type(event) is SignalReceived and event.kind in ("pause", "resume", "cancel") and event.target is None:
+                self.children.tell(event.kind, body_of(bytes(event.body.json)))
         while self._outcomes:
             name, attempt, outcome = self._outcomes.popleft()
             self._tasks.pop(name, None)
@@ -293,14 +321,14 @@ class Runtime:
         """Look at the contents a step's start, or a group's end, hangs on."""
         plan, state = self._record.plan, self.state
         try:
-            names = await self._names(path, plan.looks[path] | plan.reads.get(path, frozenset()), {}, {})
+            names = await self._names(plan.looks[path] | plan.reads.get(path, frozenset()), NOTHING, NOTHING)
             step = state.steps[path]
             if step.status is StepStatus.RUNNING and step.items is not None:
                 seen = after(plan, state, path, await self._outputs.of_children(path, step.items), names)
             else:
                 seen = before(plan, state, path, names)
         except Exception as error:  # the store failed, or a defect of ours: said at once, instead of a step that never starts
-            self._fail(error)
+            self.fail(error)
             return
         finally:
             self._looks.pop(path, None)
@@ -352,13 +380,29 @@ class Runtime:
             resolved = [name for name in self._record.running if name not in before and name not in self._tasks]
             await self._redrive(resolved)
 
+    def command(self, kind: str, body: dict[str, Any]) -> None:
+        """Obey the run that called this one: recorded now, with what follows. What does not fit the state is passed over."""
+        if refusal(self.state, kind, body) is None:
+            facts, blobs = facts_of(self.state, kind, body, strict=False)
+            self._start(self._turn(facts, blobs, "caller"))
+            self._wake.set()
+
+    def note_child(self, event: Event, step: str, attempt: int) -> None:
+        """Record that a child run rests or goes on; a step's closed attempt has none. This run may have nothing else left to do."""
+        if self._record.running.get(step) == attempt:
+            self._start(self._turn([(event, step, attempt)]))
+            self._wake.set()
+
     def _idle(self) -> bool:
         """Whether nothing is under way. A step that was started counts before its task exists: its commit may be in flight."""
         if self._outcomes or self._seen or self._looks or self._record.schedule.next_timer(self.state) is not None:
             return False
         if self._halted and self.state.status is RunStatus.PAUSED:
             return True
-        return not self._record.running or (waits_for_person(self.state) and not self._around.limited)
+        running = len(self._record.running)
+        if running and (self.children.resting or self._around.asks):
+            running -= len(resting_steps(self.state))
+        return not running
 
     async def _settled(self) -> bool:
         """The last look before letting go: an inbox that is empty now stays somebody else's business."""
@@ -402,9 +446,10 @@ class Runtime:
                     self._ring()
                 sampler.tick()
         except Exception as error:  # whatever ends the watch ends the run's driving: it must not go on unheard
-            self._fail(error)
+            self.fail(error)
 
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
+        """End the driving with an error: whoever drives raises it."""
         if self._trouble is None:
             self._trouble = error
         self._wake.set()
@@ -413,8 +458,10 @@ class Runtime:
         if self._timer is not None:
             self._timer.cancel()
         self._stopping = True
+        self.children.hold()
         tasks = {watcher, *self._tasks.values(), *self._looks.values()}
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks | self._leaving, timeout=LEAVE_SECONDS)
+        await self.children.stop()
         self._threads.close()

@@ -15,7 +15,7 @@ from engine.agenda import Agenda
 from engine.budgets import breach, next_deadline, over
 from engine.graph import COMPENSATE, Plan
 from engine.joins import FAILURES, covered, inputs, losers, settled_how, why_not
-from engine.policies import Retry, decide_retry
+from engine.policies import Retry, decide_retry, seconds_left
 from store.events import (
     ApprovalExpired,
     ApprovalRequested,
@@ -80,10 +80,15 @@ class Schedule(Agenda):
                 return decision
         if state.undoing is not None:
             return self._undo(state, now)
-        if decision := self._barred(state):
-            return decision
-        if state.status is RunStatus.RUNNING and (decision := self._begin(state, now)):
-            return decision
+        if (self.skips or self.refusals or self.drops or self.losers or self.final or state.reached) and (
+            barred := self._barred(state)
+        ):
+            return barred
+        if state.status is RunStatus.RUNNING:
+            if (self.asks or self.deadlines) and (asked := self._ask(state, now)):
+                return asked
+            if self.may_start and (started := self._start(state, now)):
+                return started
         return self._end(state)
 
     # -- what people asked for
@@ -157,20 +162,31 @@ class Schedule(Agenda):
                 return self._stop(state, path, reason)
         return None
 
+    def _stop_idle(self, state: RunState, reason: str) -> Decision | None:
+        """Cancel the next of what has not begun or waits to begin again; what runs is let finish."""
+        for path, step in state.steps.items():
+            if step.status is PENDING or step.status is WAITING:
+                return self._stop(state, path, reason)
+        return None
+
     # -- what may not run
 
     def _after_failure(self, state: RunState, path: str, now: float) -> Decision | None:
         step = state.steps.get(path)
         if step is None or step.status not in FAILURES:
             return None
+        definition = self.plan.step_of(path)
         verdict = decide_retry(
-            self.plan.step_of(path).retry,
+            definition.retry,
             tried=step.attempt - step.first_attempt + 1,
             retryable=step.retryable,
             retry_after=step.retry_after,
             seed=state.seed,
             path=path,
             attempt=step.attempt,
+            kind=step.failure_kind or "error",
+            classes=step.failure_classes,
+            left=seconds_left(definition.total_timeout, step.first_started_at, now),
         )
         if isinstance(verdict, Retry):
             return StepRetryScheduled(now + verdict.delay), path, step.attempt
@@ -179,7 +195,7 @@ class Schedule(Agenda):
 
     def _barred(self, state: RunState) -> Decision | None:
         """The next of what is refused, cancelled or skipped because of what others came to."""
-        if over(self.plan.budgets, state) and (stopped := self._stop_rest(state, "the budget is used up")):
+        if state.reached and over(self.plan.budgets, state) and (stopped := self._stop_idle(state, "the budget is used up")):
             return stopped
         fatal = self._fatal() if self.final and self.plan.definition.on_failure == "fail_fast" else None
         if fatal is not None and (stopped := self._stop_rest(state, f"{fatal} {settled_how(state.steps[fatal])}")):
@@ -243,8 +259,8 @@ class Schedule(Agenda):
 
     # -- what may run
 
-    def _begin(self, state: RunState, now: float) -> Decision | None:
-        """The next request for approval, the next answer that is overdue, or the next start."""
+    def _ask(self, state: RunState, now: float) -> Decision | None:
+        """The next request for approval, or the next answer that is overdue."""
         while self.deadlines and self.deadlines[0][0] <= now:
             overdue, key = heapq.heappop(self.deadlines)
             step = state.steps[self.plan.path(key)]
@@ -256,7 +272,7 @@ class Schedule(Agenda):
             if approval is not None and step.status is PENDING and step.approval is None:
                 due = None if approval.timeout is None else now + approval.timeout
                 return ApprovalRequested(approval.message, due, approval.default == "approve"), name, step.attempt
-        return self._start(state, now) if self.may_start else None
+        return None
 
     def _start(self, state: RunState, now: float) -> Decision | None:
         if state.counts[RUNNING] - state.groups >= self.plan.limit:
@@ -276,14 +292,14 @@ class Schedule(Agenda):
         return StepStarted(given), path, state.steps[path].attempt + 1
 
     def _ready_place(self, state: RunState) -> int | None:
-        """Take the first ready step in definition order; serial ones wait while the chain does."""
+        """Take the first ready step in definition order; serial ones wait while the chain does, or an earlier one is looked at."""
         ready, serial = self.ready, self.ready_serial
         while ready and not self._still_ready(state, ready[0]):
             heapq.heappop(ready)
         if self.chain is None:
             while serial and not self._still_ready(state, serial[0]):
                 heapq.heappop(serial)
-            if serial and not (ready and ready[0] < serial[0]):
+            if serial and not (ready and ready[0] < serial[0]) and not self.comes_after_a_look(serial[0]):
                 return heapq.heappop(serial)
         return heapq.heappop(ready) if ready else None
 
@@ -352,6 +368,8 @@ class Schedule(Agenda):
         Nothing may while paused, nor may an attempt at the limit, where the next end and not the clock lets it.
         """
         if state.status is not RunStatus.RUNNING:
+            return None
+        if not (self.timers or self.deadlines or self.plan.budgets or state.budget or state.undoing):
             return None
         found = [next_deadline(self.plan.budgets, state)] if self.plan.budgets or state.budget else []
         if state.undoing is not None:

@@ -38,9 +38,11 @@ class Steering:
         """Ask a person and wait for the answer, however long and over restarts: from `tagent-tui answer` or the screen.
 
         `choices` are shown and an answer must be one of them. After `timeout` seconds from when it was first asked the answer is
-        `default`. A run in which nothing else goes on is waiting, and its driver goes home.
+        `default`. A run in which nothing else goes on is waiting; unless there is a time limit, its driver goes home.
         """
         said = {"question": str(question), "choices": None if choices is None else list(choices), "timeout": timeout}
+
+        kind = "ask" if timeout is None else "ask_until"  # one with a time limit keeps its driver
 
         async def wait(asked: Asked) -> Answer:
             try:
@@ -49,7 +51,7 @@ class Steering:
                 return Answer(default)
 
         arguments = {key: value for key, value in said.items() if value is not None}
-        return await self._effects.perform("ask", str(question)[:80], arguments, Safety.READ, wait)
+        return await self._effects.perform(kind, str(question)[:80], arguments, Safety.READ, wait)
 
     async def publish_partial(self, value: Any) -> None:
         """Publish what there is so far, for steps that depend on this one softly and do not wait (`wait=False`)."""

@@ -9,11 +9,11 @@ import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
-from engine.definition import OTHERWISE, Approval, Budget, Dep, ExecutionMode, StepDefinition
+from engine.definition import OTHERWISE, Approval, Budget, Definition, Dep, ExecutionMode, StepDefinition
 from engine.errors import ExpressionError
 from engine.errors import suggestion as suggestion
 from engine.expressions import ConditionDSL, Expression, Template, condition_of, parse
@@ -25,19 +25,33 @@ from store.errors import ValueEncodingError
 Condition: TypeAlias = str | ConditionDSL | Mapping[str, Any]
 """A condition as it may be written: text, objects, or a mapping."""
 
+SELF = "self"
+"""The word for the pipeline that the step stands in."""
+
+
+class Nested(Protocol):
+    """A pipeline in a step of another."""
+
+    def plain(self) -> Definition:
+        """It as plain values, once it was checked."""
+        ...
+
 
 class PipelineStep:
-    """A step of a pipeline: a goal for a model, or a Python function (`run`), and its options.
+    """A step of a pipeline: a goal for a model, a Python function (`run`) or another pipeline, and its options.
 
-    `timeout` is in seconds for one attempt; `max_retries` N means N + 1 attempts; `output_schema` is a pydantic model (or
-    anything with fields) or a JSON Schema. `irreversible=True` marks a body that must never run twice unasked: without `retry` or
-    `max_retries` it is not tried again.
+    `timeout` is in seconds for one attempt, `total_timeout` for all of them and the waits between, counted from the first start
+    whatever happens meanwhile; `max_retries` N means N + 1 attempts; `output_schema` is a pydantic model (or anything with
+    fields) or a JSON Schema. `fallback_models` are asked in turn where `model` cannot answer (none: the run's).
+    `irreversible=True` marks a body that must never run twice unasked: without `retry` or `max_retries` it is not tried again.
+    `pipeline` is a `Pipeline`, which becomes part of this one's definition, or a word by which one is found when the step runs
+    (`self`, `module:name`, a file); it is run as a child run that is given `params`, in which `${{ ... }}` is filled in.
 
     Conditions (`condition`, `while_`, the cases of `switch`, `when` of a `Dep`) are text, `ConditionDSL` or mappings, in the
     language of `engine.expressions`. `for_each` is an expression whose items the step is run for; each is the parameter `item`.
-    `join` is `all`, `any`, a number, or `first` (the rest is cancelled). `merge` is a strategy or a function of the merged outputs.
-    `approval` is True, a message, or `Approval(...)`; `fallback` names the step that stands in for this one if it fails; `compensate` is a
-    function that undoes it if the run fails later. `enabled=False` skips the step unless another enables it in time.
+    `join` is `all`, `any`, a number, or `first` (the rest is cancelled). `merge` is a strategy or a function of the outputs.
+    `approval` is True, a message, or `Approval(...)`. `fallback` names the step that stands in for this one if it fails,
+    `compensate` is a function that undoes it if the run fails later. `enabled=False` skips it unless another enables it in time.
     """
 
     def __init__(
@@ -73,12 +87,16 @@ class PipelineStep:
         budget: Budget | float | None = None,
         read_data: Iterable[str] = (),
         enabled: bool = True,
+        total_timeout: float | None = None,
+        fallback_models: Iterable[str] | str = (),
+        pipeline: Nested | str | None = None,
+        params: Mapping[str, Any] | None = None,
     ) -> None:
         self.name, self.goal, self.run = name, goal, run
         self.depends_on = [depends_on] if isinstance(depends_on, str) else list(depends_on)
         self.execution_mode = execution_mode
         self.constraints: list[Any] = list(constraints)
-        self.timeout, self.max_retries, self.retry = timeout, max_retries, retry
+        self.timeout, self.total_timeout, self.max_retries, self.retry = timeout, total_timeout, max_retries, retry
         self.output_schema, self.model = output_schema, model
         self.irreversible, self.final = irreversible, final
         self.join, self.skip, self.enabled = join, skip, enabled
@@ -90,6 +108,8 @@ class PipelineStep:
         self.approval = approval_of(approval)
         self.budget = budget_of(budget)
         self.read_data: list[Any] = [read_data] if isinstance(read_data, str) else list(read_data)
+        self.fallback_models: list[Any] = [fallback_models] if isinstance(fallback_models, str) else list(fallback_models)
+        self.pipeline, self.params = pipeline, dict(params or {})
 
     @property
     def dependencies(self) -> list[Dep]:
@@ -134,6 +154,10 @@ class PipelineStep:
             budget=self.budget,
             read_data=tuple(self.read_data),
             enabled=self.enabled,
+            total_timeout=None if self.total_timeout is None else float(self.total_timeout),
+            fallback_models=tuple(self.fallback_models),
+            pipeline=self.pipeline if self.pipeline is None or isinstance(self.pipeline, str) else self.pipeline.plain(),
+            params=plain(self.params) if self.params else {},
         )
 
 
@@ -194,6 +218,11 @@ def _source_hash(function: Callable[..., Any]) -> str | None:
     except (OSError, TypeError):
         return None
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def plain(value: Any) -> Any:
+    """A value as it is read back from a recording."""
+    return values.decode(values.encode(value))
 
 
 def encodable(value: Any) -> str | None:

@@ -10,13 +10,11 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from engine.adding import misfits
-from engine.effects import Answer
+from engine.asking import Asking
+from engine.children import Children
 from engine.errors import AttemptClosedError, PipelineValidationError, Problem, suggestion
 from engine.exchange import Exchange
-from engine.models.port import Model, ModelRequest
 from engine.record import Record
 from engine.steps import PipelineStep
 from engine.threads import Threads
@@ -26,6 +24,7 @@ from store.errors import StoreError
 from store.events import (
     ArtifactMade,
     EffectFailed,
+    EffectRequested,
     EffectSucceeded,
     Event,
     LogWritten,
@@ -56,24 +55,20 @@ class RunSurroundings:
         bodies: dict[str, Callable[..., Any]],
         *,
         exchange: Exchange,
-        model: str | None,
-        models: Callable[[str], Model],
+        asking: Asking,
+        children: Children,
         threads: Threads,
         changed: Callable[[], None],
         fail: Callable[[BaseException], None],
     ) -> None:
-        self.exchange, self.model, self.bodies = exchange, model, bodies
+        self.exchange, self.asking, self.children, self.bodies = exchange, asking, children, bodies
         self.written = Written()
         self._log, self._lease, self._record = log, lease, record
-        self._models, self._threads = models, threads
+        self._threads = threads
         self._changed, self._fail = changed, fail
         self._asked: dict[int, asyncio.Future[int]] = {}
-        self._limited = 0
-
-    @property
-    def limited(self) -> bool:
-        """Whether a question is open that has an answer of its own when its time is up."""
-        return self._limited > 0
+        self.asks = any(effect.kind == "ask" for effect in record.state.open.values())
+        """Whether a question was ever open while this driver lives: then resting steps are looked for."""
 
     @property
     def steerer(self) -> RunSurroundings:
@@ -93,8 +88,10 @@ class RunSurroundings:
         except StoreError as error:
             self._fail(error)
             raise
-        if self._leads_to_decisions(event):
-            self._changed()
+        if isinstance(event, EffectRequested) and event.kind == "ask":
+            self.asks = True
+        if self.children.resting or self.asks or self._leads_to_decisions(event):
+            self._changed()  # what was recorded may have been all that its step did besides waiting for somebody
         return version
 
     def _leads_to_decisions(self, event: Event) -> bool:
@@ -139,21 +136,6 @@ class RunSurroundings:
         held = self._state.steps.get(step)
         return held is not None and held.simulated
 
-    def model_name(self, step: str, model: str | None) -> str:
-        """The model a step asks: the call's, the step's, the run's."""
-        name = model or self._record.plan.step_of(step).model or self.model
-        if name is None:
-            raise ValueError(f"step {step!r} asks a model but none is configured; give --model NAME or --offline")
-        return name
-
-    async def ask_model(self, request: ModelRequest) -> Answer:
-        """One call of a model, unrecorded: the effect around it records."""
-        reply = await self._models(request.model).complete(request)
-        value: dict[str, Any] = {"text": reply.text, "finish_reason": reply.finish_reason}
-        if reply.tool_calls:
-            value["tool_calls"] = reply.tool_calls
-        return Answer(value, msgspec.structs.replace(reply.usage, model=request.model), reply.simulated)
-
     async def in_thread(self, function: Callable[[], Any]) -> Any:
         """Call a plain function in a worker thread."""
         return await self._threads.run(function)
@@ -178,7 +160,7 @@ class RunSurroundings:
     def add_step(self, step: str, attempt: int, added: PipelineStep, before: Sequence[str]) -> None:
         """Record another step of the run, unless this attempt or an earlier one added the same."""
         plan = self._record.plan
-        found = misfits(plan, self._state, step, added, before, self.model)
+        found = misfits(plan, self._state, step, added, before, self.asking.model)
         if found:
             raise PipelineValidationError(plan.definition.name, found)
         if added.run is not None:
@@ -193,13 +175,11 @@ class RunSurroundings:
         version = effect.answer if effect is not None else None
         if version is None:
             future = self._asked[request] = asyncio.get_running_loop().create_future()
-            self._limited += due is not None
             self._changed()
             try:
                 async with asyncio.timeout(None if due is None else max(due - self._record.clock(), 0.0)):
                     version = await future
             finally:
-                self._limited -= due is not None
                 self._asked.pop(request, None)
         await self._lease.flush()
         recorded = (await self._log.events(self._lease.run, after=version - 1, upto=version))[0]

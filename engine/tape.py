@@ -16,8 +16,11 @@ import msgspec
 from store import values
 from store.events import EffectRequested, EffectResolved, EffectSucceeded, Payload, Recorded, Safety
 
+Base = tuple[str, str, str, str | None]
+"""(kind, name, hash of the canonical arguments, key)"""
+
 Identity = tuple[str, str, str, str | None, int]
-"""(kind, name, hash of the canonical arguments, key, occurrence among equal ones)"""
+"""A `Base`, and the occurrence among equal ones."""
 
 
 def packed(arguments: Any) -> tuple[Payload, list[tuple[str, bytes]]]:
@@ -165,6 +168,13 @@ class Tape:
 
 def _request(item: Recorded) -> int:
     return item.version if isinstance(item.event, EffectRequested) else int(item.event.request)
+
+
+def hash_of(arguments: Payload) -> str:
+    """The arguments' hash: 16 hex digits are enough to tell a run's few requests apart, and are in every request's row."""
+    if arguments.blob is not None:
+        return arguments.blob[:16]
+    return hashlib.sha256(bytes(arguments.json)).hexdigest()[:16]
 
 
 def _issue_again(item: Recorded) -> bool:

@@ -11,7 +11,7 @@ import importlib
 import inspect
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -97,17 +97,44 @@ def _load_file(target: str, folder: Path) -> Loaded:
     _importable(folder)
     _importable(path.parent.absolute())
     found = file.problems()
-    missing = _link(file, path.parent.absolute())
+    missing = [*_link(file, file.pipeline, path.parent.absolute()), *_referred(file, path.absolute())]
     if found or missing:
         raise PipelineFileError(target, [*found, *missing])
     return Loaded(file.pipeline, str(path.absolute()), str(folder), file)
 
 
-def _link(file: PipelineFile, folder: Path) -> list[Problem]:
+def _referred(file: PipelineFile, path: Path, seen: Sequence[Path] = ()) -> list[Problem]:
+    """What is wrong with the files that steps name as their pipelines, and with those they name: known before anything runs."""
+    found: list[Problem] = []
+    for place, word in _named_files(file.pipeline):
+        other = path.parent / word
+        if other in (*seen, path):
+            continue
+        try:
+            read_other = read(other, word)
+        except (TargetNotFoundError, PipelineFileError) as error:
+            found.append(file.locate(Problem(place, str(error))))
+        else:
+            found += [*read_other.problems(), *_referred(read_other, other, [*seen, path])]
+    return found
+
+
+def _named_files(pipeline: Pipeline, prefix: str = "") -> Iterator[tuple[str, str]]:
+    for step in pipeline.steps:
+        place = f"{prefix}steps.{step.name}.pipeline"
+        if isinstance(step.pipeline, Pipeline):
+            yield from _named_files(step.pipeline, f"{place}.")
+        elif isinstance(step.pipeline, str) and step.pipeline.lower().endswith(ENDINGS):
+            yield place, step.pipeline
+
+
+def _link(file: PipelineFile, pipeline: Pipeline, folder: Path, prefix: str = "") -> list[Problem]:
     """Put functions where their names stand; what could not be found is told together."""
     missing: list[Problem] = []
     known: dict[str, Any] = {}
-    for step in file.pipeline.steps:
+    for step in pipeline.steps:
+        if isinstance(step.pipeline, Pipeline):
+            missing += _link(file, step.pipeline, folder, f"{prefix}steps.{step.name}.pipeline.")
         if not isinstance(step.run, FunctionName) or step.run.text == FunctionName.UNREAD:
             continue
         reference = step.run.text
@@ -118,7 +145,7 @@ def _link(file: PipelineFile, folder: Path) -> list[Problem]:
                 raise TargetError(f"{reference} is {_kind(known[reference])}, which cannot be called; name a function.")
             step.run = known[reference]
         except TargetError as error:
-            missing.append(file.locate(Problem(f"steps.{step.name}.run", str(error))))
+            missing.append(file.locate(Problem(f"{prefix}steps.{step.name}.run", str(error))))
     return missing
 
 

@@ -92,7 +92,13 @@ def insert_run(
     except sqlite3.IntegrityError as error:
         raise RunConflictError(f"There is a run {run} already; choose another id.") from error
     assert cursor.lastrowid is not None  # noqa: S101 - an INSERT always has one
+    _keep_caller(connection, cursor.lastrowid, state)
     return cursor.lastrowid
+
+
+def _keep_caller(connection: sqlite3.Connection, row: int, state: RunState) -> None:
+    if state.caller is not None:
+        connection.execute("INSERT INTO callers VALUES (?, ?, ?)", (row, state.caller, state.caller_step or ""))
 
 
 def summarise(connection: sqlite3.Connection, row: int, state: RunState) -> None:
@@ -103,6 +109,7 @@ def summarise(connection: sqlite3.Connection, row: int, state: RunState) -> None
     }  # fmt: skip
     changes = ", ".join(f"{name} = ?" for name in columns)
     connection.execute(f"UPDATE runs SET {changes} WHERE run = ?", (*columns.values(), row))  # noqa: S608 - the keys above
+    _keep_caller(connection, row, state)
 
 
 def _write(connection: sqlite3.Connection, run: str, row: int, batch: Sequence[Recorded], blobs: Blobs, snapped: int) -> Held:

@@ -37,6 +37,8 @@ VERSION = 1
 _PAGE = 1000
 _OWN = f"SELECT {rows.COLUMNS}, checksum FROM events WHERE run = ? AND version > ? ORDER BY version LIMIT {_PAGE}"  # noqa: S608
 
+_CALLED = "SELECT r.id FROM callers k JOIN runs r USING (run) WHERE k.caller = ? ORDER BY run"
+
 
 class BundledRun(msgspec.Struct, omit_defaults=True):
     """A run in the manifest: its own events are versions `first` to `head`, in `file`."""
@@ -75,7 +77,7 @@ class BundledEvent(msgspec.Struct, omit_defaults=True):
 
 
 async def export_runs(log: Log, runs: Sequence[RunId], target: Path, overwrite: bool = False) -> int:
-    """Write runs, and the runs they were forked from, into one file (0600, whole or not there); how many runs that were.
+    """Write runs, those they were forked from and their child runs into one file (0600, whole or not there); how many they were.
 
     Raises `StoreDamagedError` for a run that is not whole, `StoreError` when there is such a file already.
     """
@@ -83,19 +85,21 @@ async def export_runs(log: Log, runs: Sequence[RunId], target: Path, overwrite: 
     for own in (log.path, f"{log.path}-wal", f"{log.path}-shm"):
         if place.exists() and Path(own).exists() and place.samefile(own):
             raise StoreError(f"{target} is the store itself; choose another file.")
-    order = await _with_ancestors(log, runs)
+    order: dict[str, int] = {}
+    await _with_relatives(log, runs, order)
     with whole(place, overwrite=overwrite) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
         await _write(log, order, archive)
     return len(order)
 
 
-async def _with_ancestors(log: Log, runs: Sequence[RunId]) -> dict[str, int]:
-    """Run ids to row numbers, an ancestor before its forks."""
-    order: dict[str, int] = {}
+async def _with_relatives(log: Log, runs: Sequence[RunId], order: dict[str, int]) -> None:
+    """Run ids to row numbers: an ancestor before its forks, a caller before its children."""
     for run in runs:
         for number, id in await log.lineages.family(run):
-            order.setdefault(id, number)
-    return order
+            if id not in order:
+                order[id] = number
+                called = await log.reader.all(_CALLED, (id,))
+                await _with_relatives(log, [RunId(child) for (child,) in called], order)
 
 
 async def _write(log: Log, order: dict[str, int], archive: zipfile.ZipFile) -> None:

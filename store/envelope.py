@@ -57,13 +57,28 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     cost: float | None = None
 
 
+class Spent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a child run used of one model, all its calls together.
+
+    `cost` adds the calls whose price is known, `unpriced` counts the others.
+    """
+
+    model: str
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+    unpriced: int = 0
+
+
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why something failed: a stable kind, one sentence, and whether asking again may help.
 
-    Kinds in use: `error` (the body raised), `timeout`, `output` (not encodable or not of the schema), `model`, `effect`,
-    `condition`, `items` (of a `for_each` some failed), `loop` (a `while` did not end), `rejected`, `budget`, `divergence` (a
-    re-driven attempt asked for something else), `definition`. `retry_after` is in seconds.
-    `detail` is the traceback, as text.
+    Kinds in use: `error` (the body raised), `timeout`, `output` (not encodable or not of the schema), `model.` and a word,
+    `effect`, `circuit` (not asked: its breaker is open), `condition`, `items` (of a `for_each` some failed), `loop` (a `while` did
+    not end), `rejected`, `child` (a child run failed), `divergence` (a re-driven attempt asked for something else). `retry_after`
+    is in seconds. `detail` is the traceback, as text; `classes` are the names of the exception's class and its bases, the nearest
+    first.
     """
 
     kind: str
@@ -71,6 +86,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     retryable: bool = True
     retry_after: float | None = None
     detail: Payload | None = None
+    classes: tuple[str, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):

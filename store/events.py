@@ -20,6 +20,7 @@ from store.envelope import (
     RunId,
     Safety,
     Seq,
+    Spent,
     StepPath,
     Usage,
     Version,
@@ -36,6 +37,7 @@ __all__ = [  # the words of the envelope, beside the events below
     "RunId",
     "Safety",
     "Seq",
+    "Spent",
     "StepPath",
     "Usage",
     "Version",
@@ -47,7 +49,8 @@ class RunCreated(Event, frozen=True, omit_defaults=True):
 
     `kinds` has one letter a step: f (function), g (goal), p (pipeline), m (merge) or s (switch). `params` and `config` never hold
     secrets. `target` says how the Python behind the pipeline is found again (`module:name`, a file, a template) and `cwd` from
-    where; `seed` feeds jitter.
+    where; `seed` feeds jitter. A child run was made by an effect of step `caller_step` of the run `caller`, and is `depth` calls
+    below one nobody called.
     """
 
     type = "run.created"
@@ -62,6 +65,9 @@ class RunCreated(Event, frozen=True, omit_defaults=True):
     cwd: str | None = None
     seed: int = 0
     engine: str = ""
+    caller: str | None = None
+    caller_step: str | None = None
+    depth: int = 0
 
 
 class RunForked(Event, frozen=True, omit_defaults=True):
@@ -263,7 +269,9 @@ class EffectRequested(Event, frozen=True, omit_defaults=True):
     """A step is about to touch the world. Its version in the run is the effect's id.
 
     Identity is step path and attempt (envelope), `kind`, `name`, `arguments_hash` and `occurrence` (from 0, among equal ones), or
-    `key` where equal effects run in concurrent branches. Kinds: `model, once, sleep, now, random, uuid, body`.
+    `key` where equal effects run in concurrent branches. Kinds: `model, once, sleep, now, random, uuid, body, ask, child`
+    (`ask_until` is a question with a time limit); of what leaves the run or stays in it, `memory, space, offer, send, receive,
+    publish, wait_for, remember, recall`. A child run's id is that of its caller, a dot, and the version of its request.
     """
 
     type = "effect.requested"
@@ -277,7 +285,10 @@ class EffectRequested(Event, frozen=True, omit_defaults=True):
 
 
 class EffectSucceeded(Event, frozen=True, omit_defaults=True):
-    """The effect requested at version `request` came back with `value`. `source` is set when it was taken from a recording."""
+    """The effect requested at version `request` came back with `value`. `source` is set when it was taken from a recording.
+
+    `spent` is what a child run used by its end, a model each.
+    """
 
     type = "effect.succeeded"
     request: int
@@ -285,12 +296,13 @@ class EffectSucceeded(Event, frozen=True, omit_defaults=True):
     usage: Usage | None = None
     simulated: bool = False
     source: tuple[str, int] | None = None
+    spent: tuple[Spent, ...] = ()
 
 
 class EffectFailed(Event, frozen=True, omit_defaults=True):
     """The effect requested at version `request` failed; the body may ask again, which is a new request.
 
-    `usage` is set where it was paid for all the same (a model's answer that was cut off).
+    `usage` is set where it was paid for all the same (a model's answer that was cut off), `spent` likewise for a child run.
     """
 
     type = "effect.failed"
@@ -298,6 +310,7 @@ class EffectFailed(Event, frozen=True, omit_defaults=True):
     failure: Failure
     usage: Usage | None = None
     source: tuple[str, int] | None = None
+    spent: tuple[Spent, ...] = ()
 
 
 class EffectInDoubt(Event, frozen=True, omit_defaults=True):
@@ -316,6 +329,21 @@ class EffectResolved(Event, frozen=True, omit_defaults=True):
     outcome: str
     value: Payload = Payload()
     note: str = ""
+
+
+class ChildParked(Event, frozen=True, omit_defaults=True):
+    """The child run of the effect requested at version `request` rests: `reason` is `paused`, or `waiting` for somebody."""
+
+    type = "child.parked"
+    request: int
+    reason: str
+
+
+class ChildResumed(Event, frozen=True, omit_defaults=True):
+    """The parked child run of the effect requested at version `request` is driven on."""
+
+    type = "child.resumed"
+    request: int
 
 
 class LogWritten(Event, frozen=True, omit_defaults=True):
@@ -432,7 +460,7 @@ EVENTS: Mapping[str, type[Event]] = {
         StepAdded, StepEnabled, StepEvaluated, ApprovalRequested, ApprovalGiven, ApprovalExpired,
         StepStarted, StepPublished, StepCompleted, StepFailed, StepRefused, StepRetryScheduled, StepSkipped, StepCancelled,
         StepReset, StepReused,
-        EffectRequested, EffectSucceeded, EffectFailed, EffectInDoubt, EffectResolved,
+        EffectRequested, EffectSucceeded, EffectFailed, EffectInDoubt, EffectResolved, ChildParked, ChildResumed,
         LogWritten, ArtifactMade,
         BudgetReached, BudgetSet, RunCompensating, RunReopened,
         RunPaused, RunUnpaused, RunCompleted, RunFailed, RunCancelled,

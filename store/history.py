@@ -15,10 +15,10 @@ import msgspec
 
 from store import codec, folding
 from store.errors import VersionRangeError
-from store.events import RunCreated, RunMigrated
+from store.events import Event, RunCreated, RunMigrated
 from store.folding import Page, Row
 from store.lineage import Lineages
-from store.projector import RULES
+from store.projector import RULES, also_changed
 from store.reader import Reader
 from store.state import OpenEffect, RunState, StepState
 
@@ -35,12 +35,13 @@ _FIELDS = RunState.__struct_fields__
 
 
 class _Before(msgspec.Struct, gc=False, frozen=True):
-    """What one event (its `row`) is about to change: the state's fields, one step (None: it was not there), collections."""
+    """What one event (its `row`) is about to change: the state's fields, steps (None: it was not there), collections."""
 
     row: Row
     fields: tuple[Any, ...]
     path: str
     step: StepState | None
+    others: dict[str, StepState | None]
     counts: list[int]
     open: dict[int, OpenEffect]
     artifacts: int
@@ -64,7 +65,7 @@ class _Trail:
             if type(event) is RunCreated or type(event) is RunMigrated:
                 self.past.clear()  # these rebuild all steps: behind them lies another trail
             else:
-                self.past.append(_before(row, state, step or "", getattr(event, "request", None)))
+                self.past.append(_before(row, state, step or "", event))
             RULES[type(event)](state, version, at, step or "", attempt, event)
             state.version, state.last_at = version, at
 
@@ -76,23 +77,30 @@ class _Trail:
         state.counts[:] = before.counts
         state.open = before.open
         del state.artifacts[before.artifacts :]
-        if before.step is not None:
-            state.steps[before.path] = before.step
-        else:
-            state.steps.pop(before.path, None)
+        for path, step in ((before.path, before.step), *before.others.items()):
+            if step is not None:
+                state.steps[path] = step
+            else:
+                state.steps.pop(path, None)
         return before.row
 
 
-def _before(row: Row, state: RunState, path: str, request: int | None) -> _Before:
+def _copied(step: StepState | None) -> StepState | None:
+    return None if step is None else msgspec.structs.replace(step)
+
+
+def _before(row: Row, state: RunState, path: str, event: Event) -> _Before:
     step = state.steps.get(path)
     held = dict(state.open) if state.open else {}
+    request = getattr(event, "request", None)
     if request in held:
         held[request] = msgspec.structs.replace(held[request])
     return _Before(
         row,
         msgspec.structs.astuple(state),
         path,
-        None if step is None else msgspec.structs.replace(step),
+        _copied(step),
+        {name: _copied(state.steps.get(name)) for name in also_changed(state, path, event)},
         state.counts.copy(),
         held,
         len(state.artifacts),

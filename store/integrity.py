@@ -59,6 +59,8 @@ async def _findings(reader: Reader) -> AsyncIterator[Finding]:
             yield finding
     async for finding in _contents(reader):
         yield finding
+    async for finding in _spaces(reader):
+        yield finding
 
 
 async def _structure(reader: Reader) -> AsyncIterator[Finding]:
@@ -137,6 +139,18 @@ async def _contents(reader: Reader) -> AsyncIterator[Finding]:
         if not page:
             return
         after = page[-1][0]
+
+
+async def _spaces(reader: Reader) -> AsyncIterator[Finding]:
+    """Versions of a memory space count from 1 without gaps."""
+    try:
+        counted = await reader.all("SELECT space, max(version) - count(*) FROM spaces GROUP BY space")
+    except StoreDamagedError:
+        yield Finding(None, None, None, "the changes of memory spaces cannot be read")
+        return
+    for space, missing in counted:
+        if missing:
+            yield Finding(None, None, None, f"the memory space {space!r} lacks {missing} of its changes")
 
 
 async def _content_problem(reader: Reader, row: int, key: bytes, size: int) -> str | None:

@@ -218,7 +218,10 @@ class Log:
     # --- reading
 
     async def find(self, wanted: str) -> RunRow:
-        """The run of this id or unique prefix, or for "last" the newest. Raises `RunNotFoundError`, `RunAmbiguousError`."""
+        """The run of this id or unique prefix, or for "last" the newest no run called.
+
+        Raises `RunNotFoundError`, `RunAmbiguousError`.
+        """
         return await queries.find(self.reader, wanted)
 
     async def runs(
@@ -229,9 +232,14 @@ class Log:
         limit: int = 50,
         before: int | None = None,
         parent: RunId | None = None,
+        caller: RunId | None = None,
+        children: bool = False,
     ) -> list[RunRow]:
-        """The newest runs first; the next page is `before` the last one's `row`. `status` is the folded word."""
-        return await queries.runs(self.reader, status, pipeline, limit, before, parent)
+        """The newest runs first; the next page is `before` the last one's `row`. `status` is the folded word.
+
+        Child runs are left out, except those of `caller` when it is given, or all with `children`.
+        """
+        return await queries.runs(self.reader, status, pipeline, limit, before, parent, caller, children)
 
     async def head(self, run: RunId) -> int:
         """The version of a run's last durable event."""
@@ -239,6 +247,10 @@ class Log:
         if not found:
             raise RunNotFoundError(f"There is no run {run} in this store; `runs` lists what there is.")
         return int(found[0][0])
+
+    async def grown(self, run: RunId) -> int:
+        """How many events a run and the child runs below it have, all together."""
+        return await queries.grown(self.reader, run)
 
     async def segments(self, run: RunId) -> list[Segment]:
         """Where the events of a run's lineage are. Raises `RunNotFoundError`."""

@@ -41,6 +41,9 @@ ORDER BY m.priority DESC, m.id LIMIT 1
 """  # noqa: S608 - fixed texts only
 """The first message that waits at an address; one whose taker ended without having it in its history waits again."""
 _TAKE = f"UPDATE mail SET taker = ?, claim = ?, taken = ? WHERE id = ? RETURNING {_FIELDS}"  # noqa: S608 - fixed texts only
+_EXPIRE = "UPDATE mail SET settled = 2 WHERE settled = 0 AND expires IS NOT NULL AND expires <= ? AND +taker IS NULL"
+"""Takes expired messages out of the way of those that wait; they count as expired without it.
+`+` keeps SQLite from the takers' index, which has all that wait."""
 _FREED = "UPDATE mail SET taker = NULL, claim = NULL, taken = NULL WHERE settled = 0 AND taker = ?"
 _GIVE_BACK = f"{_FREED} AND claim = ?"
 _GIVE_BACK_CLOSED = f"{_FREED} AND claim NOT IN (SELECT value FROM json_each(?))"  # noqa: S608 - fixed texts only
@@ -86,8 +89,12 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Posted(msgspec.Struct, frozen=True):
-    """A message and how it stands: `waiting`, `taken` (not yet in the taker's history), `received`, or `expired`."""
+    """A message and how it stands: `waiting`, `taken` (not yet in the taker's history), `received`, or `expired`.
 
+    `number` is its place in the mail; `taker` and `claim` are the run and the request it was given to.
+    """
+
+    number: int
     message: Message
     status: str
     taker: str | None
@@ -135,6 +142,7 @@ class Mail:
             row: Sequence[Any] | None = connection.execute(_CLAIMED, (taker, claim)).fetchone()
             if row is not None:
                 return row
+            connection.execute(_EXPIRE, (now,))
             found = [connection.execute(_FREE, _free(address, wanted, now)).fetchone() for address in addresses]
             waiting = sorted((-one[0], one[1]) for one in found if one is not None)
             if not waiting:
@@ -174,7 +182,7 @@ class Mail:
     async def of_run(self, run: str, addresses: Collection[str], now: float, *, after: int = 0, limit: int = PAGE) -> list[Posted]:
         """What a run sent, took, or may take at these addresses, in the order of sending."""
         rows = await self._log.reader.all(_LISTED, (run, after, text_of(list(addresses)), limit))
-        return [Posted(_message(row[:-3]), _status(row, now), row[-3], row[-2]) for row in rows]
+        return [Posted(row[0], _message(row[:-3]), _status(row, now), row[-3], row[-2]) for row in rows]
 
 
 def _free(address: str, wanted: Wanted, now: float) -> tuple[Any, ...]:
@@ -197,7 +205,7 @@ def _message(row: Sequence[Any]) -> Message:
 def _status(row: Sequence[Any], now: float) -> str:
     expires, taker, settled = row[7], row[-3], row[-1]
     if settled:
-        return "received"
+        return "received" if settled == 1 else "expired"
     if taker is not None:
         return "taken"
     return "expired" if expires is not None and expires <= now else "waiting"

@@ -2,7 +2,7 @@
 
 Stands apart because a memory outlives its run. The index of words is a plain table: SQLite's own full-text search is not in every
 build, and the tables it makes differ from version to version, so a store would be refused elsewhere as not ours.
-At 10,000 memories of 20 words a search of 5 words takes about 8 ms.
+At 10,000 memories of 20 words a search of 5 words takes 3 ms, and 10 if they are the commonest.
 """
 
 from __future__ import annotations
@@ -33,10 +33,13 @@ _COUNT = "SELECT word, count(*) FROM memory_words WHERE word IN (SELECT value FR
 _FIELDS = "m.id, m.kind, m.text, m.tags, m.fields, m.at"
 _MATCHES = f"(?2 IS NULL OR m.kind = ?2) AND {TAGGED.format(wanted='?3', held='m.tags')}"
 _BEST = f"""
-SELECT {_FIELDS}, sum(w.value) AS score FROM json_each(?1) w
-JOIN memory_words x ON x.word = w.key JOIN memories m ON m.id = x.memory WHERE {_MATCHES}
-GROUP BY m.id ORDER BY score DESC, m.id DESC LIMIT ?4
+SELECT {_FIELDS}, b.score FROM (
+    SELECT x.memory AS id, sum(w.value) AS score FROM json_each(?1) w CROSS JOIN memory_words x ON x.word = w.key
+    WHERE (?2 IS NULL AND ?3 = '[]') OR EXISTS (SELECT 1 FROM memories m WHERE m.id = x.memory AND {_MATCHES})
+    GROUP BY x.memory ORDER BY score DESC, x.memory DESC LIMIT ?4
+) b JOIN memories m ON m.id = b.id ORDER BY b.score DESC, m.id DESC
 """  # noqa: S608 - fixed texts only
+"""Scored on the index of words alone, and only the best are read: joined first it took 21 ms."""
 _NEWEST = f"SELECT {_FIELDS}, 0.0 FROM memories m WHERE ?1 IS NULL AND {_MATCHES} ORDER BY m.id DESC LIMIT ?4"  # noqa: S608
 _SOURCES = "SELECT run, request, step, at FROM memory_sources WHERE memory = ? ORDER BY rowid"
 _OF_RUN = f"SELECT DISTINCT {_FIELDS}, 0.0 FROM memory_sources s JOIN memories m ON m.id = s.memory WHERE s.run = ? ORDER BY m.id"  # noqa: S608

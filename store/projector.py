@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import msgspec
+
 from store.events import (
     ApprovalExpired,
     ApprovalGiven,
@@ -17,6 +19,8 @@ from store.events import (
     ArtifactMade,
     BudgetReached,
     BudgetSet,
+    ChildParked,
+    ChildResumed,
     EffectFailed,
     EffectInDoubt,
     EffectRequested,
@@ -37,6 +41,7 @@ from store.events import (
     RunReopened,
     RunUnpaused,
     SignalReceived,
+    Spent,
     StepAdded,
     StepCancelled,
     StepCompleted,
@@ -56,12 +61,14 @@ from store.events import (
 from store.state import (
     Approval,
     ArtifactRef,
+    Breaker,
     OpenEffect,
     RunState,
     RunStatus,
     StepState,
     StepStatus,
     Try,
+    breaker_key,
     child_of,
     group_of,
     owner_of,
@@ -71,6 +78,15 @@ FOLD_VERSION = 2
 """Stamped on snapshots: raised whenever a rule or the shape of the state changes, so that older snapshots are not used."""
 
 REASON_LIMIT = 200
+
+BREAKERS_LIMIT = 64
+"""Models and tools whose failures in a row are counted; the one that failed longest ago makes room."""
+
+COUNTED = {
+    "model": frozenset({"timeout", "model.timeout", "model.rate_limit", "model.unavailable"}),
+    "tool": frozenset({"timeout", "error"}),
+}
+"""Failures by kind of effect that say something of whoever was asked; the others say something of the request."""
 
 Rule = Callable[[RunState, int, float, str, int, Any], None]
 """(state, version, at, step or "", attempt, event): the envelope's columns, apart, so that reading need not build one."""
@@ -94,6 +110,25 @@ def project(events: Iterable[Recorded], state: RunState | None = None) -> RunSta
     for recorded in events:
         evolve(state, recorded)
     return state
+
+
+def also_changed(state: RunState, path: str, event: Event) -> Iterable[str]:
+    """The steps besides its own that an event changes, makes or removes: what somebody who steps back has to keep."""
+    if isinstance(event, StepAdded):
+        return (event.name,)
+    if isinstance(event, StepEnabled):
+        return (event.target,)
+    if isinstance(event, SignalReceived):
+        return () if event.target is None else (event.target,)
+    if isinstance(event, StepCompleted):
+        return event.closes
+    if isinstance(event, RunCompensating):
+        return event.steps
+    if isinstance(event, StepEvaluated | StepStarted | StepReset):
+        step = state.steps.get(path)
+        items = max(getattr(event, "items", None) or 0, (step.items or 0) if step is not None else 0)
+        return [child_of(path, index) for index in range(items)]
+    return ()
 
 
 def _step(state: RunState, path: str) -> StepState:
@@ -130,12 +165,13 @@ def _heed(state: RunState, step: StepState, path: str) -> None:
     """What somebody wished of the step is carried out, or has no object any more."""
     if step.wish:
         step.wish = ""
-        state.wishes.remove(path)
+        state.wishes = [wished for wished in state.wishes if wished != path]
 
 
 def _run_created(state: RunState, version: int, at: float, path: str, attempt: int, event: RunCreated) -> None:
     state.pipeline, state.description, state.definition = event.pipeline, event.description, event.definition
     state.target, state.cwd, state.seed, state.created_at = event.target, event.cwd, event.seed, at
+    state.caller, state.caller_step, state.depth = event.caller, event.caller_step, event.depth
     kinds = event.kinds or "f" * len(event.steps)
     state.steps = {name: StepState(kind) for name, kind in zip(event.steps, kinds, strict=False)}
     state.counts[PENDING] += len(state.steps)
@@ -143,6 +179,7 @@ def _run_created(state: RunState, version: int, at: float, path: str, attempt: i
 
 def _run_forked(state: RunState, version: int, at: float, path: str, attempt: int, event: RunForked) -> None:
     state.parent, state.parent_version = event.parent, event.version
+    state.caller = state.caller_step = None  # nobody waits for a fork's end
     state.attached_at = state.ended_at = state.reason = None
     state.status, state.pausing, state.cancelling = RunStatus.PENDING, False, False
 
@@ -150,6 +187,9 @@ def _run_forked(state: RunState, version: int, at: float, path: str, attempt: in
 def _run_attached(state: RunState, version: int, at: float, path: str, attempt: int, event: RunAttached) -> None:
     state.attached_at = at
     state.attaches += 1
+    for request, effect in state.open.items():
+        if effect.parked is not None:  # another object: whoever steps back keeps the one before
+            state.open[request] = msgspec.structs.replace(effect, parked=None)
     if state.status is RunStatus.PENDING:
         state.status = RunStatus.RUNNING
 
@@ -187,7 +227,7 @@ def _signal_received(state: RunState, version: int, at: float, path: str, attemp
     elif event.target is not None and event.kind in ("cancel", "skip", "retry"):
         step = _step(state, event.target)
         if not step.wish:
-            state.wishes.append(event.target)
+            state.wishes = [*state.wishes, event.target]
         step.wish = event.kind
     elif event.kind == "cancel":
         state.cancelling = True
@@ -241,7 +281,8 @@ def _approval_expired(state: RunState, version: int, at: float, path: str, attem
 
 def _answer(state: RunState, step: StepState, approved: bool, note: str) -> None:
     if step.approval is not None:
-        step.approval.answer, step.approval.note = "approved" if approved else "rejected", note[:REASON_LIMIT]
+        answer = "approved" if approved else "rejected"
+        step.approval = msgspec.structs.replace(step.approval, answer=answer, note=note[:REASON_LIMIT])
     if approved and step.status is WAITING:
         _ask_no_more(state, step)
         _move(state, step, PENDING)
@@ -261,6 +302,7 @@ def _step_started(state: RunState, version: int, at: float, path: str, attempt: 
     step.attempt, step.started_at, step.ended_at, step.due = attempt, at, None, None
     step.reason = step.failure_kind = None
     step.inputs = event.inputs
+    step.failure_classes = ()
     if step.first_started_at is None:
         step.first_started_at = at
     if step.items is not None:
@@ -299,7 +341,7 @@ def _step_failed(state: RunState, version: int, at: float, path: str, attempt: i
     step, failure = _step(state, path), event.failure
     _move(state, step, TIMED_OUT if failure.kind == "timeout" else FAILED)
     step.ended_at, step.reason, step.failure_kind = at, failure.message[:REASON_LIMIT], failure.kind
-    step.retryable, step.retry_after = failure.retryable, failure.retry_after
+    step.retryable, step.retry_after, step.failure_classes = failure.retryable, failure.retry_after, failure.classes
     state.failures += 1
     if state.open:
         _close_effects(state, path)
@@ -344,7 +386,7 @@ def _step_reset(state: RunState, version: int, at: float, path: str, attempt: in
     _move(state, step, PENDING)
     step.started_at = step.ended_at = step.due = step.first_started_at = None
     step.output, step.output_size, step.reason, step.failure_kind = None, 0, None, None
-    step.first_attempt, step.reused, step.tries = step.attempt + 1, False, []
+    step.first_attempt, step.reused, step.tries, step.failure_classes = step.attempt + 1, False, [], ()
     step.verdict, step.evaluated, step.refused, step.inputs, step.passes = "", None, [], None, False
     step.partial = step.approval = step.disabled = None
     _heed(state, step, path)
@@ -379,10 +421,11 @@ def _effect_succeeded(state: RunState, version: int, at: float, path: str, attem
     effect = state.open.pop(event.request, None)
     if effect is not None and effect.kind in _KEPT:
         _keep(state, event.request, effect)
+    if state.breakers and effect is not None and event.source is None:
+        state.breakers = {name: held for name, held in state.breakers.items() if name != breaker_key(effect.kind, effect.name)}
     if event.simulated:
         state.simulated = _step(state, path).simulated = True
-    if event.usage is not None and event.source is None:
-        _spend(state, _step(state, path), event.usage)
+    _pay(state, path, event)
 
 
 _KEPT = frozenset({"memory", "offer"})
@@ -403,21 +446,47 @@ def _keep(state: RunState, request: int, effect: OpenEffect) -> None:
 
 
 def _effect_failed(state: RunState, version: int, at: float, path: str, attempt: int, event: EffectFailed) -> None:
-    state.open.pop(event.request, None)
-    if event.usage is not None and event.source is None:
-        _spend(state, _step(state, path), event.usage)
+    effect = state.open.pop(event.request, None)
+    if effect is not None and event.source is None and event.failure.kind in COUNTED.get(effect.kind, ()):
+        state.breakers = _counted(state.breakers, breaker_key(effect.kind, effect.name), at)
+    _pay(state, path, event)
 
 
-def _spend(state: RunState, step: StepState, usage: Usage) -> None:
-    """Add what a model call used to the run and the step."""
+def _counted(breakers: dict[str, Breaker], key: str, at: float) -> dict[str, Breaker]:
+    """One failure more; the first is the one that failed longest ago, and is forgotten when there are too many."""
+    known = breakers.get(key)
+    others = {name: held for name, held in breakers.items() if name != key}
+    if known is None and len(others) >= BREAKERS_LIMIT:
+        del others[next(iter(others))]
+    return {**others, key: Breaker(known.failures + 1 if known is not None else 1, at)}
+
+
+def _pay(state: RunState, path: str, event: EffectSucceeded | EffectFailed) -> None:
+    """Add what an effect used to the run and the step: a model call, or all of a child run's.
+
+    What was taken from a recording was paid there.
+    """
+    if event.source is not None:
+        return
+    if event.usage is not None:
+        _spend(state, _step(state, path), spent(event.usage))
+    for used in event.spent:
+        _spend(state, _step(state, path), used)
+
+
+def spent(usage: Usage) -> Spent:
+    """One model call as what was spent on it."""
+    priced = usage.cost is not None
+    return Spent(usage.model, 1, usage.prompt_tokens, usage.completion_tokens, usage.cost or 0.0, 0 if priced else 1)
+
+
+def _spend(state: RunState, step: StepState, used: Spent) -> None:
     for spender in (state, step):
-        spender.calls += 1
-        spender.prompt_tokens += usage.prompt_tokens
-        spender.completion_tokens += usage.completion_tokens
-        if usage.cost is None:
-            spender.unpriced += 1
-        else:
-            spender.cost += usage.cost
+        spender.calls += used.calls
+        spender.prompt_tokens += used.prompt_tokens
+        spender.completion_tokens += used.completion_tokens
+        spender.cost += used.cost
+        spender.unpriced += used.unpriced
 
 
 def _effect_in_doubt(state: RunState, version: int, at: float, path: str, attempt: int, event: EffectInDoubt) -> None:
@@ -437,6 +506,18 @@ def _effect_resolved(state: RunState, version: int, at: float, path: str, attemp
         step.reason = None
 
 
+def _child_parked(state: RunState, version: int, at: float, path: str, attempt: int, event: ChildParked) -> None:
+    effect = state.open.get(event.request)
+    if effect is not None:
+        effect.parked = event.reason
+
+
+def _child_resumed(state: RunState, version: int, at: float, path: str, attempt: int, event: ChildResumed) -> None:
+    effect = state.open.get(event.request)
+    if effect is not None:
+        effect.parked = None
+
+
 def _log_written(state: RunState, version: int, at: float, path: str, attempt: int, event: LogWritten) -> None:
     state.logs += 1
 
@@ -447,7 +528,7 @@ def _artifact_made(state: RunState, version: int, at: float, path: str, attempt:
 
 
 def _budget_reached(state: RunState, version: int, at: float, path: str, attempt: int, event: BudgetReached) -> None:
-    state.reached.append(f"{event.scope}:{event.what}")
+    state.reached = [*state.reached, f"{event.scope}:{event.what}"]
     if event.action == "pause":
         state.pausing = True
 
@@ -456,9 +537,9 @@ def _budget_set(state: RunState, version: int, at: float, path: str, attempt: in
     for what in ("cost", "tokens", "calls", "seconds"):
         limit = getattr(event, what)
         if limit is not None:
-            state.budget[what] = float(limit)
+            state.budget = {**state.budget, what: float(limit)}
             if f":{what}" in state.reached:
-                state.reached.remove(f":{what}")
+                state.reached = [reached for reached in state.reached if reached != f":{what}"]
                 state.pausing = False
 
 
@@ -524,6 +605,8 @@ RULES: dict[type[Event], Rule] = {
     EffectFailed: _effect_failed,
     EffectInDoubt: _effect_in_doubt,
     EffectResolved: _effect_resolved,
+    ChildParked: _child_parked,
+    ChildResumed: _child_resumed,
     LogWritten: _log_written,
     ArtifactMade: _artifact_made,
     BudgetReached: _budget_reached,

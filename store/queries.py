@@ -21,6 +21,13 @@ _PAGE = 2000
 """Events a read: about 6 ms of decoding, in which the loop cannot answer."""
 
 _CANDIDATES = 5
+_TOP = "NOT EXISTS (SELECT 1 FROM callers k WHERE k.run = r.run)"
+"""Runs that no other run called."""
+_BEGINS = (
+    "r.id > ?1 AND r.id < ?1 || char(1114111) AND NOT EXISTS "
+    "(SELECT 1 FROM callers k WHERE k.run = r.run AND k.caller > ?1 AND k.caller < ?1 || char(1114111))"
+)
+"""Runs whose ids begin so, without the children of such runs."""
 
 
 class Wanted(NamedTuple):
@@ -82,18 +89,16 @@ async def tail(reader: Reader, after_seq: int, limit: int) -> list[tuple[RunId, 
 
 
 async def find(reader: Reader, wanted: str) -> RunRow:
-    """The run somebody means."""
+    """The run somebody means. A child is meant only by what is not the beginning of its caller's id too."""
     select = f"SELECT {run_list.COLUMNS} FROM runs r"  # noqa: S608 - no input in it
     if wanted == "last":
-        found = await reader.all(f"{select} ORDER BY r.run DESC LIMIT 1")
+        found = await reader.all(f"{select} WHERE {_TOP} ORDER BY r.run DESC LIMIT 1")
         if not found:
             raise RunNotFoundError("There is no run in this store yet; start one with `run` or `demo`.")
         return run_list.from_columns(found[0])
     found = await reader.all(f"{select} WHERE r.id = ?", (wanted,))
     if not found and wanted:
-        found = await reader.all(
-            f"{select} WHERE r.id > ? AND r.id < ? || char(1114111) ORDER BY r.id LIMIT ?", (wanted, wanted, _CANDIDATES + 1)
-        )
+        found = await reader.all(f"{select} WHERE {_BEGINS} ORDER BY r.id LIMIT ?2", (wanted, _CANDIDATES + 1))
     if not found:
         raise RunNotFoundError(f"There is no run {wanted} in this store; `runs` lists what there is.")
     if len(found) > 1:
@@ -104,10 +109,11 @@ async def find(reader: Reader, wanted: str) -> RunRow:
 
 
 async def runs(
-    reader: Reader, status: str | None, pipeline: str | None, limit: int, before: int | None, parent: RunId | None
-) -> list[RunRow]:
+    reader: Reader, status: str | None, pipeline: str | None, limit: int, before: int | None, parent: RunId | None,
+    caller: RunId | None, children: bool,
+) -> list[RunRow]:  # fmt: skip
     """The run list, newest first."""
-    conditions = ["r.run < ?"]
+    conditions = ["r.run < ?"] if children or caller is not None else ["r.run < ?", _TOP]
     parameters: list[Any] = [_NO_END if before is None else before]
     for column, value in (("r.status", status), ("r.pipeline", pipeline)):
         if value is not None:
@@ -116,12 +122,21 @@ async def runs(
     if parent is not None:
         conditions.append("r.parent = (SELECT run FROM runs WHERE id = ?)")
         parameters.append(parent)
+    if caller is not None:
+        conditions.append("r.run IN (SELECT run FROM callers WHERE caller = ?)")
+        parameters.append(caller)
     found = await reader.all(
         f"SELECT {run_list.COLUMNS} FROM runs r WHERE {' AND '.join(conditions)} "  # noqa: S608 - fixed texts only
         "ORDER BY r.run DESC LIMIT ?",
         (*parameters, limit),
     )
     return [run_list.from_columns(row) for row in found]
+
+
+async def grown(reader: Reader, run: RunId) -> int:
+    """The sum of the heads of a run and of those whose ids go on from its own with a dot."""
+    sql = "SELECT coalesce(sum(head), 0) FROM runs WHERE id = ?1 OR (id > ?1 || '.' AND id < ?1 || '/')"
+    return int((await reader.all(sql, (run,)))[0][0])
 
 
 async def messages(reader: Reader, head: str) -> list[dict[str, Any]]:

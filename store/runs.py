@@ -12,7 +12,7 @@ import msgspec
 
 from store.events import RunId
 from store.locks import Driver
-from store.state import RunState, RunStatus, StepStatus, waits_for_person
+from store.state import RunState, RunStatus, StepStatus, waits_for_person, working
 
 
 class RunSummary(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ class RunSummary(msgspec.Struct, frozen=True):
             state.total,
             state.settled,
             counts[StepStatus.FAILED] + counts[StepStatus.TIMED_OUT],
-            counts[StepStatus.RUNNING],
+            working(state),
             state.simulated,
             state.inbox,
             (state.reason or "") if now is None else now,
@@ -55,7 +55,8 @@ class RunRow(msgspec.Struct):
     """One run as the list has it. Times are unix seconds; `status` is the folded word (see `alive` for the rest).
 
     `row` is its place in the list (the key for paging), `driver` the process that holds or, after a crash, held the lease.
-    `imported` runs came in a bundle: nothing of theirs is executed until somebody says so.
+    `imported` runs came in a bundle: nothing of theirs is executed until somebody says so. `caller` and `caller_step` are the run
+    and the step that called a child run.
     """
 
     row: int
@@ -82,6 +83,8 @@ class RunRow(msgspec.Struct):
     inbox: int
     target: str | None
     imported: bool = False
+    caller: str | None = None
+    caller_step: str | None = None
 
     def alive(self) -> bool:
         """Whether the recorded driver lives on this host (same pid and start time)."""
@@ -100,7 +103,8 @@ class RunRow(msgspec.Struct):
 COLUMNS = (
     "r.run, r.id, r.pipeline, r.status, r.head, r.created, r.ended, r.last_at, "
     "(SELECT p.id FROM runs p WHERE p.run = r.parent), r.parent_version, r.reuse_upto, r.cost, r.unpriced, r.tokens, r.steps, "
-    "r.settled, r.failed, r.running, r.simulated, r.now, r.pid, r.started, r.host, r.inbox, r.target, r.imported"
+    "r.settled, r.failed, r.running, r.simulated, r.now, r.pid, r.started, r.host, r.inbox, r.target, r.imported, "
+    "(SELECT k.caller FROM callers k WHERE k.run = r.run), (SELECT k.step FROM callers k WHERE k.run = r.run)"
 )
 
 ADVANCE = "UPDATE runs SET head = ?, last_at = ? WHERE run = ? AND token = ? AND head = ?"
@@ -113,9 +117,9 @@ ADVANCE_WITH_SUMMARY = (
 
 def from_columns(columns: tuple[Any, ...]) -> RunRow:
     """The row read as `COLUMNS`."""
-    simulated, now, pid, started, host, inbox, target, imported = columns[-8:]
+    simulated, now, pid, started, host, inbox, target, imported, *caller = columns[-10:]
     driver = Driver(pid, started, host) if pid is not None else None
-    fields = [*columns[:-8], bool(simulated), now, driver, inbox, target, bool(imported)]
+    fields = [*columns[:-10], bool(simulated), now, driver, inbox, target, bool(imported), *caller]
     return RunRow(*fields)
 
 

@@ -41,6 +41,15 @@ CREATE INDEX runs_pipeline ON runs(pipeline);
 
 CREATE INDEX runs_parent ON runs(parent) WHERE parent IS NOT NULL;
 
+-- Who called a child run: step `step` of the run `caller`, by id, which need not be here (a child can be imported alone).
+CREATE TABLE callers(
+    run INTEGER PRIMARY KEY REFERENCES runs(run),
+    caller TEXT NOT NULL,
+    step TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX callers_caller ON callers(caller);
+
 CREATE TABLE events(
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     run INTEGER NOT NULL REFERENCES runs(run),
@@ -139,7 +148,8 @@ CREATE TABLE spaces(
 
 CREATE INDEX spaces_key ON spaces(space, key, version);
 
--- `taker` and `claim` are the run and the request a message was given to; `settled` is 1 once that stands in the taker's history.
+-- `taker` and `claim` are the run and the request a message was given to; `settled` is 1 once that stands in the taker's history,
+-- and 2 once it expired before.
 CREATE TABLE mail(
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     address TEXT NOT NULL,
@@ -165,6 +175,8 @@ CREATE TABLE mail(
 ) STRICT;
 
 CREATE INDEX mail_waiting ON mail(address, priority DESC, id) WHERE settled = 0;
+
+CREATE INDEX mail_expiring ON mail(expires) WHERE settled = 0 AND expires IS NOT NULL;
 
 CREATE TABLE posts(
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -207,6 +219,19 @@ CREATE TABLE memory_words(
     memory INTEGER NOT NULL REFERENCES memories(id),
     PRIMARY KEY(word, memory)
 ) STRICT, WITHOUT ROWID;
+-- Who waits for a place under a limit (taken is NULL), has one (freed is NULL), or had one within the last minute: no history.
+CREATE TABLE slots(
+    slot INTEGER PRIMARY KEY AUTOINCREMENT,
+    ticket TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    started REAL NOT NULL,
+    host TEXT NOT NULL,
+    taken REAL,
+    freed REAL
+) STRICT;
+
+CREATE INDEX slots_name ON slots(name, taken);
 
 CREATE VIEW log_view AS
 SELECT e.seq, r.id AS run_id, e.version, e.type, e.at, datetime(e.at, 'unixepoch') AS utc, e.step, e.attempt, e.causation,

@@ -158,13 +158,15 @@ class StepState(msgspec.Struct, array_like=True):
     approval: Approval | None = None
     disabled: str | None = None
     wish: str = ""
+    failure_classes: tuple[str, ...] = ()
     nested: bool = False
 
 
 class OpenEffect(msgspec.Struct, array_like=True, gc=False):
     """An effect requested and not yet settled. `safety` is the word of `Safety`; `in_doubt` once decided so.
 
-    `answer` is the version of the signal that brought a person's answer to it.
+    `answer` is the version of the signal that brought a person's answer to it. `parked` says why the child run behind it rests
+    (`paused`, `waiting`), None while it does not.
     """
 
     step: str
@@ -175,6 +177,7 @@ class OpenEffect(msgspec.Struct, array_like=True, gc=False):
     requested_at: float
     in_doubt: bool = False
     answer: int | None = None
+    parked: str | None = None
 
 
 class ArtifactRef(msgspec.Struct, array_like=True, gc=False):
@@ -188,6 +191,18 @@ class ArtifactRef(msgspec.Struct, array_like=True, gc=False):
     version: int
 
 
+class Breaker(msgspec.Struct, array_like=True, gc=False):
+    """How often in a row a model or tool failed, and when last."""
+
+    failures: int
+    failed_at: float
+
+
+def breaker_key(kind: str, name: str) -> str:
+    """The key of a `model` or `tool` in `RunState.breakers`."""
+    return f"{kind} {name}"
+
+
 class RunState(msgspec.Struct, array_like=True):
     """A run as its events up to `version` make it. Free of the run's own id, so that forks share their ancestors' snapshots.
 
@@ -196,7 +211,8 @@ class RunState(msgspec.Struct, array_like=True):
     `approvals` those that wait for a person's word, `added` those that were added at run time. `wishes` are the paths of steps with
     a `wish`. `reached` names the budgets that are used up (`SCOPE:WHAT`), `budget` the limits somebody set anew. `undoing` are the
     compensations of a run that failed, in order. `memory` is the run's own: by key, the version of the request that put a value
-    there. `roles` are those it offers. `nested` counts the steps that belong to another step, `nested_settled` the settled of them.
+    there. `roles` are those it offers; `breakers` are models and tools whose last call failed. `nested` counts the steps that
+    belong to another step, `nested_settled` the settled of them.
     """
 
     version: int = 0
@@ -241,6 +257,10 @@ class RunState(msgspec.Struct, array_like=True):
     undoing: list[str] | None = None
     memory: dict[str, int] = {}
     roles: list[str] = []
+    breakers: dict[str, Breaker] = {}
+    caller: str | None = None
+    caller_step: str | None = None
+    depth: int = 0
     nested: int = 0
     nested_settled: int = 0
 
@@ -264,26 +284,47 @@ def shown_status(state: RunState, alive: bool) -> RunStatus:
     """The status to show, given whether a driver holds the run's lease now."""
     if waits_for_person(state):
         return RunStatus.WAITING
-    resting = state.status is RunStatus.PAUSED and not state.counts[StepStatus.RUNNING]
+    resting = state.status is RunStatus.PAUSED and not working(state)
     if alive or resting or state.status.ended or state.status is RunStatus.PENDING:
         return state.status
     return RunStatus.INTERRUPTED
 
 
 def waits_for_person(state: RunState) -> bool:
-    """Whether nothing more can happen until somebody approves, answers, or resolves an effect in doubt."""
-    if state.status.ended:
-        return False
+    """Whether nothing more can happen until somebody approves, answers, or resolves an effect in doubt, here or in a child run.
+
+    A child run that was paused alone waits for somebody too.
+    """
     counts = state.counts
-    running, timers = counts[StepStatus.RUNNING] - state.groups, counts[StepStatus.WAITING] - state.approvals
-    asking = _asking(state) if running else 0
-    return bool(counts[StepStatus.IN_DOUBT] or state.approvals or asking) and running == asking and not timers
+    if state.status.ended or counts[StepStatus.WAITING] > state.approvals:
+        return False
+    if counts[StepStatus.RUNNING] == state.groups:
+        return bool(counts[StepStatus.IN_DOUBT] or state.approvals)
+    if working(state):
+        return False
+    reasons = {effect.parked for effect in state.open.values()} - {None}
+    asked = any(effect.kind.startswith("ask") for effect in state.open.values())
+    return bool(counts[StepStatus.IN_DOUBT] or state.approvals or asked or "waiting" in reasons or (reasons and not state.pausing))
 
 
-def _asking(state: RunState) -> int:
-    """How many running steps do nothing but wait for a person's answer."""
-    asking = {effect.step for effect in state.open.values() if effect.kind == "ask" and effect.answer is None}
-    return len(asking - {effect.step for effect in state.open.values() if effect.kind != "ask" or effect.answer is not None})
+def working(state: RunState) -> int:
+    """How many steps are under way, without groups and without those that only wait for people or for parked child runs."""
+    return state.counts[StepStatus.RUNNING] - state.groups - len(resting_steps(state, timed=True))
+
+
+def resting_steps(state: RunState, *, timed: bool = False) -> set[str]:
+    """The running steps that go on only once a person answers or a parked child run does: those with no other effect open.
+
+    With `timed` also those whose question has an answer of its own when its time is up.
+    """
+    resting = {effect.step for effect in state.open.values() if _rests(effect, timed)}
+    return resting - {effect.step for effect in state.open.values() if not _rests(effect, timed)} if resting else resting
+
+
+def _rests(effect: OpenEffect, timed: bool) -> bool:
+    if effect.parked is not None:
+        return True
+    return effect.answer is None and (effect.kind == "ask" or (timed and effect.kind == "ask_until"))
 
 
 def group_of(path: str) -> str | None:

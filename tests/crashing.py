@@ -1,8 +1,9 @@
 """Killing a driver right after an event and resuming the run, many times, from one warm process that forks.
 
 Run as `python -m tests.crashing PIPELINE FOLDER INDEX[,INDEX] ...`: each argument is one story, a list of events at which one
-driver after another is killed; the last one drives to the end. Prints one JSON line a story. A process of its own because forking
-is safe only where no thread was ever started, and because each driver must die alone.
+driver after another is killed; the last one drives to the end. Events are counted over the run and its child runs together.
+Prints one JSON line a story. A process of its own because forking is safe only where no thread was ever started, and because each
+driver must die alone.
 
 With `exact` in the environment's `CRASH` the events after the fatal one never become durable, although they were in the same
 commit: stricter than any real crash. Without it the kill comes right after the commit that holds it.
@@ -23,29 +24,40 @@ from typing import Any
 
 import msgspec
 
-from engine import Engine, targets
+from engine import Engine, control, targets
 from store import Lease, Log
 from store.events import EffectRequested, Recorded
 
 ROOT = Path(__file__).parent.parent
 
 
-def die_after(fatal: int, exact: bool) -> None:
-    """Install the kill: this process ends by SIGKILL once the event `fatal` is durable, and acknowledges nothing after it."""
+def die_after(fatal: int, exact: bool, there: int) -> None:
+    """Install the kill: this process ends by SIGKILL once the event `fatal` is durable, and acknowledges nothing after it.
+
+    `there` are the events that the store has already.
+    """
     create, append, flush, snapshot = Log.create, Lease.append, Lease.flush, Lease.snapshot
-    killers: list[asyncio.Task[None]] = []
+    killers: list[asyncio.Task[None] | None] = []
+    count = there
 
     async def created(self: Log, *arguments: Any, **options: Any) -> Lease:
-        lease = await create(self, *arguments, **options)
-        if lease.head >= fatal:
+        nonlocal count
+        if killers:
+            return await asyncio.get_running_loop().create_future()
+        count += 1
+        if count >= fatal:
+            killers.append(asyncio.current_task())
+            await create(self, *arguments, **options)
             os.kill(os.getpid(), signal.SIGKILL)
-        return lease
+        return await create(self, *arguments, **options)
 
     def appended(self: Lease, batch: Sequence[Recorded], blobs: Any = (), **options: Any) -> None:
+        nonlocal count
         if killers:
             return
-        keep = fatal - self.head
+        keep = fatal - count
         if keep > len(batch):
+            count += len(batch)
             append(self, batch, blobs, **options)
             return
         if exact and keep < len(batch):
@@ -109,7 +121,7 @@ class Story:
     def _drive(self, version: int | None) -> Any:
         os.environ["WITNESS"] = str(self.lines)
         if version is not None:
-            die_after(version, self.exact)
+            die_after(version, self.exact, len(self._rows()))
         return asyncio.run(self._to_the_end())
 
     async def _to_the_end(self) -> dict[str, Any]:
@@ -126,6 +138,10 @@ class Story:
             doubts = 0
             while await engine.wait(run) == "waiting":
                 doubts += 1
+                for row in await engine.runs(children=True):
+                    if row.caller is not None:
+                        for step, said in (await self._resolutions(engine, row.id)).items():
+                            await control.signal(engine.log, row.id, "resolve", {"step": step, **said})
                 await engine.resume(run, resolve=await self._resolutions(engine, run))
             result = await engine.result(run)
             made = {name: hashlib.sha256(content).hexdigest() for name, content in result.artifacts.items()}
@@ -142,8 +158,9 @@ class Story:
         for effect in (await engine.view(run)).open.values():
             if effect.in_doubt:
                 name = "body" if effect.kind == "body" else effect.name
-                happened = (effect.step, name) in told
-                value = "posted" if name == "body" else told.get((effect.step, name))
+                key = place(run, effect.step), name
+                happened = key in told
+                value = "posted" if name == "body" else told.get(key)
                 said[effect.step] = {"outcome": "succeeded", "value": value} if happened else {"outcome": "again"}
         return said
 
@@ -155,29 +172,45 @@ class Story:
         touched = Counter(f"{line['step']} {line['attempt']} {line['name']}" for line in self._witnessed())
         requested: Counter[str] = Counter()
         settled: Counter[str] = Counter()
-        names: dict[int, str] = {}
+        names: dict[tuple[str, int], str] = {}
+        versions: dict[str, list[int]] = {}
         done: list[str] = []
-        connection = sqlite3.connect(f"file:{self.db}?mode=ro", uri=True)
-        rows = connection.execute("SELECT version, type, step, attempt, data FROM events ORDER BY version").fetchall()
-        connection.close()
-        for version, type_, step, attempt, data in rows:
+        rows = self._rows()
+        for run, version, type_, own, attempt, data in rows:
+            versions.setdefault(run, []).append(version)
+            step = place(run, own)
             if type_ == "effect.requested":
                 event = msgspec.json.decode(data, type=EffectRequested)
                 name = "body" if event.kind == "body" else event.name
-                names[version] = f"{step} {attempt} {name}"
-                requested[names[version]] += 1
+                names[run, version] = f"{step} {attempt} {name}"
+                requested[names[run, version]] += 1
             elif type_ in ("effect.succeeded", "effect.failed", "effect.resolved"):
                 outcome = json.loads(data)
                 if outcome.get("outcome") == "again":
-                    requested[names[outcome["request"]]] -= 1
+                    requested[names[run, outcome["request"]]] -= 1
                 else:
-                    settled[names[outcome["request"]]] += 1
+                    settled[names[run, outcome["request"]]] += 1
             elif type_ == "step.completed":
                 done.append(step)
                 settled[f"{step} {attempt} body"] += 0 if f"{step} {attempt} body" in requested else 1
-        gapless = [row[0] for row in rows] == list(range(1, len(rows) + 1))
+        gapless = all(found == list(range(1, len(found) + 1)) for found in versions.values())
         counts = {"touched": touched, "requested": requested, "settled": settled}
         return {"head": len(rows), "gapless": gapless, "done": done, **counts}
+
+    def _rows(self) -> list[tuple[Any, ...]]:
+        if not self.db.exists():
+            return []
+        connection = sqlite3.connect(f"file:{self.db}?mode=ro", uri=True)
+        asked = "SELECT run_id, version, type, step, attempt, data FROM log_view ORDER BY run_id, version"
+        rows = connection.execute(asked).fetchall()
+        connection.close()
+        return rows
+
+
+def place(run: str, step: str) -> str:
+    """A step as the side file names it: in a child run with what its id adds to the caller's before it."""
+    below = run.partition(".")[2]
+    return f"{below}/{step}" if below else step
 
 
 def main() -> None:

@@ -50,6 +50,11 @@ talks = Pipeline("talks").step("chatty", run=chatty)
 holds = (Pipeline("holds").step("first", run=one).step("hold", run=hold, depends_on=["first"])
          .step("last", run=one, depends_on=["hold"]))
 pays = Pipeline("pays").step("pay", run=pay, max_retries=0)
+payer = Pipeline("payer").step("pay", run=pay, max_retries=0)
+nests = Pipeline("nests").step("call", pipeline=payer).step("last", run=one, depends_on=["call"])
+async def make(ctx):
+    return await ctx.child(payer)
+makes = Pipeline("makes").step("make", run=make, max_retries=0)
 asks = Pipeline("asks").step("answer", goal="Say something")
 """
 

@@ -44,8 +44,8 @@ _OLLAMA = {
 class LitellmModel:
     """A `Model` by litellm's name (`openai/gpt-4o-mini`, `ollama/llama3.2`).
 
-    `timeout` is in seconds and for the whole call. With `api_base` and no provider in the name the server is taken to speak the
-    OpenAI protocol.
+    `timeout` is in seconds and for the whole call, unless a request brings its own. With `api_base` and no provider in the name
+    the server is taken to speak the OpenAI protocol.
     """
 
     def __init__(self, name: str, *, api_base: str | None = None, api_key: str | None = None, timeout: float = 120) -> None:
@@ -79,10 +79,10 @@ class LitellmModel:
     async def _answer(self, arguments: dict[str, Any], key: str | None) -> Any:
         litellm = loaded()
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(arguments["timeout"]):
                 return await litellm.acompletion(**arguments)
         except TimeoutError:
-            said = f"{self._timeout:g} s"
+            said = f"{arguments['timeout']:g} s"
             raise ModelError(ModelErrorKind.TIMEOUT, sentence(ModelErrorKind.TIMEOUT, self.name, said)) from None
         except Exception as error:
             raise failure(error, self.name, litellm, key) from None
@@ -148,7 +148,7 @@ class LitellmModel:
             "messages": [dict(message) for message in request.messages],
             "api_base": self._api_base,
             "api_key": key,
-            "timeout": self._timeout,
+            "timeout": self._timeout if request.timeout is None else request.timeout,
             "num_retries": 0,
             "max_retries": 0,
             "drop_params": True,  # of temperature, seed and the like; tools were checked above

@@ -24,6 +24,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
 
     `output_schema` is a JSON Schema the answer has to fit, or None for free text. `params` go to the provider by their OpenAI
     names (`temperature`, `max_tokens`, `tools`, ...). `seed` makes an answer reproducible where the provider can do that.
+    `timeout` are the seconds its caller waits for the answer, which say nothing of the question (None: as the model is set).
     """
 
     model: str
@@ -31,6 +32,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
     output_schema: dict[str, Any] | None = None
     params: dict[str, Any] = {}
     seed: int = 0
+    timeout: float | None = None
 
 
 class ModelReply(msgspec.Struct, frozen=True):
@@ -62,4 +64,5 @@ class Model(Protocol):
 
 def request_hash(request: ModelRequest) -> str:
     """SHA-256 in hex over the canonical JSON of the request: equal requests, however their keys are ordered, hash alike."""
-    return values.digest(values.encode(request))
+    asked = {name: getattr(request, name) for name in request.__struct_fields__ if name != "timeout"}
+    return values.digest(values.encode(asked))

@@ -19,7 +19,7 @@ from tagent_tui.cli.forms import doubtful
 from tagent_tui.cli.session import Session
 from tagent_tui.details import Details
 from tagent_tui.outlines import outline_from
-from tagent_tui.rows import Row
+from tagent_tui.rows import Ink, Row, Seg
 from tagent_tui.text import one_line
 from tagent_tui.view.asking import Wait, waiting_for_person
 from tagent_tui.view.card import Asked, Card, rows, value_of
@@ -30,7 +30,8 @@ LATER = "later"
 
 
 async def tell_waits(session: Session, log: Log, row: RunRow, state: RunState) -> None:
-    """Say what waits for somebody, with what exactly it is about and how to answer; on stderr, quiet or not."""
+    """Say what waits for somebody, also in child runs, with what exactly it is about and how to answer; on stderr, quiet or not."""
+    await _tell_children(session, log, row, state)
     for wait in waiting_for_person(state):
         await _show(session, log, row, state, wait)
         step = one_line(wait.step).text
@@ -42,9 +43,23 @@ async def tell_waits(session: Session, log: Log, row: RunRow, state: RunState) -
         await tell_doubts(session, log, row, state)
 
 
+async def _tell_children(session: Session, log: Log, row: RunRow, state: RunState) -> None:
+    err = session.output.err
+    for request, effect in state.open.items():
+        if effect.parked is None:
+            continue
+        child = await log.find(f"{row.id}.{request}")
+        why = "is paused" if effect.parked == "paused" else "waits for somebody"
+        name = one_line(effect.step).text
+        err.segs([Seg(f"{err.glyphs.person} {name}", Ink.WARNING), Seg(f"  its child run {child.id} {why}.")])
+        await tell_waits(session, log, child, await log.state(child.id))
+        err.write(f"  then: tagent-tui resume {row.id}\n")
+
+
 async def ask_waits(session: Session, log: Log, ended: Ended) -> bool:
     """Ask the person at the terminal about all of it; whether anything was decided, so that the run can go on."""
     row, decided = ended.row, False
+    await _tell_children(session, log, row, ended.state)
     for wait in waiting_for_person(ended.state):
         asked = await _show(session, log, row, ended.state, wait)
         found = _ask_approval(wait) if wait.kind == "approval" else _ask_question(wait, asked)

@@ -11,15 +11,15 @@ import click
 
 from engine.control import signal
 from engine.engine import Engine
-from engine.errors import DefinitionChangedError
-from store import RunId
+from engine.errors import DefinitionChangedError, TargetError
+from store import RunId, RunRow
 from store.state import RunStatus
 from tagent_tui import terminal
 from tagent_tui.cli.asking import ask_waits
 from tagent_tui.cli.doubts import FORM, Resolutions, resolutions_of
 from tagent_tui.cli.driving import Ended, drive
 from tagent_tui.cli.ending import conclude
-from tagent_tui.cli.exits import RefusedError
+from tagent_tui.cli.exits import Exit, RefusedError
 from tagent_tui.cli.running import follow_up
 from tagent_tui.cli.session import Session
 from tagent_tui.cli.verbs import BUDGET, RUN, verb
@@ -76,13 +76,26 @@ async def _resume(session: Session, wanted: str, how: How, budget: float | None)
         if budget is not None:
             await engine.set_budget(row.id, cost=budget)
         while True:
-            ended = await _driven(session, engine, row.id, how)
+            try:
+                ended = await _driven(session, engine, row.id, how)
+            except TargetError as error:
+                if row.caller is None or not how.resolve:
+                    raise
+                return await _resolve(session, engine, row, how.resolve, error)
             if ended.status is RunStatus.WAITING and session.asks:
                 if not await ask_waits(session, engine.log, ended):
                     return ended.exit
                 how = how._replace(resolve={})
                 continue
             return ended.exit if session.json else await conclude(session, engine.log, ended)
+
+
+async def _resolve(session: Session, engine: Engine, row: RunRow, said: Resolutions, error: TargetError) -> int:
+    """Record what became of effects of a child run that only its caller can drive on."""
+    for step, body in said.items():
+        session.output.note(await signal(engine.log, row.id, "resolve", {"step": step, **body}))
+    session.output.note(str(error))
+    return Exit.WAITS
 
 
 async def _driven(session: Session, engine: Engine, run: RunId, how: How) -> Ended:

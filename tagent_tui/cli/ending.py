@@ -22,8 +22,9 @@ REPORT_TYPE = "text/markdown"
 
 
 async def conclude(session: Session, log: Log, ended: Ended) -> int:
-    """Print the result and the last words; 0, or the exit code that says why there is no result."""
-    if ended.status is RunStatus.COMPLETED:
+    """Print the result and the last words; the exit code says how it ended. A report that was made is printed in any case."""
+    reported = ended.status is RunStatus.FAILED and any(ref.media_type == REPORT_TYPE for ref in ended.state.artifacts)
+    if ended.status is RunStatus.COMPLETED or reported:
         await print_result(session, log, ended)
     await _last_words(session, log, ended)
     return ended.exit

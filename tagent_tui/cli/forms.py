@@ -92,6 +92,8 @@ async def run_form(log: Log, row: RunRow, state: RunState, *, alive: bool, outpu
         "ended_at": state.ended_at,
         "parent_run": row.parent,
         "parent_version": row.parent_version,
+        "caller": state.caller,
+        "caller_step": state.caller_step,
         "version": state.version,
         "cost": None if state.unpriced else state.cost,
         "tokens": state.tokens,

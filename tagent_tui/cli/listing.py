@@ -11,6 +11,7 @@ from typing import NamedTuple
 from store import RunRow
 from store.state import RunStatus
 from tagent_tui.cli.output import Stream
+from tagent_tui.glyphs import Glyphs
 from tagent_tui.numbers import age, duration, run_cost, tokens
 from tagent_tui.rows import Ink, Seg, clip, pad, rpad
 from tagent_tui.text import first_line, one_line
@@ -56,6 +57,13 @@ def write_list(out: Stream, found: Sequence[Listed], now: float) -> None:
                 Seg(said(row, status), Ink.MUTED),
             ]
         )
+
+
+def child_segs(row: RunRow, glyphs: Glyphs) -> list[Seg]:
+    """A child run below the step that called it."""
+    mark = run_mark(RunStatus[row.shown().upper()], glyphs)
+    name = one_line(row.pipeline, glyphs=glyphs).text
+    return [Seg(f"    {mark.glyph} ", mark.ink), Seg(f"{row.id}  ", Ink.MUTED), Seg(f"{name}  "), Seg(mark.word, mark.ink)]
 
 
 def columns(found: Sequence[Listed], now: float) -> list[Column]:

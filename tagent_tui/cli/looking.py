@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import click
 
@@ -18,7 +20,7 @@ from tagent_tui.cli.ending import counted, print_result, print_value
 from tagent_tui.cli.exits import Exit, RefusedError
 from tagent_tui.cli.forms import run_form, stored
 from tagent_tui.cli.happened import events
-from tagent_tui.cli.listing import write_list
+from tagent_tui.cli.listing import child_segs, write_list
 from tagent_tui.cli.session import Session
 from tagent_tui.cli.verbs import RUN, StoredWord, verb
 from tagent_tui.numbers import duration, plural, run_cost, tokens
@@ -34,6 +36,8 @@ from tagent_tui.view.treelines import StepLines
 PAGE = 200
 MEASURE = 100
 """Cells across which a step's name and its figures still read as one line."""
+CHILDREN = 1000
+"""Child runs that `show` lists at most."""
 STATUSES = [status.word for status in RunStatus]
 
 
@@ -41,9 +45,11 @@ STATUSES = [status.word for status in RunStatus]
 @click.option("--status", type=click.Choice(STATUSES), help="Only runs of this status.")
 @click.option("--pipeline", metavar="NAME", type=StoredWord(), help="Only runs of this pipeline.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="At most so many.")
-def runs(session: Session, status: str | None, pipeline: str | None, limit: int) -> int:
-    """List runs, newest first."""
-    return session.run(_runs(session, status, pipeline, limit))
+@click.option("--children", is_flag=True, help="Child runs too.")
+@click.option("--caller", metavar="RUN", type=StoredWord(), help="Only the child runs of this run.")
+def runs(session: Session, status: str | None, pipeline: str | None, limit: int, children: bool, caller: str | None) -> int:
+    """List runs, newest first; child runs only where they are asked for."""
+    return session.run(_runs(session, Wanted(status, pipeline, limit, children, caller)))
 
 
 @verb("show")
@@ -86,12 +92,22 @@ def replay(session: Session, run: str, at: int | None) -> int:
 COMMANDS = {"runs": runs, "show": show, "events": events, "result": result, "replay": replay}
 
 
-async def _runs(session: Session, status: str | None, pipeline: str | None, limit: int) -> int:
+class Wanted(NamedTuple):
+    """Which runs to list."""
+
+    status: str | None
+    pipeline: str | None
+    limit: int
+    children: bool
+    caller: str | None
+
+
+async def _runs(session: Session, wanted: Wanted) -> int:
     if not os.path.lexists(session.stored()):
         found: list[tuple[RunRow, RunStatus]] = []
     else:
         async with await session.reading() as log:
-            found = await _listed(log, status, pipeline, limit)
+            found = await _listed(log, wanted)
             if session.json:
                 forms = [await run_form(log, row, await log.state(row.id), alive=row.alive(), outputs=False) for row, _ in found]
                 session.output.document(forms)
@@ -99,22 +115,23 @@ async def _runs(session: Session, status: str | None, pipeline: str | None, limi
     if session.json:
         session.output.document([])
     elif not found:
-        what = "such runs" if status or pipeline else "runs yet; tagent-tui demo makes one"
+        what = "such runs" if wanted.status or wanted.pipeline or wanted.caller else "runs yet; tagent-tui demo makes one"
         session.output.note(f"no {what}")
     else:
         write_list(session.output.out, found, time.time())
     return Exit.OK
 
 
-async def _listed(log: Log, status: str | None, pipeline: str | None, limit: int) -> list[tuple[RunRow, RunStatus]]:
+async def _listed(log: Log, wanted: Wanted) -> list[tuple[RunRow, RunStatus]]:
     """The newest runs with the status that is shown, which depends on who is alive, so pages are looked through."""
+    caller = None if wanted.caller is None else (await log.find(wanted.caller)).id
     found: list[tuple[RunRow, RunStatus]] = []
     before = None
-    while len(found) < limit:
-        page = await log.runs(pipeline=pipeline, limit=PAGE, before=before)
+    while len(found) < wanted.limit:
+        page = await log.runs(pipeline=wanted.pipeline, limit=PAGE, before=before, caller=caller, children=wanted.children)
         for row in page:
             shown = RunStatus[row.shown().upper()]
-            if status in (None, shown.word) and len(found) < limit:
+            if wanted.status in (None, shown.word) and len(found) < wanted.limit:
                 found.append((row, shown))
         if len(page) < PAGE:
             break
@@ -136,13 +153,13 @@ async def _show(session: Session, wanted: str, at: int | None) -> int:
             scene = look_at(state, outline, alive=row.alive(), now=time.time(), lives=lives, glyphs=out.glyphs)
         else:
             scene = look_back(state, outline, glyphs=out.glyphs)
-        _describe(session, row, scene, at)
+        _describe(session, row, scene, at, [] if at is not None else await log.runs(caller=row.id, limit=CHILDREN))
         if at is None:
             await tell_waits(session, log, row, state)
     return Exit.OK
 
 
-def _describe(session: Session, row: RunRow, scene: Scene, at: int | None) -> None:
+def _describe(session: Session, row: RunRow, scene: Scene, at: int | None, children: Sequence[RunRow]) -> None:
     out, state, sep = session.output.out, scene.state, scene.glyphs.sep
     mark = run_mark(scene.status, scene.glyphs)
     name = one_line(state.pipeline or row.pipeline, glyphs=scene.glyphs).text
@@ -158,12 +175,17 @@ def _describe(session: Session, row: RunRow, scene: Scene, at: int | None) -> No
     out.segs([Seg(f"{_when(state)}  {f' {sep} '.join(facts)}", Ink.MUTED)])
     if state.parent is not None:
         out.segs([Seg(f"{scene.glyphs.fork} of {state.parent} at event {state.parent_version}", Ink.MUTED)])
+    if state.caller is not None:
+        out.segs([Seg(f"called by step {one_line(state.caller_step or '').text} of {state.caller}", Ink.MUTED)])
     if state.reason and scene.status is not RunStatus.COMPLETED:
         out.segs([Seg(first_line(state.reason, glyphs=scene.glyphs).text, Ink.ERROR)])
     lines = StepLines()
     lines.look(scene)
     for index in range(lines.count()):
         out.row(unmarked(lines.row(index, max(44, min(out.width, MEASURE) - 2))), widest=MEASURE)
+        subject = lines.subject(index)
+        for child in reversed([child for child in children if subject is not None and child.caller_step == subject.step]):
+            out.segs(child_segs(child, scene.glyphs))
     for ref in state.artifacts:
         out.segs(
             [Seg(f"made {one_line(ref.name, glyphs=scene.glyphs).text} ({one_line(ref.media_type).text}, {ref.size:,} bytes)")]

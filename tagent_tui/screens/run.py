@@ -15,7 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from store.errors import StoreError
-from store.state import RunStatus, StepStatus
+from store.state import RunState, RunStatus, StepStatus
 from tagent_tui import pager
 from tagent_tui.numbers import plural
 from tagent_tui.places import next_of, previous_of
@@ -35,6 +35,8 @@ _ASKS = {
     "budget": ("$", "the most it may cost in all, in US dollars"),
     "goto": (":", "an event, +10, -3, end, or a time as 10:12:18"),
 }
+CHILDREN = 1000
+"""Child runs among which that of a step is looked for."""
 
 
 class RunScreen(AnswerScreen):
@@ -83,7 +85,7 @@ class RunScreen(AnswerScreen):
             case "pause":
                 return not past and status is RunStatus.RUNNING and not state.pausing
             case "resume":
-                stands = status in (RunStatus.PAUSED, RunStatus.INTERRUPTED, RunStatus.PENDING)
+                stands = status in (RunStatus.PAUSED, RunStatus.INTERRUPTED, RunStatus.PENDING) or self._waits_for_child(state)
                 return not past and stands and not self.card_shown and not self._fresh()
             case "cancel":
                 return not past and not status.ended and not state.cancelling
@@ -112,6 +114,11 @@ class RunScreen(AnswerScreen):
             case "pager":
                 return self.pane == 2 or self.detail_pane.view.has_focus
         return True
+
+    def _waits_for_child(self, state: RunState) -> bool:
+        """Whether a parked child run is what it waits for, and nobody drives it: once the child goes on, it can too."""
+        alive = self.present is not None and self.present.alive
+        return not alive and not state.status.ended and any(effect.parked for effect in state.open.values())
 
     def _failures(self) -> bool:
         """Whether there is a failure to go to."""
@@ -180,8 +187,27 @@ class RunScreen(AnswerScreen):
         self.detail_pane.turn(by)
 
     @on(LineView.Opened, "#steps")
-    def _step_opened(self) -> None:
-        self.show_pane(2)
+    async def _step_opened(self) -> None:
+        child = await self._child()
+        if child is None:
+            self.show_pane(2)
+        else:
+            await self.host.open_run(child)
+
+    async def _child(self) -> str | None:
+        """The child run under the cursor: of an effect, or the newest of a step that runs a pipeline or waits for its child."""
+        present, subject = self.present, self.step_tree.subject
+        if present is None or subject is None:
+            return None
+        line = self.step_tree.lines.effect(subject)
+        if line is not None:
+            return f"{present.run}.{line.version}" if line.kind == "child" else None
+        state = present.state
+        parked = any(effect.parked and effect.step == subject.step for effect in state.open.values())
+        if not parked and (subject.step not in state.steps or state.steps[subject.step].kind != "p"):
+            return None
+        rows = await present.log.runs(caller=present.run, limit=CHILDREN)
+        return next((row.id for row in rows if row.caller_step == subject.step), None)
 
     @on(LineView.Opened, "#waterfall")
     def _bar_opened(self) -> None:

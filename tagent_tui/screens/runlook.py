@@ -38,6 +38,12 @@ SLOW = 0.5
 """Seconds between two looks of what is expensive to say: metrics, reasons, unfolded steps."""
 
 
+def short_id(run: str) -> str:
+    """Enough of a run's id to know it by; of a child run all that tells it from its callers."""
+    top, dot, below = run.partition(".")
+    return f"{top[:8]}{dot}{below}"
+
+
 class RunLook(RunFrame):
     """One run on a screen. `moment` is where a replay stands, None while the run is shown as it is."""
 
@@ -161,7 +167,7 @@ class RunLook(RunFrame):
             status = present.scene(self.host.now(), self.host.glyphs).status
             ended = (status, (state.ended_at or state.last_at) - state.created_at)
         first = title.first_row(
-            scene, present.run[:8], width, spinner=self.host.spinner() if self._moving_now(scene) else "", ended=ended
+            scene, short_id(present.run), width, spinner=self.host.spinner() if self._moving_now(scene) else "", ended=ended
         )
         second = None if self.has_class("-low") else title.second_row(scene, width)
         self.title_bar.show(title.mode_chip(scene), first, second)

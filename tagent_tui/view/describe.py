@@ -17,6 +17,8 @@ from store.events import (
     ArtifactMade,
     BudgetReached,
     BudgetSet,
+    ChildParked,
+    ChildResumed,
     EffectFailed,
     EffectInDoubt,
     EffectRequested,
@@ -59,6 +61,7 @@ from tagent_tui.rows import Ink
 from tagent_tui.text import Line, first_line
 from tagent_tui.view.clock import time_of_day
 from tagent_tui.view.effects import ASK, effect_name
+from tagent_tui.view.talk import answered_words, asked_words
 
 TEXT_CAP = 400
 
@@ -244,8 +247,8 @@ def _reused(event: StepReused, recorded: Recorded, around: Around) -> str:
 
 
 def _requested(event: EffectRequested, recorded: Recorded, around: Around) -> str:
-    asked = effect_name(event.kind, event.name)
-    return f"{asked} · irreversible" if event.safety is Safety.IRREVERSIBLE else asked
+    words = " · ".join([effect_name(event.kind, event.name), *asked_words(event)])
+    return f"{words} · irreversible" if event.safety is Safety.IRREVERSIBLE else words
 
 
 def _asked(request: int, around: Around) -> str:
@@ -261,6 +264,7 @@ def _succeeded(event: EffectSucceeded, recorded: Recorded, around: Around) -> st
     found = around.earlier(event.request)
     if found is not None:
         parts.append(duration(recorded.at - found.at))
+        parts += answered_words(found.event, event)
     if event.usage is not None:
         parts.append(f"{tokens(event.usage.prompt_tokens + event.usage.completion_tokens)} tok")
     if event.simulated:
@@ -281,6 +285,14 @@ def _in_doubt(event: EffectInDoubt, recorded: Recorded, around: Around) -> str:
 def _resolved(event: EffectResolved, recorded: Recorded, around: Around) -> str:
     said = f"{_asked(event.request, around)} · {event.outcome}"
     return f"{said} · {event.note}" if event.note else said
+
+
+def _child_parked(event: ChildParked, recorded: Recorded, around: Around) -> str:
+    return f"its child run {'waits for somebody' if event.reason == 'waiting' else 'is paused'}"
+
+
+def _child_resumed(event: ChildResumed, recorded: Recorded, around: Around) -> str:
+    return "its child run goes on"
 
 
 def _log(event: LogWritten, recorded: Recorded, around: Around) -> str:
@@ -330,6 +342,8 @@ RULES: dict[type[Event], Words] = {
     EffectFailed: _effect_failed,
     EffectInDoubt: _in_doubt,
     EffectResolved: _resolved,
+    ChildParked: _child_parked,
+    ChildResumed: _child_resumed,
     LogWritten: _log,
     ArtifactMade: _artifact,
     BudgetReached: _reached,

@@ -18,6 +18,7 @@ from store.events import (
     Failure,
     Payload,
     Recorded,
+    Spent,
     StepCompleted,
     StepFailed,
     Usage,
@@ -46,6 +47,20 @@ class EffectLine(msgspec.Struct):
     usage: Usage | None = None
     simulated: bool = False
     source: tuple[str, int] | None = None
+    spent: tuple[Spent, ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        """What its model call used, or all calls of its child run; 0 where nothing is known."""
+        used = [self.usage] if self.usage is not None else self.spent
+        return sum(one.prompt_tokens + one.completion_tokens for one in used)
+
+    @property
+    def cost(self) -> float | None:
+        """The same in US dollars, None where a price is not known."""
+        if self.usage is not None:
+            return self.usage.cost
+        return None if any(one.unpriced for one in self.spent) else sum(one.cost for one in self.spent)
 
     @property
     def failed(self) -> bool:
@@ -97,11 +112,11 @@ def fold_effect(lines: dict[int, EffectLine], recorded: Recorded) -> None:
 def _settle(line: EffectLine, event: EffectSucceeded | EffectFailed | EffectInDoubt | EffectResolved, at: float) -> None:
     line.ended_at = at
     if isinstance(event, EffectSucceeded):
-        line.status, line.value, line.usage = StepStatus.COMPLETED, event.value, event.usage
+        line.status, line.value, line.usage, line.spent = StepStatus.COMPLETED, event.value, event.usage, event.spent
         line.simulated, line.source = event.simulated, event.source
     elif isinstance(event, EffectFailed):
         line.status, line.failure, line.reason = StepStatus.FAILED, event.failure, event.failure.message
-        line.source = event.source
+        line.source, line.spent = event.source, event.spent
     elif isinstance(event, EffectInDoubt):
         line.status, line.reason = StepStatus.IN_DOUBT, "no known outcome"
     else:

@@ -209,6 +209,9 @@ def _completed(scene: Scene, name: str, step: StepState) -> list[Seg]:
 def _under_way(effect: OpenEffect | None, scene: Scene) -> list[Seg]:
     if effect is None:
         return []
+    if effect.parked is not None:
+        why = "waits for somebody" if effect.parked == "waiting" else "is paused"
+        return one_line(f"{effect_name(effect.kind, effect.name)} {why}", NOTE_CAP, scene.glyphs).segs(Ink.WARNING)
     return one_line(effect_name(effect.kind, effect.name), NOTE_CAP, scene.glyphs).segs(Ink.MUTED)
 
 
@@ -267,8 +270,10 @@ def effect_note(line: EffectLine, scene: Scene) -> list[Seg]:
     if line.reason:
         words += one_line(line.reason, NOTE_CAP, scene.glyphs).segs(Ink.ERROR if line.failed else Ink.WARNING)
     said = [f"try {line.attempt}"] if line.attempt > 1 else []
-    if line.usage is not None:
-        said.append(plural(line.usage.prompt_tokens + line.usage.completion_tokens, "tok", "tok"))
+    if line.kind == "child":
+        said.append(f"run {scene.glyphs.ellipsis}.{line.version}")
+    if line.usage is not None or line.spent:
+        said.append(plural(line.tokens, "tok", "tok"))
     if line.simulated:
         said.append("simulated")
     if line.safety == "irreversible":
@@ -286,6 +291,6 @@ def _effect_figures(scene: Scene, line: EffectLine, width: int) -> list[Seg]:
     end = line.ended_at if line.ended_at is not None else scene.now
     segs = [Seg(rpad(duration(max(0.0, end - line.requested_at)), 8), Ink.MUTED)]
     if width >= 44:
-        cost = line.usage.cost if line.usage is not None and not line.simulated else None
+        cost = None if line.simulated else line.cost
         segs.append(Seg(rpad(step_cost(cost) if cost else UNKNOWN, 8), Ink.MUTED))
     return segs

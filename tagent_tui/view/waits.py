@@ -47,6 +47,7 @@ def _sentences(scene: Scene) -> Iterator[Row]:
         return
     yield from _in_doubt(scene)
     yield from _asked(scene)
+    yield from _children(scene)
     yield from _budgets(scene)
     yield from _run_waits(scene)
     if not scene.state.status.ended:
@@ -91,7 +92,7 @@ def _asked(scene: Scene) -> Iterator[Row]:
     for wait in waiting_for_person(scene.state):
         mark = Seg(scene.glyphs.person, Ink.WARNING)
         what = "wants to run" if wait.request is None else "asks"
-        words = [Seg((wait.text and f"{what}: ") or f"{what}", Ink.MUTED), *first_line(wait.text, 300, scene.glyphs).segs()]
+        words = [Seg(f"{what}: " if wait.text else what, Ink.MUTED), *first_line(wait.text, 300, scene.glyphs).segs()]
         key = [Seg("  a", Ink.STRONG, bold=True), Seg(" show", Ink.MUTED)]
         yield _row(mark, wait.step, words, scene)._replace(right=key)
 
@@ -107,6 +108,16 @@ def _budgets(scene: Scene) -> Iterator[Row]:
         yield Row(
             [Seg(scene.glyphs.person, Ink.WARNING), Seg(said), Seg("  b", Ink.STRONG, bold=True), Seg(" raises it", Ink.MUTED)]
         )
+
+
+def _children(scene: Scene) -> Iterator[Row]:
+    """Child runs that somebody has to look after."""
+    for request, effect in scene.state.open.items():
+        if effect.parked is not None and not scene.state.status.ended:
+            why = "waits for somebody" if effect.parked == "waiting" else "is paused"
+            words = [Seg(f"child {scene.glyphs.ellipsis}.{request} {why}", Ink.WARNING)]
+            key = [Seg("  enter", Ink.STRONG, bold=True), Seg(" opens it", Ink.MUTED)]
+            yield _row(Seg(scene.glyphs.person, Ink.WARNING), effect.step, words, scene)._replace(right=key)
 
 
 def _run_waits(scene: Scene) -> Iterator[Row]:

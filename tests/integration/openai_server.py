@@ -91,12 +91,13 @@ Behaviour = Text | ToolCall | Status | Raw | Half | Hang | Gone
 
 
 class OpenAIServer:
-    """The running server. `requests` grows in the order of arrival; `count` is its length."""
+    """The running server. `requests` grows in the order of arrival; `count` is its length; `most` were under way at a time."""
 
     def __init__(self, count_file: Path | None = None) -> None:
         self.requests: list[Request] = []
         self.default: Behaviour = Text()
         self.closing = threading.Event()
+        self.most = self._under_way = 0
         self._script: deque[Behaviour] = deque()
         self._lock = threading.Condition()
         self._count_file = count_file
@@ -136,6 +137,8 @@ class OpenAIServer:
         """Records the request (on disk before it is answered, where a file was named) and draws its behaviour."""
         with self._lock:
             self.requests.append(request)
+            self._under_way += 1
+            self.most = max(self.most, self._under_way)
             if self._count_file is not None:
                 with self._count_file.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(request.body) + "\n")
@@ -143,6 +146,11 @@ class OpenAIServer:
                     os.fsync(file.fileno())
             self._lock.notify_all()
             return self._script.popleft() if self._script else self.default
+
+    def answered(self) -> None:
+        """One request less is under way."""
+        with self._lock:
+            self._under_way -= 1
 
     def serve(self) -> None:
         self._http.serve_forever(poll_interval=0.02)
@@ -162,8 +170,11 @@ class _Connection(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.path, headers, json.loads(text), text)
         behaviour = self.owner.arrived(request)
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._behave(behaviour, request)
+        try:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self._behave(behaviour, request)
+        finally:
+            self.owner.answered()
 
     def _behave(self, behaviour: Behaviour, request: Request) -> None:
         match behaviour:

@@ -156,7 +156,7 @@ async def test_a_due_retry_at_the_limit_costs_no_cpu() -> None:
 
 async def test_a_step_out_of_time_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """An async body is cancelled, a sync one left behind, one that swallows its cancellation too; each is `timed_out` in time."""
-    monkeypatch.setattr("engine.executor.LEAVE_SECONDS", 0.05)
+    monkeypatch.setattr("engine.within.LEAVE_SECONDS", 0.05)
     cancelled, release = [], threading.Event()
 
     async def sleeps() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import engine.effects
-from engine import Engine, Pipeline, RetryPolicy, StepContext
+from engine import EffectFailedError, Engine, Pipeline, RetryPolicy, StepContext
 from tests.driving import engine_at, history
 
 Body = Callable[[StepContext], Awaitable[Any]]
@@ -142,3 +142,86 @@ async def test_a_charge_taken_by_a_retry_survives_a_crash_of_that_retry(tmp_path
         result = await driver.result(run)
         assert not [e for e in await driver.events(run) if e.event.type == "effect.in_doubt"]
     assert (result.status, result.final_output, charges) == ("completed", "receipt", [1])
+
+
+async def test_a_charge_out_of_time_is_not_made_again(charges: list[int]) -> None:
+    """An irreversible effect that ran out of time is a recorded failure of kind `timeout`; asking for it again in the same body is
+    refused, and the step that fails for it is not tried again.
+    """
+    told: list[str] = []
+
+    async def pays(ctx: StepContext) -> None:
+        async def charge() -> None:
+            charges.append(ctx.attempt)
+            await asyncio.sleep(60)
+
+        for _ in range(3):
+            try:
+                await ctx.once("charge", charge, safety="irreversible", timeout=0.05)
+            except EffectFailedError as error:
+                told.append(f"{error.kind} {error.retryable}: {error}")
+        raise OSError("not paid")
+
+    result, events = await history(shop(pays))
+    assert charges == [1]
+    assert told[0] == "timeout False: 'charge' was not done within 0.05 s; it may have happened all the same"
+    assert told[1:] == ["timeout False: 'charge' ran out of time before; it may have happened, so it is not done again"] * 2
+    assert [event.event.failure.kind for event in events if event.event.type == "effect.failed"] == ["timeout"]
+    assert "'charge' has no known outcome, so it is not tried again" in result.failures[0].message
+
+
+async def test_a_charge_out_of_time_stays_in_doubt_after_a_crash(tmp_path: Path, charges: list[int]) -> None:
+    """An attempt that is driven again after the timeout was recorded is told so from the record, and is refused the charge too."""
+    db, gate, told = tmp_path / "runs.db", asyncio.Event(), list[str]()
+
+    async def pays(ctx: StepContext) -> str:
+        async def charge() -> None:
+            charges.append(1)
+            await asyncio.sleep(60)
+
+        for _ in range(2):
+            try:
+                await ctx.once("charge", charge, safety="irreversible", timeout=0.05)
+            except EffectFailedError as error:
+                told.append(str(error))
+        if not gate.is_set():
+            await ctx.sleep(60)
+        return "left open"
+
+    async with engine_at(db) as driver:
+        run = await driver.start(shop(pays))
+        async for batch in driver.follow(run):
+            if any(e.event.type == "effect.requested" and e.event.kind == "sleep" for e in batch):
+                break
+    first, gate_open = list(told), gate.set()
+    told.clear()
+    async with engine_at(db) as driver:
+        await driver.resume(run, shop(pays))
+        result = await driver.result(run)
+    assert (gate_open, result.status, result.final_output, charges) == (None, "completed", "left open", [1])
+    assert told == first
+
+
+async def test_a_look_out_of_time_may_be_asked_again(charges: list[int]) -> None:
+    """What is not irreversible fails with the kind `timeout`, is stopped, and is asked again by whoever likes to."""
+    stopped, kinds = asyncio.Event(), list[tuple[str, bool]]()
+
+    async def looks(ctx: StepContext) -> str:
+        async def look() -> str:
+            charges.append(1)
+            if len(charges) > 1:
+                return "seen"
+            try:
+                await asyncio.sleep(60)
+            finally:
+                stopped.set()
+            return "never"
+
+        try:
+            return str(await ctx.once("look", look, safety="read", timeout=0.05))
+        except EffectFailedError as error:
+            kinds.append((error.kind, error.retryable))
+            return str(await ctx.once("look", look, safety="read", timeout=5))
+
+    result, _ = await history(shop(looks))
+    assert (result.final_output, len(charges), stopped.is_set(), kinds) == ("seen", 2, True, [("timeout", True)])

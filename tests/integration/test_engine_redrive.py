@@ -30,14 +30,20 @@ class Nobody:
     def was_simulated(self, step: str) -> bool:
         return False
 
-    async def ask_model(self, request: ModelRequest) -> Any:
+    @property
+    def asking(self) -> Any:
+        return self
+
+    exchange = steerer = asking
+
+    async def ask(self, caller: Any, request: ModelRequest) -> Any:
         raise AssertionError("a re-driven attempt asked a model")
+
+    def names(self, step: str, model: str | None) -> list[str]:
+        return [model or "offline"]
 
     async def in_thread(self, function: Any) -> Any:
         return function()
-
-    def model_name(self, step: str, model: str | None) -> str:
-        return model or "offline"
 
 
 @pytest.mark.parametrize(("make", "lives"), [(small, 20), (sixty, 2)], ids=["small", "sixty"])
@@ -76,7 +82,7 @@ async def test_every_recorded_attempt_drives_again_alike(
             recording.blobs = dict(contents)
             executor = Executor(definition, bodies, {}, recording, Nobody(), threads)
             inputs = {dep.step: texts[dep.step] for dep in steps[name].depends_on}
-            outcome = await executor.run(StepTask("run", steps[name], attempt, inputs, {}, state.seed, tape))
+            outcome = await executor.run(StepTask("run", steps[name], name, attempt, inputs, {}, {}, {}, state.seed, tape))
             assert recording.new == [], (name, attempt)
             if isinstance(outcome, Completed):
                 assert (outcome.blob or bytes(outcome.output.json)) == texts[name], name

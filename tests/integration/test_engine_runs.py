@@ -10,7 +10,7 @@ import pytest
 
 from engine import Engine, Pipeline, PipelineValidationError, StepContext, run_agent, run_goal, run_pipeline
 from engine.errors import EngineError
-from tests.driving import engine_at, history, typed
+from tests.driving import drive, engine_at, history, typed
 
 
 class Judgement(pydantic.BaseModel):
@@ -124,3 +124,20 @@ async def test_an_engine_that_is_not_open_says_how_to_open_it() -> None:
     """Using it outside `async with` is one sentence."""
     with pytest.raises(EngineError, match="async with Engine"):
         await Engine(":memory:").runs()
+
+
+async def test_a_result_tells_what_ran_how_long_and_all_data_as_one() -> None:
+    """Steps in the order they started, seconds, and outputs merged: mappings deep, the rest by name; a group's children in it."""
+    pipeline = (
+        Pipeline("p")
+        .step("first", run=lambda: {"a": {"x": 1}, "list": [1]})
+        .step("second", run=lambda: {"a": {"y": 2}, "list": [2]}, depends_on="first")
+        .step("each", run=lambda item: item * 2, for_each="[1, 2]", depends_on="second")
+        .step("never", run=lambda: 1, condition="false")
+    )
+    result = await drive(pipeline)
+    assert result.merged_data == {"a": {"x": 1, "y": 2}, "list": [1, 2], "each": [2, 4]}
+    assert list(result.step_outputs) == ["first", "second", "each"]
+    assert [name for name in result.steps_executed if "[" not in name] == ["first", "second", "each"]
+    assert {"each[0]", "each[1]"} < set(result.timings)
+    assert all(seconds >= 0 for seconds in result.timings.values())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -273,3 +275,20 @@ async def test_a_stream_is_fenced_from_a_driver_that_was_superseded(tmp_path: Pa
         with pytest.raises(LeaseLostError, match="must stop"):
             await Spaces(log).write(Author("driver", "run", 9, None, (lease.row, lease.token)), "s", "a", "put", 2, lambda: 3.0)
         assert [change.value for change in await Spaces(log).changes("s")] == [1]
+
+
+async def test_a_space_that_lost_a_change_is_told_by_the_check(tmp_path: Path) -> None:
+    """A gap in a space's versions is found and named; a whole space is not."""
+    path = tmp_path / "runs.db"
+    async with await Log.open(path) as log:
+        for key in ("a", "b", "c"):
+            await Spaces(log).write(Author("user"), "whole", key, "put", 1, lambda: 1.0)
+            await Spaces(log).write(Author("user"), "torn", key, "put", 1, lambda: 1.0)
+        assert await log.check() == []
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("DELETE FROM spaces WHERE space = 'torn' AND version = 2")
+    async with await Log.open(path) as log:
+        assert [finding.what for finding in await log.check()] == ["the memory space 'torn' lacks 1 of its changes"]
+        assert [(one.op, one.key, one.actor) for one in await Spaces(log).access("whole")] == [
+            ("put", key, "user") for key in "abc"
+        ]

@@ -149,6 +149,7 @@ async def test_an_expired_message_is_never_received_and_says_so() -> None:
         run = await engine.start(one(step))
         assert await outputs(engine, run) == [["fine", None]]
         assert await listed(engine, run, "one") == [("late", "expired"), ("fine", "received")]
+        assert await engine.log.reader.all("SELECT count(*) FROM mail WHERE settled = 0") == [(0,)]
 
 
 async def test_a_receive_that_is_given_up_gives_its_message_back() -> None:

@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from engine.models import ModelError, ModelErrorKind, ModelReply, ModelRequest, replies
+from engine.models import ModelError, ModelErrorKind, ModelReply, ModelRequest, replies, request_hash
 from engine.models.litellm_failures import seconds, words
 from engine.models.litellm_model import LitellmModel
 from tests.integration.openai_server import (
@@ -204,6 +205,21 @@ async def test_a_slow_server_times_out(server: OpenAIServer) -> None:
         await model.complete(request())
     assert failed.value.kind is ModelErrorKind.TIMEOUT
     assert time.monotonic() - started < 5
+    hang.release.set()
+    await model.aclose()
+
+
+async def test_a_request_brings_its_own_time(server: OpenAIServer) -> None:
+    """A request's timeout stands before the model's, and does not change which request it is."""
+    hang = Hang()
+    server.script(hang)
+    model = LitellmModel(PRICED, api_base=server.base_url, api_key=KEY, timeout=30)
+    hurried = msgspec.structs.replace(request(), timeout=0.3)
+    started = time.monotonic()
+    with pytest.raises(ModelError, match=r"did not answer in time \(0.3 s\)"):
+        await model.complete(hurried)
+    assert time.monotonic() - started < 5
+    assert request_hash(hurried) == request_hash(request())
     hang.release.set()
     await model.aclose()
 

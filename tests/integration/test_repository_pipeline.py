@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from engine import Engine, PipelineResult, PipelineValidationError
+from engine.models.errors import ModelError, ModelErrorKind
 from engine.templates.repository.pipeline import ARTIFACT, Judgement, build
 from engine.templates.repository.report import SIMULATED
 from tests import trees
+from tests.driving import Scripted
 
 STEPS = ["scan", "languages", "largest", "todos", "history", "dependencies", "tests", "findings", "judge", "report"]
 
@@ -144,6 +146,18 @@ async def test_odd_trees_are_reported_whole(tmp_path: Path) -> None:
     report = report_of(result)
     assert all(line.isprintable() for line in report.split("\n"))
     assert "not yours" not in report
+
+
+async def test_a_judge_that_fails_costs_no_report(tmp_path: Path) -> None:
+    """The run has failed and says which step, and the report is there all the same, with its findings and no judgement."""
+    trees.write(tmp_path, {"a.py": b"# TODO: mend\n"})
+    async with Engine(":memory:", tee=False) as engine:
+        engine._models["gone"] = Scripted(ModelError(ModelErrorKind.BAD_REQUEST, "gone is not there"))
+        result = await engine.result(await engine.start(build(str(tmp_path)), model="gone"))
+    assert (result.status, result.failed_steps) == ("failed", ["judge"])
+    assert "# TODO" not in report_of(result)
+    assert "a.py" in report_of(result)
+    assert result.step_metadata["report"]["status"] == "completed"
 
 
 async def test_an_empty_folder_is_reported(tmp_path: Path) -> None:

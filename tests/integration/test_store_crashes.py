@@ -285,6 +285,7 @@ async def test_a_new_store_killed_while_made_is_absent_or_whole(tmp_path: Path) 
         if db.exists():
             async with await Log.open(db) as log:
                 assert await log.runs() == []
+            assert version_of(db) == schema.current()
             db.unlink()
 
 

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,6 +122,11 @@ async def test_a_migrated_store_with_its_log_unfolded_opens(db: Path, next_versi
         assert await log.head(RunId("run")) == 21
 
 
+def as_then(now: Any, then: Any) -> Any:
+    """A value without the fields that came later, also inside."""
+    return {name: as_then(now[name], then[name]) for name in then} if isinstance(then, dict) else now
+
+
 async def test_the_store_of_version_1_opens_for_ever(tmp_path: Path) -> None:
     """A file written by version 1 (kept, never made anew) opens in this version with every event meaning what it meant."""
     golden = Path(__file__).parents[1] / "golden"
@@ -131,8 +137,7 @@ async def test_the_store_of_version_1_opens_for_ever(tmp_path: Path) -> None:
         events = await log.events(run)
         assert [one.version for one in events] == list(range(1, 28))
         for one, then in zip(events, means[:25], strict=False):
-            now = plain(one.event)
-            assert {name: now[name] for name in then} == then, one.event.type
+            assert as_then(plain(one.event), then) == then, one.event.type
         assert (events[4].step, events[4].attempt, events[4].causation, events[4].actor) == ("search", 1, 4, "driver")
         assert (events[0].at, events[0].actor, events[26].at) == (1700000000.5, "user", 1700000101.0)
         assert await log.output(run, 27) == {"text": "x" * 3000}

@@ -24,6 +24,7 @@ from store import (
     StoreNewerError,
     StoreReadOnlyError,
     StoreUnusableError,
+    schema,
 )
 from tests.happenings import lines
 from tests.integration.store_driver import Process
@@ -108,8 +109,9 @@ async def test_another_applications_database(tmp_path: Path, mode: str) -> None:
 async def test_a_newer_store(db: Path) -> None:
     """A store of a later version names both versions and what to do."""
     with closing(sqlite3.connect(db)) as other:
-        other.execute("PRAGMA user_version = 9")
-    assert "newer version of tagent-tui (format 9, this one reads up to 1)" in await refused(db, StoreNewerError)
+        other.execute("PRAGMA user_version = 900")
+    said = await refused(db, StoreNewerError)
+    assert f"newer version of tagent-tui (format 900, this one reads up to {schema.current()})" in said
 
 
 async def test_a_store_without_a_version(db: Path) -> None:

@@ -110,3 +110,17 @@ def vanishing(folder: str) -> Pipeline:
 def broken(folder: str) -> Pipeline:
     """Cannot be made."""
     raise ValueError("no pipeline today")
+
+
+def nesting(folder: str) -> Pipeline:
+    """Children that wait: of a step, and of a body."""
+    nested = Pipeline("nested", params={"folder": folder}).step("first", run=gate)
+
+    async def asks(ctx: StepContext) -> str:
+        return str(await ctx.child(Pipeline("made", params={"folder": folder}).step("other", run=gate)))
+
+    return (
+        Pipeline("nesting")
+        .step("calls", pipeline=nested, execution_mode="concurrent")
+        .step("asks", run=asks, execution_mode="concurrent")
+    )

@@ -46,7 +46,13 @@ async def touch_async(step: str, attempt: int, name: str) -> str:
 async def ask(ctx: StepContext, name: str, **options: Any) -> Any:
     """One witnessed effect of an async body, by thread or not."""
     function = touch if sum(name.encode()) % 2 else touch_async
-    return await ctx.once(name, function, ctx.step, ctx.attempt, name, **options)
+    return await ctx.once(name, function, place(ctx), ctx.attempt, name, **options)
+
+
+def place(ctx: StepContext) -> str:
+    """The step; in a child run with what its id adds to the caller's before it."""
+    below = ctx.run_id.partition(".")[2]
+    return f"{below}/{ctx.step}" if below else ctx.step
 
 
 async def gathered(ctx: StepContext) -> Any:
@@ -145,6 +151,52 @@ def small() -> Pipeline:
     pipeline.step("judge", "Say something about it", depends_on=["plain"])
     needs = ["gathered", "equal", "raced", "plain", "pays", "flaky", "posts", "judge"]
     return pipeline.step("report", run=report, depends_on=needs, final=True)
+
+
+# -- pipelines inside
+
+
+async def both(ctx: StepContext, depth: int) -> Any:
+    """An effect of its own beside two children at once, of the same pipeline one deeper, or of a smaller one."""
+
+    async def below(number: int) -> Any:
+        return await ctx.child("self", {"depth": depth - 1}) if depth else await ctx.child(leaf(), {"number": number})
+
+    told = await asyncio.gather(ask(ctx, f"beside {depth}"), below(0), below(1))
+    return told[1:]
+
+
+def posts_below(ctx: StepContext) -> str:
+    """An irreversible body in a child run."""
+    witness(place(ctx), 1, "body")
+    return "posted"
+
+
+async def leafs(ctx: StepContext, number: int) -> Any:
+    """An effect, and a first attempt that fails after it."""
+    await ask(ctx, f"leaf {number}")
+    if ctx.attempt == 1:
+        raise ValueError("the first attempt fails")
+    return number
+
+
+def leaf() -> Pipeline:
+    """The smallest child."""
+    pipeline = Pipeline("leaf").step("leafs", run=leafs, retry=SOON).step("posts", run=posts_below, irreversible=True)
+    return pipeline.step("end", run=end, final=True)
+
+
+def end(number: int) -> int:
+    """What a leaf comes to."""
+    return number
+
+
+def nested() -> Pipeline:
+    """Children of steps and of bodies, two calls deep."""
+    small = Pipeline("mid", params={"depth": 0}).step("both", run=both)
+    pipeline = Pipeline("nested").step("calls", pipeline=small, params={"depth": 1}, execution_mode="concurrent")
+    pipeline.step("pays", run=pays, execution_mode="concurrent").step("flaky", run=flaky, retry=SOON)
+    return pipeline.step("report", run=report, depends_on=["calls", "pays", "flaky"], final=True)
 
 
 # -- sixty steps

@@ -5,7 +5,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from engine import Dep, Pipeline, PipelineValidationError, RetryPolicy
+from engine import BreakerPolicy, Dep, Pipeline, PipelineValidationError, RetryPolicy
 
 
 class Answer(pydantic.BaseModel):
@@ -30,7 +30,24 @@ def told(pipeline: Pipeline, *, given: list[str] | None = None, model: str | Non
     return [str(problem) for problem in pipeline.problems(given or [], model=model)]
 
 
+def limited(limits: Any) -> Pipeline:
+    """A pipeline with these limits."""
+    return Pipeline("p", limits=limits).step("x", run=fine)
+
+
 CASES: list[tuple[Pipeline, str]] = [
+    (limited({"models": {"m": {"concurrent": 0}}}), "limits.models.m: concurrent is 0; give a whole number from 1 up"),
+    (limited({"models": {"m": {"per_minute": "60"}}}), "limits.models.m: per_minute is '60'; give a whole number from 1 up"),
+    (limited({"models": {"m": {"at_once": 1}}}), "limits.models.m: is {'at_once': 1}; give concurrent and per_minute"),
+    (limited({"models": {"m": {}}}), "limits.models.m: is {}; give concurrent and per_minute, or one of them"),
+    (limited({"steps": {"m": {"concurrent": 1}}}), "limits.steps: cannot be limited so; give models or tools"),
+    (limited({"tools": [1]}), "limits.tools: cannot be limited so; give models or tools"),
+    (limited([1]), "limits: is [1]; give a mapping with models and tools"),
+    (Pipeline("p", breaker=3).step("x", run=fine), "breaker: is 3; give BreakerPolicy("),  # type: ignore[arg-type]
+    (Pipeline("p", breaker=BreakerPolicy(-1)).step("x", run=fine), "breaker: failures is -1; give 0 to 1000"),
+    (Pipeline("p", breaker=BreakerPolicy(1, -1)).step("x", run=fine), "breaker: seconds is -1; give a number from 0 up"),
+    (Pipeline("p").step("x", run=fine, total_timeout=0), "steps.x.total_timeout: is 0; give seconds greater than 0"),
+    (Pipeline("p").step("x", "Go", fallback_models=[""]), "steps.x.fallback_models: '' is not the name of a model"),
     (Pipeline("p"), "steps: the pipeline has no steps; add one with .step(...)"),
     (Pipeline("").step("x", run=fine), "name: '' is not a name; use a letter, then letters, digits, '_' or '-'"),
     (Pipeline("a b").step("x", run=fine), "name: 'a b' is not a name"),
@@ -39,8 +56,8 @@ CASES: list[tuple[Pipeline, str]] = [
     (Pipeline("p").step("x" * 200, run=fine), "is not a step name"),
     (Pipeline("p").step(["x"], run=fine), "steps: ['x'] is not a step name"),  # type: ignore[arg-type]
     (Pipeline("p").step("x", run=fine).step("x", run=fine), "steps.x: is defined twice; rename one"),
-    (Pipeline("p").step("x"), "steps.x: has neither a goal nor a function; give goal=... or run=..."),
-    (Pipeline("p").step("x", "Say", run=fine), "steps.x: has both a goal and a function; keep one"),
+    (Pipeline("p").step("x"), "steps.x: has neither a goal nor a function nor a pipeline; give goal=..., run=... or pipeline=..."),
+    (Pipeline("p").step("x", "Say", run=fine), "steps.x: has goal and run; keep one"),
     (Pipeline("p").step("x", "  "), "steps.x.goal: is empty; say what the model should achieve"),
     (Pipeline("p").step("x", run=5), "steps.x.run: is 5, which cannot be called; give a function"),
     (Pipeline("p").step("x", run=only_by_position), "steps.x.run: takes 'x' by position only"),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from engine.config import ConfigError, Loaded, TAgentConfig, UiConfig, default_db, load
+from engine.policies import BreakerPolicy, Limit
 
 
 class Sources:
@@ -130,8 +131,8 @@ def test_all_problems_are_told_at_once(sources: Sources) -> None:
 
 
 ALL_KEYS = (
-    "model, api_base, api_key, model_timeout, max_concurrent_steps, max_iterations, budget, output_format, verbose, memories, db, "
-    "ui.theme, ui.glyphs, ui.keys"
+    "model, api_base, api_key, fallback_models, model_timeout, breaker.failures, breaker.seconds, limits.models, limits.tools, "
+    "max_concurrent_steps, max_iterations, max_depth, budget, output_format, verbose, memories, db, ui.theme, ui.glyphs, ui.keys"
 )
 
 
@@ -218,3 +219,38 @@ def test_the_store_is_the_users_unless_named() -> None:
     assert default_db({"TAGENT_DB": "/tmp/x.db"}) == Path("/tmp/x.db")
     assert default_db({"TAGENT_DB": "~/x.db"}) == Path("~/x.db").expanduser()
     assert default_db({}).parts[-2:] == ("tagent-tui", "runs.db")
+
+
+def test_limits_and_breakers_are_tables_of_a_file(sources: Sources) -> None:
+    """A file's tables reach the settings and are shown with where they came from; single values of a breaker may come from the
+    environment, names of models with commas between.
+    """
+    text = (
+        '[breaker]\nfailures = 3\n[limits]\nmodels."gpt-4.1" = {concurrent = 4, per_minute = 60}\ntools.search = {concurrent = 1}'
+    )
+    environ = {"TAGENT_BREAKER_SECONDS": "5", "TAGENT_FALLBACK_MODELS": "a, b"}
+    loaded = sources.load(project=text, environ=environ)
+    assert loaded.config.breaker.policy() == BreakerPolicy(3, 5.0)
+    assert loaded.config.limits.plain() == {"models": {"gpt-4.1": Limit(4, 60)}, "tools": {"search": Limit(1)}}
+    assert loaded.config.fallback_models == ["a", "b"]
+    shown = {row.key: (row.value, row.origin) for row in loaded.rows()}
+    assert shown["limits.models"] == ({"gpt-4.1": {"concurrent": 4, "per_minute": 60}}, str(sources.project_file))
+    assert shown["breaker.seconds"] == (5.0, "TAGENT_BREAKER_SECONDS")
+
+
+def test_wrong_limits_are_named(sources: Sources) -> None:
+    """A wrong number and an unknown word in a table of limits are told with their place."""
+    problems = sources.problems(project="[limits.models.m]\nconcurrent = 0\nat_once = 1\n[breaker]\nfailures = -1")
+    assert [problem.removeprefix(f"{sources.project_file}: ") for problem in problems] == [
+        "breaker.failures has to be at least 0, not -1.",
+        "limits.models.m.concurrent has to be at least 1, not 0.",
+        "there is no setting limits.models.m.at_once; a limit has concurrent and per_minute.",
+    ]
+
+
+def test_python_may_give_the_engines_own_values() -> None:
+    """`breaker=BreakerPolicy(...)` and `limits` with `Limit(...)` are taken as settings."""
+    config = TAgentConfig(breaker=BreakerPolicy(2, 3), limits={"models": {"m": Limit(per_minute=9)}}, fallback_models="one")  # type: ignore[arg-type]
+    assert config.breaker.policy() == BreakerPolicy(2, 3)
+    assert config.limits.plain() == {"models": {"m": Limit(per_minute=9)}, "tools": {}}
+    assert TAgentConfig(**config.model_dump(mode="json", exclude_unset=True)) == config

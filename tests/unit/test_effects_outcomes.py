@@ -192,3 +192,53 @@ def test_a_failure_keeps_retry_after_through_an_effect() -> None:
 
     error = asyncio.run(told())
     assert (str(error), error.kind, error.retry_after) == ("slow down", "model.rate_limit", 7.0)
+
+
+async def test_what_was_given_is_told_recorded_or_not() -> None:
+    """`told` hears True when the outcome is recorded, and False of a failed one, one given up, and one of a closed attempt."""
+    recording, heard = Recording(), []
+    effects = Effects(recording, "step", 1)
+
+    def ask(name: str, answer: Any, at: asyncio.Event | None = None) -> asyncio.Future[Any]:
+        async def issue(_: Any) -> Answer:
+            if at is not None:
+                await at.wait()
+            return Answer(answer)
+
+        told = lambda request, recorded: heard.append((request, recorded))  # noqa: E731
+        return asyncio.ensure_future(effects.perform("receive", name, None, Safety.IDEMPOTENT, issue, told=told))
+
+    assert await ask("fine", 1) == 1
+    with pytest.raises(EffectFailedError):
+        await ask("unencodable", object())
+    given_up = ask("given up", 2, never := asyncio.Event())
+    await asyncio.sleep(0)
+    given_up.cancel()
+    ask("open", 3, never)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    effects.close()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert heard == [(1, True), (3, False), (5, False), (6, False)]
+    assert names(recording)[4:] == ["effect.requested given up", "effect.requested open"]
+
+
+async def test_what_comes_for_who_gave_it_up_is_not_recorded() -> None:
+    """An outcome that waits to be delivered when the body gives it up goes back where it came from and is not recorded."""
+    recording, heard = Recording(), []
+    effects = Effects(recording, "step", 1)
+
+    async def issue(_: Any) -> Answer:
+        asking.cancel()
+        return Answer("message")
+
+    told = lambda request, recorded: heard.append((request, recorded))  # noqa: E731
+    asking = asyncio.ensure_future(effects.perform("receive", "x", None, Safety.IDEMPOTENT, issue, told=told))
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert heard == [(1, False)]
+    assert names(recording) == ["effect.requested x"]
+    effects.close()

@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.errors import EffectFailedError
-from engine.failures import MESSAGE_LIMIT, failure_of
+from engine.errors import CircuitOpenError, EffectFailedError
+from engine.failures import MESSAGE_LIMIT, error_of, failure_of
 from engine.models.errors import ModelError, ModelErrorKind
 from store import codec
-from store.events import StepFailed
+from store.events import Failure, StepFailed
 
 
 class Hostile(Exception):
@@ -65,6 +65,24 @@ def test_any_exception_is_a_failure_that_is_read_back_as_it_was(error: BaseExcep
     assert codec.decode(*codec.encode(event)) == event
     assert msgspec.convert(msgspec.to_builtins(failure), type(failure)) == failure
     assert 0 < len(failure.message) <= MESSAGE_LIMIT
+
+
+def test_the_classes_of_an_exception_are_named_for_the_rules() -> None:
+    """Built-in classes by their name, others after their module, bases included; our own errors have kinds instead, and one that
+    came out of an effect keeps the classes it had there.
+    """
+    assert failure_of(ConnectionRefusedError()).classes == ("ConnectionRefusedError", "ConnectionError", "OSError", "Exception")
+    assert failure_of(Odd("x")).classes == (f"{__name__}.Odd", "Exception")
+    assert failure_of(ModelError(ModelErrorKind.AUTH, "no key")).classes == ()
+    assert failure_of(error_of(failure_of(OSError("busy")))) == failure_of(OSError("busy"))
+
+
+def test_an_open_breaker_is_told_by_its_own_class() -> None:
+    """A recorded failure of kind `circuit` is raised as `CircuitOpenError` with the time left, and is recorded as it was."""
+    failure = Failure("circuit", "left alone", retry_after=3.0)
+    error = error_of(failure)
+    assert isinstance(error, CircuitOpenError)
+    assert failure_of(error) == failure
 
 
 def test_only_our_own_errors_say_their_kind() -> None:

@@ -16,7 +16,7 @@ from engine.errors import EngineError, PipelineFileError, TargetNotFoundError
 from engine.fields import FunctionName
 from engine.files import dump, parse, read
 from engine.pipeline import Pipeline
-from engine.policies import RetryPolicy
+from engine.policies import BreakerPolicy, Limit, RetryPolicy
 
 WHOLE = """
 name: research
@@ -24,12 +24,16 @@ description: Who are they?
 params: {company: Acme, zip: "012", flag: no, when: 2024-01-01, deep: {a: [1, {b: null}]}}
 constraints: [Be brief]
 shared: {limit: 3}
+breaker: {failures: 5, seconds: 0.5}
+limits: {models: {gpt-4.1: {concurrent: 4, per_minute: 60}}, tools: {search: {concurrent: 1}}}
 steps:
   - name: search
     goal: Find facts
     timeout: 30
+    total_timeout: 90
     max_retries: 1
     model: ollama/llama3.2
+    fallback_models: [gpt-4.1, offline]
   - name: count
     run: tools:count
     depends_on: search
@@ -41,7 +45,7 @@ steps:
         Keep it short.
     constraints: Cite sources
     depends_on: [search, {step: count, type: hard}]
-    retry: {max_retries: 2, backoff: fixed, delay: 0.5, factor: 1, max_delay: 9, jitter: 0}
+    retry: {max_retries: 2, backoff: fixed, delay: 0.5, factor: 1, max_delay: 9, jitter: 0, on: [timeout, OSError], never: output}
     output_schema: {type: object, properties: {score: {type: number}}}
     final: true
 """
@@ -57,6 +61,9 @@ def test_every_field_reaches_the_pipeline() -> None:
     assert made.shared_values == {"limit": 3}
     search, count, report = made.steps
     assert (search.goal, search.timeout, search.max_retries, search.model) == ("Find facts", 30, 1, "ollama/llama3.2")
+    assert (search.total_timeout, search.fallback_models) == (90, ["gpt-4.1", "offline"])
+    assert made.breaker == BreakerPolicy(5, 0.5)
+    assert made.define().limits == {"models": {"gpt-4.1": Limit(4, 60)}, "tools": {"search": Limit(1)}}
     assert isinstance(count.run, FunctionName)
     assert (count.run.text, count.depends_on, count.execution_mode, count.irreversible) == (
         "tools:count",
@@ -66,7 +73,7 @@ def test_every_field_reaches_the_pipeline() -> None:
     )
     assert (report.goal, report.constraints) == ("Write the report.\n  Keep it short.\n", ["Cite sources"])
     assert report.depends_on == ["search", Dep("count", "hard")]
-    assert report.retry == RetryPolicy(2, "fixed", 0.5, 1, 9, 0)
+    assert report.retry == RetryPolicy(2, "fixed", 0.5, 1, 9, 0, ("timeout", "OSError"), ("output",))
     assert (report.output_schema, report.final) == ({"type": "object", "properties": {"score": {"type": "number"}}}, True)
 
 
@@ -214,3 +221,39 @@ def test_the_ending_decides_the_format(tmp_path: Path) -> None:
     (tmp_path / "f.json").write_text("name: x\n")
     with pytest.raises(PipelineFileError, match=r"f\.json:1: is not JSON"):
         read(tmp_path / "f.json")
+
+
+NESTED = """
+name: outer
+steps:
+  - name: inline
+    params: {n: 3}
+    pipeline:
+      params: {n: 1}
+      steps:
+        - {name: x, run: "tools:x"}
+        - name: deeper
+          pipeline: {name: deepest, steps: [{name: y, run: "tools:y"}]}
+  - {name: file, pipeline: other.yaml, params: {a: [1]}}
+  - {name: again, pipeline: self}
+"""
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["yaml", "json"])
+def test_pipelines_inside_a_file_survive_it(as_json: bool) -> None:
+    """Inline mappings (named after their step unless they say), files and words are read, and written to read the same."""
+    pipeline = parse(NESTED).pipeline
+    inline, file, again = pipeline.define().steps
+    assert (inline.pipeline.name, inline.pipeline.steps[1].pipeline.name, inline.params) == ("inline", "deepest", {"n": 3})
+    assert (file.pipeline, file.params, again.pipeline) == ("other.yaml", {"a": [1]}, "self")
+    assert parse(dump(pipeline, json=as_json), json=as_json).pipeline.define() == pipeline.define()
+
+
+def test_what_is_wrong_inside_has_its_line_and_place() -> None:
+    """A nested pipeline's unknown field, wrong kind and missing dependency are told with file, line and the way in."""
+    text = NESTED.replace("{name: x, run", "{name: x, tiemout: 3, depends_on: z, run").replace("pipeline: self", "pipeline: 3")
+    assert [str(problem) for problem in parse(text).problems()] == [
+        "pipeline.yaml:9 steps.inline.pipeline.steps.x: has the unknown field 'tiemout'; did you mean 'timeout'?",
+        "pipeline.yaml:9 steps.inline.pipeline.steps.x.depends_on: there is no step 'z'",
+        "pipeline.yaml:13 steps.again.pipeline: is the number 3; write self, module:name, a file, or a mapping with steps:",
+    ]

@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.policies import BACKOFFS, GiveUp, Retry, RetryPolicy, decide_retry, fraction, problems_of
+from engine.models.errors import ModelErrorKind
+from engine.policies import (
+    BACKOFFS,
+    KINDS,
+    MODEL_KINDS,
+    GiveUp,
+    Retry,
+    RetryPolicy,
+    decide_retry,
+    fraction,
+    problems_of,
+    seconds_left,
+)
 from engine.steps import PipelineStep
 
 
@@ -21,9 +33,11 @@ def delays(policy: RetryPolicy, count: int, **options: Any) -> list[float]:
     return found
 
 
-def decide(policy: RetryPolicy, tried: int, *, retryable: bool = True, after: float | None = None, seed: int = 1) -> Retry | GiveUp:
-    """The decision after the `tried`-th failure."""
-    return decide_retry(policy, tried=tried, retryable=retryable, retry_after=after, seed=seed, path="a", attempt=tried)
+def decide(
+    policy: RetryPolicy, tried: int, *, retryable: bool = True, after: float | None = None, seed: int = 1, **failure: Any
+) -> Retry | GiveUp:
+    """The decision after the `tried`-th failure; `failure` are its kind and classes, and the seconds left."""
+    return decide_retry(policy, tried=tried, retryable=retryable, retry_after=after, seed=seed, path="a", attempt=tried, **failure)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +66,48 @@ def test_a_server_that_says_when_is_not_asked_earlier() -> None:
     policy = RetryPolicy(delay=5, jitter=0, max_delay=10)
     assert decide(policy, 1, after=90.0) == Retry(90.0)
     assert decide(policy, 1, after=1.0) == Retry(5.0)
+
+
+REFUSED = ("ConnectionRefusedError", "ConnectionError", "OSError", "Exception")
+
+
+@pytest.mark.parametrize(
+    ("rules", "failure", "again"),
+    [
+        ({"on": ["timeout"]}, {"kind": "timeout"}, True),
+        ({"on": ["timeout"]}, {"kind": "model.timeout"}, True),
+        ({"on": ["timeout"]}, {"kind": "error", "classes": REFUSED}, False),
+        ({"on": ["model"]}, {"kind": "model.unavailable"}, True),
+        ({"on": ["model.rate_limit"]}, {"kind": "model.unavailable"}, False),
+        ({"on": "OSError"}, {"kind": "error", "classes": REFUSED}, True),
+        ({"on": ["httpx.ConnectError"]}, {"kind": "error", "classes": ("httpx.ConnectError", "Exception")}, True),
+        ({"on": ["ConnectError"]}, {"kind": "error", "classes": ("httpx.ConnectError", "Exception")}, True),
+        ({"on": ["nectError"]}, {"kind": "error", "classes": ("httpx.ConnectError", "Exception")}, False),
+        ({"never": ["OSError"]}, {"kind": "error", "classes": REFUSED}, False),
+        ({"never": ["OSError"]}, {"kind": "error", "classes": ("ValueError", "Exception")}, True),
+        ({"on": ["error"], "never": ["OSError"]}, {"kind": "error", "classes": REFUSED}, False),
+        ({"on": ["OSError"]}, {"kind": "error", "classes": REFUSED, "retryable": False}, False),
+    ],
+)
+def test_rules_say_which_failures_are_tried_again(rules: dict[str, Any], failure: dict[str, Any], again: bool) -> None:
+    """`on` and `never` match kinds, their parts, and classes with their bases; `never` wins, and what cannot help stays so."""
+    assert isinstance(decide(RetryPolicy(**rules), 1, **failure), Retry) is again
+
+
+def test_a_wait_that_would_end_after_the_total_timeout_is_not_begun() -> None:
+    """The next attempt has to start before the time for all attempts is over, counted from the first start."""
+    policy = RetryPolicy(delay=10, jitter=0)
+    assert decide(policy, 1, left=10.5) == Retry(10.0)
+    assert decide(policy, 1, left=10.0) == GiveUp("no time left")
+    assert decide(policy, 1, left=30.0, after=60.0) == GiveUp("no time left")
+    assert [seconds_left(30, 100.0, now) for now in (100.0, 120.0, 131.0)] == [30, 10, 0]
+    assert seconds_left(None, 100.0, 120.0) is seconds_left(30, None, 120.0) is None
+
+
+def test_the_kinds_a_rule_may_name_are_those_there_are() -> None:
+    """Every kind of model failure can be named in a rule, and no other."""
+    assert set(MODEL_KINDS) == {kind.value for kind in ModelErrorKind}
+    assert problems_of(RetryPolicy(on=[*KINDS, *(f"model.{kind}" for kind in MODEL_KINDS), "OSError", "a.b.Error"])) == []
 
 
 @given(
@@ -111,6 +167,24 @@ def test_a_wrong_number_is_named(wrong: dict[str, Any], said: str) -> None:
     problems = problems_of(RetryPolicy(**wrong))
     assert len(problems) == 1
     assert problems[0].startswith(f"{said} is ")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"on": [""]}, "on has ''; give kinds of failures"),
+        ({"never": [3]}, "never has 3; give kinds of failures"),
+        ({"on": 3}, "on has 3; give kinds of failures"),
+        ({"on": ["no such thing"]}, "on has 'no such thing'; give kinds of failures"),
+        ({"on": ["rate_limits"]}, "on has 'rate_limits', which is no kind of failure; did you mean 'rate_limit'?"),
+        ({"never": ["model.time_out"]}, "never has 'model.time_out', which is no kind of failure; did you mean 'model.timeout'?"),
+        ({"on": ["OSError", "timeout"], "never": ["timeout"]}, "on and never both name 'timeout'; keep it in one"),
+    ],
+)
+def test_a_rule_that_cannot_be_meant_is_refused(wrong: dict[str, Any], said: str) -> None:
+    """Empty words, misspelt kinds and words in both lists are one sentence each."""
+    (problem,) = problems_of(RetryPolicy(**wrong))
+    assert problem.startswith(said)
 
 
 def test_an_irreversible_body_is_not_tried_again_unasked() -> None:

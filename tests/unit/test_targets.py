@@ -179,3 +179,25 @@ def test_problems_of_a_file_keep_their_lines_when_the_run_is_checked(folder: Pat
         "f.yaml:3 steps.a.run: parameter 'company' is neither a dependency nor a param; give it with -p company=..."
     ]
     assert loaded.problems(["company"]) == []
+
+
+def test_functions_of_nested_pipelines_and_named_files_are_looked_at_when_a_file_is_loaded(folder: Path) -> None:
+    """Inner functions are found beside the file; a named file that is missing or wrong is told, one that names itself is fine."""
+    (folder / "inner_tools.py").write_text("def x(): return 1\n")
+    (folder / "outer.yaml").write_text(
+        "name: outer\nsteps:\n"
+        "  - {name: inline, pipeline: {steps: [{name: x, run: 'inner_tools:x'}]}}\n"
+        "  - {name: again, pipeline: outer.yaml}\n"
+        "  - {name: good, pipeline: other.yaml}\n"
+    )
+    (folder / "other.yaml").write_text("name: other\nsteps: [{name: back, pipeline: outer.yaml}]\n")
+    steps = load("outer.yaml", cwd=folder).pipeline.steps
+    assert steps[0].pipeline.steps[0].run() == 1
+    of_other = "[{name: back, pipeline: gone.yaml}, {name: x, dpends_on: [], goal: Say}]"
+    (folder / "other.yaml").write_text(f"name: other\nsteps: {of_other}\n")
+    with pytest.raises(PipelineFileError) as refused:
+        load("outer.yaml", cwd=folder)
+    assert [str(problem) for problem in refused.value.problems] == [
+        "other.yaml:2 steps.x: has the unknown field 'dpends_on'; did you mean 'depends_on'?",
+        "other.yaml:2 steps.back.pipeline: There is no file gone.yaml; check the path.",
+    ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from pydantic import BaseModel, Field
 
+from engine.definition import Dep
 from engine.pipeline import Pipeline
 from engine.templates.repository.analyses import (
     History,
@@ -82,7 +83,7 @@ def build(root: str, *, judge: bool = True) -> Pipeline:
     pipeline.step("findings", run=findings, depends_on=["scan", *steps], timeout=_TIMEOUT, max_retries=0)
     if judge:
         pipeline.step("judge", goal=_GOAL, depends_on=["findings"], output_schema=Judgement)
-    last = ["scan", *steps, "findings", *(["judge"] if judge else [])]
+    last = ["scan", *steps, "findings", *([Dep("judge", "soft")] if judge else [])]  # a judge that fails costs no report
     return pipeline.step("report", run=report, depends_on=last, timeout=_TIMEOUT, max_retries=0, final=True)
 
 

@@ -1,4 +1,4 @@
--- Version 3: what runs tell each other and keep for later: memory spaces, mail, posts, memories.
+-- Version 2: child runs, what runs tell each other and keep, and places under limits.
 
 CREATE TABLE spaces(
     space TEXT NOT NULL,
@@ -43,6 +43,8 @@ CREATE TABLE mail(
 
 CREATE INDEX mail_waiting ON mail(address, priority DESC, id) WHERE settled = 0;
 
+CREATE INDEX mail_expiring ON mail(expires) WHERE settled = 0 AND expires IS NOT NULL;
+
 CREATE TABLE posts(
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     topic TEXT NOT NULL,
@@ -84,3 +86,26 @@ CREATE TABLE memory_words(
     memory INTEGER NOT NULL REFERENCES memories(id),
     PRIMARY KEY(word, memory)
 ) STRICT, WITHOUT ROWID;
+
+-- Who waits for a place under a limit (taken is NULL), has one (freed is NULL), or had one within the last minute: no history.
+CREATE TABLE slots(
+    slot INTEGER PRIMARY KEY AUTOINCREMENT,
+    ticket TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    started REAL NOT NULL,
+    host TEXT NOT NULL,
+    taken REAL,
+    freed REAL
+) STRICT;
+
+CREATE INDEX slots_name ON slots(name, taken);
+
+-- Who called a child run: step `step` of the run `caller`, by id, which need not be here (a child can be imported alone).
+CREATE TABLE callers(
+    run INTEGER PRIMARY KEY REFERENCES runs(run),
+    caller TEXT NOT NULL,
+    step TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX callers_caller ON callers(caller);

@@ -1,0 +1,58 @@
+"""What stands behind a run's steps: functions, output types, nested pipelines, joined to the definitions by name. Pure.
+
+Stands apart from the engine because a definition is values and a pipeline has the user's objects: this is where they meet again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from engine import targets
+from engine.definition import StepDefinition
+from engine.graph import COMPENSATE
+from engine.models.schemas import schema_of
+from engine.pinning import step_of
+from engine.pipeline import Pipeline
+from engine.record import Added
+
+
+class Bodies(NamedTuple):
+    """By step: its function (and `NAME/compensate` for what undoes it), the type its output schema came from, its pipeline."""
+
+    functions: dict[str, Callable[..., Any]]
+    schemas: dict[str, Any]
+    nested: dict[str, Pipeline]
+
+
+def bodies_of(definitions: Iterable[StepDefinition], pipeline: Pipeline) -> Bodies:
+    """What of `pipeline` the steps as they are driven have behind them; another type than was recorded is left out."""
+    driven = {step.name: step for step in definitions}
+    found = Bodies({}, {}, {})
+    for step in pipeline.steps:
+        as_driven = driven.get(step.name)
+        if as_driven is None:
+            continue
+        if as_driven.run is not None and step.run is not None:
+            found.functions[step.name] = step.run
+        if as_driven.kind == "m" and callable(step.merge):
+            found.functions[step.name] = step.merge
+        if as_driven.compensate is not None and step.compensate is not None:
+            found.functions[f"{step.name}{COMPENSATE}"] = step.compensate
+        if isinstance(step.pipeline, Pipeline):
+            found.nested[step.name] = step.pipeline
+        if step.output_schema is not None and schema_of(step.output_schema) == as_driven.output_schema:
+            found.schemas[step.name] = step.output_schema
+    return found
+
+
+def with_added(pipeline: Pipeline, added: Iterable[Added], folder: Path) -> Pipeline:
+    """The pipeline with the steps that were added at run time; their functions are found by the names they had then."""
+    pipeline = pipeline.copy()
+    known = {step.name for step in pipeline.steps}
+    for definition, _ in added:
+        if definition.name not in known:
+            body = None if definition.run is None else targets.find(definition.run, folder)
+            pipeline.add_step(step_of(definition, body))
+    return pipeline

@@ -1,0 +1,153 @@
+"""The runs around a run that calls others: its child runs are made, found and taken up again here.
+
+Stands apart from `children.py`, which lives through a child's life and knows neither stores nor how runtimes are made, and from the
+engine, of which it needs little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from engine import targets
+from engine.bodies import with_added
+from engine.children import Call, Callee, Driven
+from engine.control import MOST_CHILDREN, signal
+from engine.definition import Definition
+from engine.errors import EngineError
+from engine.files import ENDINGS
+from engine.graph import base_of
+from engine.pinning import need_bodies
+from engine.pipeline import Pipeline
+from engine.record import Added, added_to
+from engine.result import final_output, spent_by
+from engine.runtime import Migration
+from engine.starting import Order
+from engine.steps import SELF, plain
+from store import Driver, Lease, Log
+from store.errors import RunConflictError, RunNotFoundError
+from store.events import RunId, Spent
+from store.state import RunState, RunStatus
+
+
+class Keeper(Protocol):
+    """What this needs of the engine."""
+
+    @property
+    def log(self) -> Log: ...
+    @property
+    def max_depth(self) -> int: ...
+    async def make(self, order: Order) -> Driven: ...
+    def runtime(
+        self, lease: Lease, state: RunState, definition: Definition, pipeline: Pipeline, params: Mapping[str, Any],
+        settings: Mapping[str, Any], migrated: Migration | None = None, added: Sequence[Added] = (),
+    ) -> Driven: ...  # fmt: skip
+
+
+class Family:
+    """See `children.Home`: `run` is the one that calls, `definition` and `pipeline` what it runs, `state` as it was taken up."""
+
+    def __init__(
+        self, keeper: Keeper, run: RunId, state: RunState, definition: Definition, pipeline: Pipeline, settings: Mapping[str, Any]
+    ) -> None:
+        self._keeper, self._run, self._definition, self._pipeline = keeper, run, definition, pipeline
+        self._target, self._cwd, self._depth = state.target, state.cwd, state.depth
+        self._settings = dict(settings)
+
+    async def state(self, child: RunId) -> RunState | None:
+        """See `Home.state`."""
+        try:
+            return await self._keeper.log.state(child)
+        except RunNotFoundError:
+            return None
+
+    async def begin(self, child: RunId, call: Call) -> Driven:
+        """See `Home.begin`."""
+        depth = self._depth + 1
+        if depth > self._keeper.max_depth:
+            raise EngineError(
+                f"it would be {depth} calls deep and max_depth is {self._keeper.max_depth}; end the recursion sooner or raise it."
+            )
+        callee = self._found(call)
+        settings = {**self._settings, "model": self._model(call.step)}
+        given = plain({**callee.definition.params, **call.params})
+        caller = (self._run, call.step)
+        cwd = callee.cwd or self._cwd
+        return await self._keeper.make(
+            Order(child, callee.definition, callee.pipeline, given, settings, callee.target, cwd, caller, depth)
+        )
+
+    def _model(self, step: str) -> str | None:
+        own = next((held.model for held in self._definition.steps if held.name == base_of(step)), None)
+        return own or self._settings.get("model")
+
+    def _found(self, call: Call) -> Callee:
+        """What to run; raises `EngineError` where a word finds nothing, or nothing that can run."""
+        word = call.callee
+        if isinstance(word, Callee):
+            return word
+        if word == SELF:
+            return Callee(self._definition, self._pipeline, self._target, self._cwd)
+        loaded = targets.load(word, cwd=folder_of(word, self._target, self._cwd), params=call.params)
+        definition = loaded.pipeline.define(list(call.params), model=self._model(call.step))
+        return Callee(definition, loaded.pipeline, loaded.target, self._cwd)
+
+    async def take_up(self, child: RunId, call: Call, *, unpause: bool) -> Driven | None:
+        """See `Home.take_up`."""
+        log = self._keeper.log
+        try:
+            lease = await log.acquire(child, driver=Driver.current())
+        except RunConflictError:
+            return None
+        try:
+            state = await log.state(child)
+            if state.pausing and unpause and not state.status.ended:
+                await signal(log, child, "resume", {}, lease=lease, actor="caller")
+                state = await log.state(child)
+            recorded = Definition.from_json(await log.blob(state.definition))
+            pipeline = self._found(call).pipeline
+            need_bodies(child, recorded, pipeline)
+            added = await added_to(log, child, state)
+            pipeline = with_added(pipeline, added, Path(state.cwd or "."))
+            created = (await log.events(child, limit=1))[0].event
+            params, settings = await log.value(created.params) or {}, await log.value(created.config)
+        except BaseException:
+            await lease.release()
+            raise
+        return self._keeper.runtime(lease, state, recorded, pipeline, params, settings, None, added)
+
+    async def stirred(self, child: RunId, seen: int) -> int:
+        """See `Home.stirred`."""
+        pulse = self._keeper.log.pulse
+        while True:
+            stamp = pulse.stamp(None)
+            if (grown := await self.grown(child)) != seen:
+                return grown
+            await pulse.wait(None, stamp)
+
+    async def grown(self, child: RunId) -> int:
+        """See `Home.grown`."""
+        return await self._keeper.log.grown(child)
+
+    async def outcome(self, child: RunId, state: RunState) -> tuple[Any, tuple[Spent, ...]]:
+        """See `Home.outcome`."""
+        log = self._keeper.log
+        value = await final_output(log, child, state) if state.status is RunStatus.COMPLETED else None
+        return value, await spent_by(log, child, state)
+
+    async def tell(self, child: RunId, kind: str, body: dict[str, Any]) -> None:
+        """See `Home.tell`."""
+        await signal(self._keeper.log, child, kind, body, actor="caller")
+
+    async def unfinished(self) -> list[RunId]:
+        """See `Home.unfinished`."""
+        rows = await self._keeper.log.runs(caller=self._run, limit=MOST_CHILDREN)
+        return [row.id for row in rows if row.ended is None]
+
+
+def folder_of(word: str, target: str | None, cwd: str | None) -> Path:
+    """Where a word is looked up: a file beside the caller's own file, anything else where the caller was asked for."""
+    if target is not None and target.lower().endswith(ENDINGS) and word.lower().endswith(ENDINGS):
+        return Path(target).parent
+    return Path(cwd or ".")

@@ -1,0 +1,100 @@
+"""Whether a run can go on under the pipeline there is now, and as what: the recorded one, or migrated to the present one. Pure.
+
+Stands apart from the engine because it compares values and refuses; nothing here looks at a store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from engine.changes import Changes, compare
+from engine.definition import Definition, StepDefinition
+from engine.errors import DefinitionChangedError, EngineError
+from engine.pipeline import Pipeline
+from engine.runtime import Migration
+from engine.steps import PipelineStep
+from store import values
+from store.events import RunId, RunMigrated
+from store.state import RunState
+
+
+def pin(
+    run: RunId, recorded: Definition, pipeline: Pipeline, params: Mapping[str, Any], model: str | None, on_change: str
+) -> tuple[Definition, Migration | None, Changes]:
+    """The definition a run goes on under, what to record if that is another one, and what changed."""
+    present = pipeline.define(list(params), model=model)
+    changes = compare(recorded, present)
+    if not changes.sentences or on_change == "recorded":
+        if changes.sentences:
+            need_bodies(run, recorded, pipeline)
+        return recorded, None, changes
+    if on_change != "migrate":
+        what = "; ".join(changes.sentences[:5]) + ("; ..." if len(changes.sentences) > 5 else "")
+        raise DefinitionChangedError(
+            f"The pipeline is not the one run {run} was recorded with: {what}. Go on with the recorded one "
+            f"(--definition recorded), or let changed steps and what depends on them run again (--definition migrate).",
+            changes.sentences,
+        )
+    text = present.to_json()
+    digest = values.digest(text)
+    event = RunMigrated(
+        definition=digest,
+        steps=[step.name for step in present.steps],
+        kinds="".join(step.kind for step in present.steps),
+        changed=changes.steps,
+        added=changes.added,
+        removed=changes.removed,
+    )
+    return present, (event, (digest, text)), changes
+
+
+def need_bodies(run: RunId, recorded: Definition, pipeline: Pipeline) -> None:
+    """Raise if a function that the recorded definition names is gone from the pipeline, or from one in it."""
+    known = set(_with_bodies(pipeline))
+    missing = [place.removeprefix("steps.") for place, step in recorded.walk() if step.run is not None and place not in known]
+    if missing:
+        raise DefinitionChangedError(
+            f"Run {run} cannot go on as recorded: the functions of {', '.join(missing)} are gone from the pipeline; put them "
+            f"back, or use --definition migrate.",
+            [f"step {name!r} was removed" for name in missing],
+        )
+
+
+def _with_bodies(pipeline: Pipeline, place: str = "steps") -> Iterator[str]:
+    for step in pipeline.steps:
+        if step.run is not None:
+            yield f"{place}.{step.name}"
+        if isinstance(step.pipeline, Pipeline):
+            yield from _with_bodies(step.pipeline, f"{place}.{step.name}.pipeline.steps")
+
+
+def refuse_doubtful(run: RunId, state: RunState, reset: set[str]) -> None:
+    """A reset forgets a step's effects; one of unknown outcome would be done again without anybody having said so."""
+    names = sorted({effect.step for effect in state.open.values() if effect.safety == "irreversible" and effect.step in reset})
+    if names:
+        raise EngineError(
+            f"Run {run} cannot migrate yet: {', '.join(names)} has an irreversible effect of unknown outcome and would run again; "
+            f"resume with --definition recorded and say what became of it (--resolve {names[0]}=succeeded|failed|again) first."
+        )
+
+
+def pipeline_of(definition: Definition, bodies: Mapping[str, Callable[..., Any]]) -> Pipeline:
+    """A pipeline from its plain values and the functions of its steps; nested ones have none."""
+    pipeline = Pipeline(
+        definition.name, definition.description,
+        params=definition.params, on_failure=definition.on_failure, budget=definition.budget,
+        breaker=definition.breaker, limits=definition.limits,
+    )  # fmt: skip
+    pipeline.constraints, pipeline.shared_values = list(definition.constraints), dict(definition.shared)
+    for step in definition.steps:
+        pipeline.add_step(step_of(step, bodies.get(step.name)))
+    return pipeline
+
+
+def step_of(step: StepDefinition, body: Callable[..., Any] | None) -> PipelineStep:
+    """A step from its plain values and its function."""
+    options = {name: getattr(step, name) for name in step.__struct_fields__ if name not in ("run", "source", "compensate")}
+    if isinstance(step.pipeline, Definition):
+        options["pipeline"] = pipeline_of(step.pipeline, {})
+    return PipelineStep(run=body, **options)

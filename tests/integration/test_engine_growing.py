@@ -1,0 +1,91 @@
+"""Steps added, enabled and disabled by a running step: recorded, found again after a crash, refused where they do not fit."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import Dep, Pipeline, PipelineStep, StepContext
+from tests.driving import drive, engine_at, history, typed, until
+from tests.pipelines.growing import growing, square
+
+
+async def test_added_steps_run_and_what_they_come_before_waits_for_them() -> None:
+    """Three steps are added while one runs; the sum waits for all of them and is given their outputs."""
+    result, events = await history(growing())
+    assert (result.status, result.output("total")) == ("completed", 9 + 16 + 25)
+    order = typed(events, "step.added", "step.started", "step.completed")
+    assert order.index("step.started total") > max(order.index(f"step.completed square{n}") for n in range(3))
+    assert order.count("step.added fan_out") == 3
+
+
+async def test_added_steps_survive_a_crash(tmp_path: Path) -> None:
+    """A driver that dies after it added steps: the next one knows them, adds none twice, and finds their functions by name."""
+    pipeline = growing(str(tmp_path))
+    async with engine_at(tmp_path / "runs.db") as engine:
+        run = await engine.start(pipeline, max_concurrent_steps=1)
+        await until(lambda: (tmp_path / "added").exists(), "the steps are added")
+    (tmp_path / "go").touch()
+    async with engine_at(tmp_path / "runs.db") as engine:
+        await engine.resume(run, pipeline)
+        result = await engine.result(run)
+        events = await engine.events(run)
+    assert (result.status, result.output("total")) == ("completed", 50)
+    assert typed(events).count("step.added fan_out") == 3
+    assert len(pipeline.steps) == 3
+
+
+REFUSED: list[tuple[PipelineStep, list[str], str]] = [
+    (PipelineStep("new", run=lambda: 1), [], "could not be found again after a crash"),
+    (PipelineStep("new", run=square, depends_on=["nobody"]), [], "there is no step 'nobody'"),
+    (PipelineStep("new", run=square, depends_on=["end"]), ["end"], "would wait for itself"),
+    (PipelineStep("new", run=square), ["first"], "cannot come before first, which has started"),
+    (PipelineStep("new", run=square), ["edn"], "did you mean 'end'"),
+    (PipelineStep("first", run=square), [], "is there already"),
+    (PipelineStep("new", run=square, timeout=-1), [], "give seconds greater than 0"),
+    (PipelineStep("a b", run=square), [], "is not a step name"),
+]
+
+
+@pytest.mark.parametrize(("added", "before", "said"), REFUSED, ids=[said for _, _, said in REFUSED])
+async def test_a_step_that_does_not_fit_is_refused(added: PipelineStep, before: list[str], said: str) -> None:
+    """The adding step fails once, without retries, with the sentence that says what is wrong."""
+
+    async def first(ctx: StepContext) -> None:
+        await ctx.add_step(added, before=before)
+
+    result = await drive(Pipeline("p").step("first", run=first).step("end", run=lambda: 1, depends_on="first"))
+    assert result.step_metadata["first"]["attempts"] == 1
+    assert said in result.failures[0].message
+
+
+async def test_a_disabled_step_is_skipped_and_what_needs_it_goes_on() -> None:
+    """Disabled before its turn it is skipped with the reason; enabled again in time it runs; unknown names are refused."""
+
+    async def chooses(ctx: StepContext) -> None:
+        await ctx.disable("left")
+        await ctx.disable("right")
+        await ctx.enable("right")
+        await ctx.enable("off")
+
+    def after(ctx: Any) -> list[str]:
+        return sorted(ctx.inputs)
+
+    pipeline = (
+        Pipeline("p")
+        .step("chooses", run=chooses)
+        .step("left", run=lambda: 1, depends_on="chooses")
+        .step("right", run=lambda: 2, depends_on="chooses")
+        .step("after", run=after, depends_on=["left", "right"])
+        .step("propagates", run=lambda: 3, depends_on="chooses", condition="false", skip="propagate")
+        .step("blocked", run=lambda: 4, depends_on="propagates")
+        .step("softly", run=after, depends_on=[Dep("blocked", "soft")])
+    )
+    pipeline.step("off", run=lambda: 5, enabled=True)
+    result = await drive(pipeline)
+    held = {name: step["status"] for name, step in result.step_metadata.items()}
+    assert (held["left"], result.step_metadata["left"]["reason"]) == ("skipped", "disabled by chooses")
+    assert result.output("after") == ["right"]
+    assert (held["propagates"], held["blocked"]) == ("skipped", "skipped")
+    assert result.output("softly") == []
+    assert result.status == "completed"
