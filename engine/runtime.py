@@ -228,6 +228,8 @@ class Runtime:
         names: Mapping[str, Any] = NOTHING
         if path not in plan.steps:
             base = base_of(path)
+            if not outputs.items_at_hand(path):
+                await self.lease.flush()  # the look that brought them may still be on its way to the disk
             given = await outputs.item(path)
             if path.endswith(COMPENSATE):
                 inputs, given = {}, inputs
