@@ -33,7 +33,9 @@ class AnswerScreen(CommandScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "queue", "show what waits for you, the next one", show=False, id="run.queue"),
         Binding("A", "approve", "approve the step, or answer its question", show=False, id="run.approve"),
+        # one key, in one list: of keys bound in two classes Textual keeps those of the subclass, whether they apply or not
         Binding("R", "reject", "reject the step", show=False, id="run.reject"),
+        Binding("R", "resume", "go on with the run", show=False, id="run.resume"),
         Binding("S", "skip_step", "skip this step", show=False, id="run.skip"),
         Binding("t", "retry_step", "try this failed step again", show=False, id="run.retry"),
     ]

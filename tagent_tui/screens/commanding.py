@@ -29,7 +29,6 @@ class CommandScreen(ReplayScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause", "pause: start nothing new", show=False, id="run.pause"),
-        Binding("R", "resume", "go on with the run", show=False, id="run.resume"),
         Binding("x", "cancel", "cancel the run", show=False, id="run.cancel"),
         Binding("d", "doubt", "say what became of an effect in doubt", show=False, id="run.doubt"),
     ]

@@ -241,3 +241,21 @@ async def test_waits_joins_and_skips_say_why(tmp_path: Path, told: list[Told]) -
             pilot, "score  needs 2 of pages, polish, ask", "skipped unless params.lang != 'en'", "stands in if publish fails"
         )
         await sees(pilot, "why it waits", "ask  asks: Which register", "deploy  wants to run: I need a clean")
+
+
+async def test_one_key_resumes_or_rejects(tmp_path: Path, told: list[Told], monkeypatch: pytest.MonkeyPatch) -> None:
+    """`R` rejects on a card, and goes on with an interrupted run where none is shown; the footer says which."""
+    resumed: list[str] = []
+
+    async def resume(db: Path, run_id: str, config: Any = None) -> None:
+        resumed.append(run_id)
+
+    monkeypatch.setattr(drive, "resume", resume)
+    async with shown(tmp_path, deploying(question=False), alive=False) as (pilot, screen, _, _):
+        await until(pilot, lambda: screen.card_shown and screen.card.awake)
+        await sees(pilot, "INTERRUPTED", "R reject")
+        await pilot.press("escape")
+        await sees(pilot, "R resume")
+        await pilot.press("R")
+        await until(pilot, lambda: bool(resumed))
+    assert told == []
