@@ -14,6 +14,7 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.alone import alone
 from engine.engine import Engine
 from engine.errors import EngineError
 from engine.pipeline import Pipeline
@@ -30,16 +31,19 @@ def run_agent(
     *,
     params: Mapping[str, Any] | None = None,
     db: str | Path | None = None,
+    only: str | None = None,
+    inputs: Mapping[str, Any] | None = None,
     **overrides: Any,
 ) -> PipelineResult:
     """Run a pipeline, or a goal as a pipeline of one goal step, to its end and return the result.
 
     `db` is the store's file, `":memory:"` to keep nothing, or None for the user's store; `overrides` are settings by name (`model`,
-    `api_base`, `api_key`, `max_concurrent_steps`, ...) over `config`.
+    `api_base`, `api_key`, `max_concurrent_steps`, ...) over `config`. `only` runs one step alone, with `inputs` as the outputs of
+    what it depends on (by step).
     """
     if isinstance(goal_or_pipeline, str):
         return _wait(run_goal(goal_or_pipeline, config, params=params, db=db, **overrides))
-    return _wait(run_pipeline(goal_or_pipeline, config, params=params, db=db, **overrides))
+    return _wait(run_pipeline(goal_or_pipeline, config, params=params, db=db, only=only, inputs=inputs, **overrides))
 
 
 async def run_pipeline(
@@ -48,9 +52,13 @@ async def run_pipeline(
     *,
     params: Mapping[str, Any] | None = None,
     db: str | Path | None = None,
+    only: str | None = None,
+    inputs: Mapping[str, Any] | None = None,
     **overrides: Any,
 ) -> PipelineResult:
     """Run a pipeline to its end and return the result; see `run_agent`."""
+    if only is not None:
+        pipeline = alone(pipeline, only, inputs)
     async with Engine(db, _settings(config, overrides)) as engine:
         return await engine.result(await engine.start(pipeline, params))
 

@@ -42,7 +42,7 @@ from engine.steps import plain
 from engine.triggers import on
 from store import Driver, Lease, Log, RunRow
 from store.errors import RunConflictError, StoreError
-from store.events import Recorded, RunId
+from store.events import BudgetSet, Recorded, RunId
 from store.limits import Slots
 from store.projector import project
 from store.state import RunState
@@ -139,8 +139,11 @@ class Engine(Commanding):
         """Record a run, durably; what comes back drives it. Raises `PipelineValidationError` for a model that cannot be asked."""
         await self._check_models(order.definition, order.settings.get("model"))
         created, blobs = first(order, time.time(), secrets.randbits(32), version())
-        lease = await self.log.create(order.run, [created], blobs, driver=self._driver)
-        return self.runtime(lease, project([created]), order.definition, order.pipeline, order.params, order.settings)
+        batch = [created]
+        if self.config.budget is not None:
+            batch.append(Recorded(2, created.at, BudgetSet(cost=self.config.budget), actor="user"))
+        lease = await self.log.create(order.run, batch, blobs, driver=self._driver)
+        return self.runtime(lease, project(batch), order.definition, order.pipeline, order.params, order.settings)
 
     def runtime(
         self, lease: Lease, state: RunState, definition: Definition, pipeline: Pipeline, params: Mapping[str, Any],

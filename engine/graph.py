@@ -13,14 +13,14 @@ import msgspec
 
 from engine.definition import Budget, Definition, Dep, ExecutionMode, StepDefinition
 from engine.reads import evaluates, looked_at, read_before, read_during
-from store.state import child_of, group_of
+from store.state import COMPENSATE as COMPENSATE
+from store.state import child_of, group_of, owner_of
 
 RESCUE = "rescue"
 """The dependency of a fallback on the step it stands in for: met when that has failed for good."""
 ROUTE = "route"
 """The dependency of a branch on the step that chooses it."""
 
-COMPENSATE = "/compensate"
 _CHILD_BITS = 24
 MAX_CHILDREN = (1 << _CHILD_BITS) - 2
 
@@ -203,4 +203,4 @@ class Plan:
 
 def base_of(path: str) -> str:
     """The name in the definition that a path belongs to: `each` for `each[3]`, `pay` for `pay/compensate`."""
-    return group_of(path) or path.removesuffix(COMPENSATE)
+    return owner_of(path) or path

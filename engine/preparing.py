@@ -45,6 +45,8 @@ class Preparing:
         names: Mapping[str, Any] = NOTHING
         if path not in plan.steps:
             base = base_of(path)
+            if not outputs.items_at_hand(path):
+                await self._lease.flush()  # the look that brought them may still be on its way to the disk
             given = await outputs.item(path)
             if path.endswith(COMPENSATE):
                 inputs, given = {}, inputs

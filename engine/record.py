@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from engine.commands import Fact
+from engine.commands import Fact, awaiting, questions
 from engine.definition import StepDefinition
 from engine.graph import Plan
 from engine.scheduler import Schedule
 from store import Lease, Log, RunSummary
 from store.events import Event, Recorded, RunId, RunMigrated, StepAdded
 from store.projector import evolve
-from store.state import RunState, StepStatus
+from store.state import RunState, StepStatus, waits_for_person
 
 Blob = tuple[str, bytes]
 
@@ -88,8 +88,17 @@ class Record:
 
 
 def _now_phrase(state: RunState, running: Sequence[str]) -> str:
-    """What the run list says of a run: why it ended, or what runs."""
+    """What the run list says of a run: why it ended, what it waits for, or what runs."""
     if state.reason or state.status.ended:
         return state.reason or ""
+    if waits_for_person(state) and (asked := _asked(state)):
+        return asked
     more = state.counts[StepStatus.RUNNING] - state.groups - len(running)
     return ", ".join(running) + (f" +{more}" if running and more > 0 else "")
+
+
+def _asked(state: RunState) -> str:
+    """What a run waits to be told: `approve deploy`, `question from ask`."""
+    found = [f"approve {path}" for path in awaiting(state)] if state.approvals else []
+    found += [f"question from {effect.step}" for effect in questions(state).values()]
+    return ", ".join(found[:2]) + (f" +{len(found) - 2}" if len(found) > 2 else "")

@@ -5,7 +5,7 @@ Stands apart from the rules because those of steps and those of effects share th
 
 from __future__ import annotations
 
-from store.state import RunState, StepState, StepStatus
+from store.state import RunState, StepState, StepStatus, owner_of
 
 PENDING, RUNNING, WAITING = StepStatus.PENDING, StepStatus.RUNNING, StepStatus.WAITING
 
@@ -19,6 +19,9 @@ def step_at(state: RunState, path: str) -> StepState:
     if step is None:
         step = state.steps[path] = StepState()
         state.counts[PENDING] += 1
+        if path and owner_of(path) is not None:
+            step.nested = True
+            state.nested += 1
     return step
 
 
@@ -29,7 +32,17 @@ def move(state: RunState, step: StepState, status: StepStatus) -> None:
     counts[status] += 1
     if step.items is not None:
         state.groups += (status is RUNNING) - (step.status is RUNNING)
+    if step.nested:
+        state.nested_settled += status.settled - step.status.settled
     step.status = status
+
+
+def forget(state: RunState, step: StepState) -> None:
+    """A step that is in the run no more is counted no more."""
+    state.counts[step.status] -= 1
+    if step.nested:
+        state.nested -= 1
+        state.nested_settled -= step.status.settled
 
 
 def heed(state: RunState, step: StepState, path: str) -> None:

@@ -66,7 +66,7 @@ from store.events import (
     StepStarted,
     UnknownEvent,
 )
-from store.moves import REASON_LIMIT, ask_no_more, heed, step_at
+from store.moves import REASON_LIMIT, ask_no_more, forget, heed, step_at
 from store.state import ArtifactRef, RunState, RunStatus, StepState, StepStatus, child_of, group_of
 from store.step_rules import (
     approval_expired,
@@ -176,7 +176,7 @@ def _run_migrated(state: RunState, version: int, at: float, path: str, attempt: 
         ask_no_more(state, step)
         heed(state, step, name)
         state.groups -= step.items is not None and step.status is RUNNING
-        state.counts[step.status] -= 1
+        forget(state, step)
     state.open = {request: effect for request, effect in state.open.items() if effect.step in state.steps}
     if state.status.ended:
         state.status, state.ended_at, state.reason = RunStatus.RUNNING, None, None

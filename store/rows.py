@@ -16,7 +16,10 @@ from store import codec
 from store.events import Recorded
 
 MARKED = frozenset(
-    {"run.forked", "run.attached", "step.failed", "effect.in_doubt", "artifact.made", "checkpoint.made", "edit.applied"}
+    {
+        *("run.forked", "run.attached", "step.failed", "step.refused", "effect.in_doubt"),
+        *("approval.requested", "budget.reached", "artifact.made", "checkpoint.made", "edit.applied"),
+    }
 )
 """Types a timeline marks: kept in a table of their own besides."""
 

@@ -41,7 +41,7 @@ class RunSummary(msgspec.Struct, frozen=True):
             state.cost,
             state.unpriced,
             state.prompt_tokens + state.completion_tokens,
-            len(state.steps),
+            state.total,
             state.settled,
             counts[StepStatus.FAILED] + counts[StepStatus.TIMED_OUT],
             working(state),

@@ -123,7 +123,7 @@ class StepState(msgspec.Struct, array_like=True):
     `items` makes it a group: how many children `NAME[0]`, `NAME[1]`, ... it has by now. `inputs` are the versions of what the
     attempt was given, where that is not simply the outputs. `passes`: it was skipped and its dependants may run all the same.
     `partial` is the version of what it published last. `disabled` says why it is to be skipped when its turn comes. `wish` is what
-    a person asked for it and is not carried out yet.
+    a person asked for it and is not carried out yet. `nested`: it belongs to another step, as a group's child or a compensation.
     """
 
     kind: str = "f"
@@ -160,6 +160,7 @@ class StepState(msgspec.Struct, array_like=True):
     disabled: str | None = None
     wish: str = ""
     failure_classes: tuple[str, ...] = ()
+    nested: bool = False
 
 
 class OpenEffect(msgspec.Struct, array_like=True, gc=False):
@@ -211,7 +212,8 @@ class RunState(msgspec.Struct, array_like=True):
     `approvals` those that wait for a person's word, `added` those that were added at run time. `wishes` are the paths of steps with
     a `wish`. `reached` names the budgets that are used up (`SCOPE:WHAT`), `budget` the limits somebody set anew. `undoing` are the
     compensations of a run that failed, in order. `memory` is the run's own: by key, the version of the request that put a value
-    there. `roles` are those it offers; `breakers` are models and tools whose last call failed.
+    there. `roles` are those it offers; `breakers` are models and tools whose last call failed. `nested` counts the steps that
+    belong to another step, `nested_settled` the settled of them.
     """
 
     version: int = 0
@@ -260,6 +262,8 @@ class RunState(msgspec.Struct, array_like=True):
     caller: str | None = None
     caller_step: str | None = None
     depth: int = 0
+    nested: int = 0
+    nested_settled: int = 0
 
     @property
     def tokens(self) -> int:
@@ -267,9 +271,14 @@ class RunState(msgspec.Struct, array_like=True):
         return self.prompt_tokens + self.completion_tokens
 
     @property
+    def total(self) -> int:
+        """How many steps there are, without those that belong to another."""
+        return len(self.steps) - self.nested
+
+    @property
     def settled(self) -> int:
-        """How many steps nothing more will happen to."""
-        return sum(self.counts[StepStatus.COMPLETED : StepStatus.IN_DOUBT])
+        """How many of `total` nothing more will happen to."""
+        return sum(self.counts[StepStatus.COMPLETED : StepStatus.IN_DOUBT]) - self.nested_settled
 
 
 def shown_status(state: RunState, alive: bool) -> RunStatus:
@@ -337,3 +346,14 @@ def children_of(state: RunState, group: str) -> Iterator[str]:
 def child_of(group: str, index: int) -> str:
     """The path of a group's child."""
     return f"{group}[{index}]"
+
+
+COMPENSATE = "/compensate"
+"""What stands behind a step's name in the path of its compensation."""
+
+
+def owner_of(path: str) -> str | None:
+    """The step that a child or a compensation belongs to; None for a step of its own."""
+    if path.endswith(COMPENSATE):
+        return path.removesuffix(COMPENSATE)
+    return group_of(path)

@@ -26,7 +26,7 @@ from store.events import (
     StepSkipped,
     StepStarted,
 )
-from store.moves import REASON_LIMIT, ask_no_more, close_effects, heed, move, step_at
+from store.moves import REASON_LIMIT, ask_no_more, close_effects, forget, heed, move, step_at
 from store.state import Approval, RunState, StepState, StepStatus, Try, child_of
 
 PENDING, RUNNING, WAITING = StepStatus.PENDING, StepStatus.RUNNING, StepStatus.WAITING
@@ -189,7 +189,7 @@ def _gather_in(state: RunState, step: StepState, path: str) -> None:
         child = state.steps.pop(child_of(path, index), None)
         if child is not None:
             heed(state, child, child_of(path, index))
-            state.counts[child.status] -= 1
+            forget(state, child)
             close_effects(state, child_of(path, index))
     step.items = None
 

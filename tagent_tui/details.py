@@ -11,12 +11,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from store.errors import BlobMissingError, StoreError
-from store.events import Payload, Recorded, RunId, StepCompleted, StepFailed, StepReused
+from store.events import EffectRequested, Failure, Payload, Recorded, RunId, StepCompleted, StepFailed, StepRefused, StepReused
 from store.log import Log
 from store.state import ArtifactRef
 from tagent_tui.rows import BLANK, Ink, Row, Seg
 from tagent_tui.text import TOTAL_CAP, lines
 from tagent_tui.view import detail, messages
+from tagent_tui.view.about import DECIDED_TYPES, about, decided
+from tagent_tui.view.asking import Wait
+from tagent_tui.view.card import Asked
 from tagent_tui.view.describe import Around
 from tagent_tui.view.detail import EVENTS_SHOWN, Failed, Subject, Tab
 from tagent_tui.view.document import Content, Para, Part, content_of, json_text, value_part
@@ -78,9 +81,12 @@ class Details:
     async def _body(self, scene: Scene, subject: Subject, tab: Tab, line: EffectLine | None, upto: int | None) -> list[Part]:
         match tab:
             case Tab.OUTPUT:
-                return await (self._output(scene, subject) if subject.effect is None else self._effect_output(scene, line))
+                if subject.effect is not None:
+                    return await self._effect_output(scene, line)
+                return [*await self._about(scene, subject.step, upto), *await self._output(scene, subject)]
             case Tab.ERROR:
-                return await self._errors(scene, subject, line, upto)
+                before = await self._about(scene, subject.step, upto) if subject.effect is None else []
+                return [*before, *await self._errors(scene, subject, line, upto)]
             case Tab.INPUT:
                 return await (self._inputs(scene, subject) if subject.effect is None else self._arguments(scene, line))
             case Tab.PROMPT:
@@ -101,6 +107,14 @@ class Details:
         found = await self.log.events(self.run, after=version - 1, upto=version)
         event = found[0].event if found else None
         return event.output if isinstance(event, StepCompleted | StepReused) else None
+
+    async def _about(self, scene: Scene, name: str, upto: int | None) -> list[Part]:
+        """What was decided about the step, and a blank row after it."""
+        if not decided(scene, name):
+            return []
+        found = await self.log.events(self.run, step=name, types=DECIDED_TYPES, upto=upto, limit=100)
+        said: list[Part] = [*about(scene, name, found)]
+        return [*said, BLANK] if said else []
 
     async def _output(self, scene: Scene, subject: Subject) -> list[Part]:
         step = scene.state.steps.get(subject.step)
@@ -142,10 +156,12 @@ class Details:
         if line is not None and line.failure is not None:
             traced = await self.content(line.failure.detail) if line.failure.detail is not None else None
             return detail.errors(scene, [Failed(line.attempt, line.ended_at or line.requested_at, line.failure, traced)])
-        found = await self.log.events(self.run, step=subject.step, types={"step.failed"}, upto=upto, limit=100)
+        found = await self.log.events(self.run, step=subject.step, types={"step.failed", "step.refused"}, upto=upto, limit=100)
         shown = []
         for recorded in reversed(found):
-            if isinstance(recorded.event, StepFailed):
+            if isinstance(recorded.event, StepRefused):
+                shown.append(Failed(recorded.attempt, recorded.at, Failure(recorded.event.kind, recorded.event.reason), None))
+            elif isinstance(recorded.event, StepFailed):
                 kept = recorded.event.failure.detail
                 shown.append(Failed(recorded.attempt, recorded.at, recorded.event.failure, await self._trace(kept)))
         return detail.errors(scene, shown)
@@ -212,6 +228,24 @@ class Details:
         known = {recorded.version: recorded for recorded in shown}
         around = Around(known.get, scene.state.steps.get)
         return detail.event_list(scene, shown, around, more=len(found) > len(shown))
+
+    async def asked(self, scene: Scene, wait: Wait) -> Asked:
+        """What a person is asked: of an approval what would run and what it would be given, of a question its text and choices."""
+        self.fetches += 1
+        if wait.request is not None:
+            found = await self.log.events(self.run, after=wait.request - 1, upto=wait.request)
+            event = found[0].event if found else None
+            told = await self.log.value(event.arguments) if isinstance(event, EffectRequested) and event.arguments.size else {}
+            told = told if isinstance(told, dict) else {}
+            choices = told.get("choices")
+            return Asked(wait, (), str(told.get("question", wait.text)), choices if isinstance(choices, list) else ())
+        step = scene.outline.step(wait.step)
+        texts = [("goal", Content(step.goal, len(step.goal.encode("utf-8", "replace"))))] if step.goal else []
+        for name in step.needs[:INPUTS_SHOWN]:
+            payload = await self._output_of(scene, name)
+            if payload is not None:
+                texts.append((name, await self.content(payload)))
+        return Asked(wait, texts)
 
     async def whole(self, scene: Scene | None, subject: Subject, tab: Tab) -> str | None:
         """All of the values a tab shows a part of, however large; None where the pane shows everything there is."""

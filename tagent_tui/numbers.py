@@ -150,3 +150,10 @@ def _signed(amount: float, text: str, zero: str) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """`1 run`, `12 runs`: a count with its noun."""
     return f"{events(count)} {one if count == 1 else many or one + 's'}"
+
+
+def limit(what: str, amount: float) -> str:
+    """An amount of what a budget limits: `$0.50`, `12,000 tokens`, `40 calls`, `5m 00s`."""
+    if what == "cost":
+        return run_cost(amount)
+    return duration(amount) if what == "seconds" else f"{events(round(amount))} {what}"

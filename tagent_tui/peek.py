@@ -19,9 +19,10 @@ from tagent_tui.shapes import spark
 from tagent_tui.text import one_line
 from tagent_tui.view.clock import time_of_day
 from tagent_tui.view.describe import Around, say
+from tagent_tui.view.families import roots
 from tagent_tui.view.outline import NO_OUTLINE, Outline
 from tagent_tui.view.scene import Scene, look
-from tagent_tui.view.steps import step_row
+from tagent_tui.view.steps import step_row, unmarked
 
 HEIGHT = 14
 """Rows of the peek below its rule."""
@@ -104,8 +105,8 @@ def step_rows(scene: Scene, width: int, room: int) -> list[Row]:
     """Up to `room` rows of steps in their order; where there are more, the settled and the pending are counted instead."""
     state = scene.state
     names = pick(state, room)
-    rows = [_without_fold(step_row(scene, name, width)) for name in names]
-    left_out = len(state.steps) - len(names)
+    rows = [unmarked(step_row(scene, name, width)) for name in names]
+    left_out = state.total - len(names)
     if left_out:
         done = state.settled - sum(state.steps[name].status.settled for name in names)
         counts = ((done, "settled"), (left_out - done, "to go"))
@@ -116,20 +117,16 @@ def step_rows(scene: Scene, width: int, room: int) -> list[Row]:
 
 def pick(state: RunState, room: int) -> list[str]:
     """The names of the steps worth showing, in definition order; one row is kept for the count of the others."""
-    if len(state.steps) <= room:
-        return list(state.steps)
+    if state.total <= room:
+        return roots(state)
     ranked: list[list[str]] = [[] for _ in range(max(_WORTH.values()) + 1)]
-    for name, step in state.steps.items():
-        rank = ranked[_WORTH[step.status]]
+    for name in roots(state):
+        rank = ranked[_WORTH[state.steps[name].status]]
         if len(rank) < room:
             rank.append(name)
     found = [name for rank in ranked for name in rank][: room - 1]
     chosen = set(found)
     return [name for name in state.steps if name in chosen]
-
-
-def _without_fold(row: Row) -> Row:
-    return row._replace(left=row.left[1:], strong=())
 
 
 def pace_rows(peek: Peek, width: int, glyphs: Glyphs) -> list[Row]:

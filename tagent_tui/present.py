@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from store.errors import BlobMissingError
 from store.events import LogWritten, Recorded, RunId
 from store.log import Log
 from store.runs import RunRow
 from store.state import RunState, StepStatus
 from tagent_tui.feed import RunFollower
 from tagent_tui.glyphs import Glyphs
+from tagent_tui.outlines import outline_from
 from tagent_tui.view.describe import STEP_TYPES
-from tagent_tui.view.outline import NO_OUTLINE, Outline, read_outline
+from tagent_tui.view.families import Families
+from tagent_tui.view.outline import NO_OUTLINE, Outline
 from tagent_tui.view.scene import Scene, look
 
 PULL = 2_000
@@ -37,7 +38,8 @@ class Present:
         self.touched: dict[str, int] = {}
         """The version of the last event of each step that was followed."""
         self._follower = RunFollower(log, row.id)
-        self._definition = ""
+        self._outlined = ("", 0)
+        self._families = Families()
         self._logged: dict[str, str] = {}
 
     @classmethod
@@ -62,8 +64,9 @@ class Present:
                     self._logged[recorded.step] = recorded.event.text[:LINE_KEPT]
                 elif recorded.event.type in STEP_TYPES:
                     self._logged.pop(recorded.step, None)
-        if self.state.definition != self._definition:
-            await self._read_outline()
+        if (self.state.definition, self.state.added) != self._outlined:
+            self._outlined = (self.state.definition, self.state.added)
+            self.outline = await outline_from(self.log, self.run, self.state)
         if self.state.counts[StepStatus.RUNNING]:
             self.lives = {**self._logged, **await self.log.lives(self.run)}
         elif self.lives:
@@ -75,13 +78,6 @@ class Present:
         self.row = await self.log.find(self.run)
         self.alive = not self.state.status.ended and self.row.alive()
 
-    async def _read_outline(self) -> None:
-        self._definition = self.state.definition
-        try:
-            self.outline = read_outline(await self.log.blob(self._definition))
-        except BlobMissingError:
-            self.outline = NO_OUTLINE
-
     def scene(self, now: float, glyphs: Glyphs) -> Scene:
         """One look at it."""
-        return look(self.state, self.outline, alive=self.alive, now=now, lives=self.lives, glyphs=glyphs)
+        return look(self.state, self.outline, alive=self.alive, now=now, lives=self.lives, families=self._families, glyphs=glyphs)

@@ -152,6 +152,26 @@ def typed(text: str) -> str:
     return "".join(char for char in re.sub(r"[\t\n\r\u2028\u2029]+", " ", text) if _kind(char) in (_Kind.SHOWN, _Kind.MARK))
 
 
+class Strange(NamedTuple):
+    """What in a text a person would not see: how many characters are named instead of drawn, and which change the reading order."""
+
+    hidden: int = 0
+    reordering: tuple[str, ...] = ()
+
+
+def strange(text: str) -> Strange:
+    """What is named where the text is shown, counted; line breaks and tabs are what they look like."""
+    if is_plain(text):
+        return Strange()
+    named = [char for char in text if char not in "\n\t" and _kind(char) is _Kind.NAMED]
+    turning = dict.fromkeys(f"U+{ord(char):04X}" for char in named if unicodedata.bidirectional(char) in _TURNING)
+    return Strange(len(named), tuple(turning))
+
+
+_TURNING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+"""Bidirectional classes of the characters that change in which order text is read."""
+
+
 def token(char: str, glyphs: Glyphs = UNICODE) -> str:
     """The visible name of a character that must not reach the terminal."""
     code = ord(char)

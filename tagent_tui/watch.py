@@ -13,13 +13,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from store import Log, RunRow
-from store.errors import StoreError
 from store.events import Recorded, RunId
-from store.state import RunState
 from tagent_tui.feed import Rates, RunFollower
+from tagent_tui.outlines import outline_from
 from tagent_tui.peek import GRAPH, Peek
 from tagent_tui.runlist import ENDED, Entry, Filter, RunList
-from tagent_tui.view.outline import NO_OUTLINE, Outline, read_outline
+from tagent_tui.view.outline import NO_OUTLINE, Outline
 
 PAGE = 100
 """Runs read at a time: more than two screens of them."""
@@ -71,21 +70,11 @@ class Selected:
             state = self.follower.state
             head = state.version if state is not None else head
             self.recent.extend(await log.events(RunId(self.run), after=max(head - RECENT, 0), upto=head))
-            self.outline = await read_definition(log, state)
+            self.outline = await outline_from(log, RunId(self.run), state)
             return
         while batch := await self.follower.pull():
             self.recent.extend(batch)
             await asyncio.sleep(0)
-
-
-async def read_definition(log: Log, state: RunState | None) -> Outline:
-    """Who needs whom, from the run's pinned definition; nothing where it is not to be had."""
-    if state is None or not state.definition:
-        return NO_OUTLINE
-    try:
-        return read_outline(await log.blob(state.definition))
-    except StoreError:
-        return NO_OUTLINE
 
 
 class RunsWatch:

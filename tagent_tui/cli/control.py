@@ -1,11 +1,11 @@
-"""`resume`, `pause` and `cancel`: steering a run from any process.
+"""`resume`: driving a run on, from whatever its log says.
 
-Stands apart from starting runs: these begin with what the log says, and may have to ask what to do about it.
+Stands apart from starting runs: it may have to ask what to do about a changed pipeline, or about what waits for a person.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 
@@ -15,13 +15,14 @@ from engine.errors import DefinitionChangedError, TargetError
 from store import RunId, RunRow
 from store.state import RunStatus
 from tagent_tui import terminal
-from tagent_tui.cli.doubts import FORM, Resolutions, ask_doubts, resolutions_of
-from tagent_tui.cli.driving import Ended, drive, look
+from tagent_tui.cli.asking import ask_waits
+from tagent_tui.cli.doubts import FORM, Resolutions, resolutions_of
+from tagent_tui.cli.driving import Ended, drive
 from tagent_tui.cli.ending import conclude
 from tagent_tui.cli.exits import Exit, RefusedError
 from tagent_tui.cli.running import follow_up
 from tagent_tui.cli.session import Session
-from tagent_tui.cli.verbs import RUN, verb
+from tagent_tui.cli.verbs import BUDGET, RUN, verb
 
 
 class How(NamedTuple):
@@ -43,6 +44,7 @@ class How(NamedTuple):
 @click.option("--resolve", "words", multiple=True, metavar=FORM, help="What became of a step's effect in doubt.")
 @click.option("--target", metavar="TARGET", help="Where the pipeline is now, if not where the run was started.")
 @click.option("--trust", is_flag=True, help="Execute what an imported run names.")
+@click.option("--budget", type=BUDGET, metavar="USD", help="What the run may cost in all from now on.")
 @click.option("--ui/--no-ui", default=False, help="Open the run's screen; it runs in a process of its own.")
 @click.option("--detach", is_flag=True, help="Go on in a process of its own.")
 def resume(
@@ -52,51 +54,27 @@ def resume(
     words: tuple[str, ...],
     target: str | None,
     trust: bool,
+    budget: float | None,
     ui: bool,
     detach: bool,
 ) -> int:
     """Drive an unfinished run on: nothing that was recorded is done again."""
     how = How(definition or "ask", resolutions_of(words), target, trust)
     if ui or detach:
-        return _spawn(session, run, how, ui=ui, detach=detach)
+        return _spawn(session, run, how, budget, ui=ui, detach=detach)
     session.output.guard()
-    return session.run(_resume(session, run, how))
+    return session.run(_resume(session, run, how, budget))
 
 
-@verb("pause")
-@RUN
-def pause(session: Session, run: str) -> int:
-    """Start nothing new in a run; what runs is let finish."""
-    return session.run(_signal(session, run, "pause", {}))
+COMMANDS = {"resume": resume}
 
 
-@verb("cancel")
-@RUN
-@click.option("--reason", default="", metavar="TEXT", help="Why, for the record.")
-def cancel(session: Session, run: str, reason: str) -> int:
-    """Stop a run for good."""
-    return session.run(_signal(session, run, "cancel", {"reason": reason} if reason else {}))
-
-
-COMMANDS = {"resume": resume, "pause": pause, "cancel": cancel}
-
-
-async def _signal(session: Session, wanted: str, kind: str, body: dict[str, Any]) -> int:
-    async with await session.writing() as log:
-        row = await log.find(wanted)
-        said = await signal(log, row.id, kind, body)
-        now = await look(log, row.id)
-    if session.json:
-        session.output.document({"run_id": row.id, "status": now.status.word, "message": said})
-    else:
-        session.output.note(said)
-    return Exit.OK
-
-
-async def _resume(session: Session, wanted: str, how: How) -> int:
+async def _resume(session: Session, wanted: str, how: How, budget: float | None) -> int:
     await (await session.reading()).close()
     async with Engine(session.stored(), session.config, tee=False) as engine:
         row = await engine.log.find(wanted)
+        if budget is not None:
+            await engine.set_budget(row.id, cost=budget)
         while True:
             try:
                 ended = await _driven(session, engine, row.id, how)
@@ -105,10 +83,10 @@ async def _resume(session: Session, wanted: str, how: How) -> int:
                     raise
                 return await _resolve(session, engine, row, how.resolve, error)
             if ended.status is RunStatus.WAITING and session.asks:
-                how = how._replace(resolve=await ask_doubts(session, engine.log, ended.row, ended.state))
-                if how.resolve:
-                    continue
-                return ended.exit
+                if not await ask_waits(session, engine.log, ended):
+                    return ended.exit
+                how = how._replace(resolve={})
+                continue
             return ended.exit if session.json else await conclude(session, engine.log, ended)
 
 
@@ -149,7 +127,7 @@ def _ask_change(session: Session, error: DefinitionChangedError) -> str:
     return str(said)
 
 
-def _spawn(session: Session, wanted: str, how: How, *, ui: bool, detach: bool) -> int:
+def _spawn(session: Session, wanted: str, how: How, budget: float | None, *, ui: bool, detach: bool) -> int:
     from engine.driver import spawn_resume
 
     if ui and detach:
@@ -160,6 +138,9 @@ def _spawn(session: Session, wanted: str, how: How, *, ui: bool, detach: bool) -
     async def start() -> tuple[str, int]:
         async with await session.reading() as log:
             row = await log.find(wanted)
+        if budget is not None:
+            async with await session.writing() as log:
+                await signal(log, row.id, "budget", {"cost": budget})
         spawned = await spawn_resume(session.stored(), row.id, **how._asdict(), config=session.config)
         return spawned.run_id, spawned.pid
 

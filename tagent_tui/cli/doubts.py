@@ -46,9 +46,8 @@ def resolutions_of(words: Iterable[str]) -> Resolutions:
 
 
 async def tell_doubts(session: Session, log: Log, row: RunRow, state: RunState) -> None:
-    """Say which effects are in doubt, also in child runs, with their arguments, and how to go on; on stderr, quiet or not."""
+    """Say which effects are in doubt, with their arguments, and how to go on; on stderr, quiet or not."""
     err = session.output.err
-    await _tell_children(session, log, row, state)
     steps = []
     for request, effect in doubtful(state):
         form = await doubt_form(log, row, request, effect)
@@ -65,20 +64,6 @@ async def tell_doubts(session: Session, log: Log, row: RunRow, state: RunState) 
     for step in dict.fromkeys(steps):
         again = f"tagent-tui resume {row.id} --resolve {one_line(step).text}=again"
         err.write(f"  do it once more: {again}  (or =failed, or =succeeded:JSON with what it returned)\n")
-
-
-async def _tell_children(session: Session, log: Log, row: RunRow, state: RunState) -> None:
-    err = session.output.err
-    for request, effect in state.open.items():
-        if effect.parked is None:
-            continue
-        child = await log.find(f"{row.id}.{request}")
-        why = "is paused" if effect.parked == "paused" else "waits for somebody"
-        err.segs(
-            [Seg(f"{err.glyphs.in_doubt} {one_line(effect.step).text}", Ink.WARNING), Seg(f"  its child run {child.id} {why}.")]
-        )
-        await tell_doubts(session, log, child, await log.state(child.id))
-        err.write(f"  then: tagent-tui resume {row.id}\n")
 
 
 async def ask_doubts(session: Session, log: Log, row: RunRow, state: RunState) -> Resolutions:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from engine.engine import Engine
 from store import Log, RunId, RunRow, RunState
-from store.state import RunStatus, shown_status
+from store.state import RunStatus, StepStatus, shown_status
 from tagent_tui.cli.exits import Exit, InterruptedRunError
 from tagent_tui.cli.forms import event_form, finished_form, run_form
 from tagent_tui.cli.progress import Progress
@@ -42,7 +42,13 @@ class Ended(NamedTuple):
     @property
     def exit(self) -> Exit:
         """The exit code it ends the command with."""
-        return EXITS.get(self.status, Exit.FAILED)
+        return Exit.BUDGET if self.over_budget else EXITS.get(self.status, Exit.FAILED)
+
+    @property
+    def over_budget(self) -> bool:
+        """Whether a budget stopped it: it waits until that is raised, or failed of it."""
+        paused = self.status is RunStatus.PAUSED and any(reached.startswith(":") for reached in self.state.reached)
+        return paused or (self.status is RunStatus.FAILED and self.state.reached != [] and not _blamed(self.state))
 
 
 async def drive(session: Session, engine: Engine, begin: Callable[[], Awaitable[RunId]], *, began: int = 0) -> Ended:
@@ -70,6 +76,11 @@ async def drive(session: Session, engine: Engine, begin: Callable[[], Awaitable[
             form = await run_form(engine.log, ended.row, ended.state, alive=ended.row.alive())
             session.output.record(finished_form(form, ended.state))
         return ended
+
+
+def _blamed(state: RunState) -> bool:
+    """Whether a step failed for a reason of its own."""
+    return bool(state.counts[StepStatus.FAILED] or state.counts[StepStatus.TIMED_OUT])
 
 
 async def look(log: Log, run: RunId) -> Ended:

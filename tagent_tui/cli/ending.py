@@ -8,7 +8,7 @@ from engine.result import result_of
 from store import Log, RunState
 from store.state import RunStatus, StepStatus
 from tagent_tui.cli import markdown
-from tagent_tui.cli.doubts import tell_doubts
+from tagent_tui.cli.asking import tell_waits
 from tagent_tui.cli.driving import Ended
 from tagent_tui.cli.session import Session
 from tagent_tui.numbers import duration, events, plural, run_cost
@@ -63,7 +63,7 @@ def print_value(session: Session, value: Any, *, simulated: bool) -> None:
 def counted(state: RunState) -> str:
     """`4 steps`, or how many there are of each status: `2 completed, 1 failed, 1 skipped`."""
     if state.counts[StepStatus.COMPLETED] == len(state.steps):
-        return plural(len(state.steps), "step")
+        return plural(state.total, "step")
     return ", ".join(f"{events(count)} {status.word.replace('_', ' ')}" for status, count in _counts(state))
 
 
@@ -85,7 +85,9 @@ async def _last_words(session: Session, log: Log, ended: Ended) -> None:
     if state.reason and ended.status is not RunStatus.COMPLETED:
         output.note_segs([Seg("  "), Seg(one_line(state.reason).text, Ink.ERROR)])
     if ended.status is RunStatus.WAITING:
-        await tell_doubts(session, log, ended.row, state)
+        await tell_waits(session, log, ended.row, state)
+    elif ended.over_budget and not state.status.ended:
+        output.note(f"  its budget is used up; tagent-tui resume {run} --budget USD goes on")
     elif not state.status.ended:
         output.note(f"  tagent-tui resume {run} goes on")
     else:

@@ -12,8 +12,10 @@ import msgspec
 
 from store import Log, Payload, Recorded, RunRow, RunState, StepState, values
 from store.events import Event, Failure, UnknownEvent
-from store.state import OpenEffect, shown_status
-from tagent_tui.view.outline import Outline, read_outline, shown_step_status
+from store.state import Approval, OpenEffect, owner_of, shown_status
+from tagent_tui.outlines import outline_from
+from tagent_tui.view.asking import Wait, waiting_for_person
+from tagent_tui.view.outline import Outline, shown_step_status
 
 FINISHED = "run.finished"
 """The type of the last line of a run's stream; not a recorded event."""
@@ -75,7 +77,7 @@ def payload_form(payload: Payload) -> Any:
 
 async def run_form(log: Log, row: RunRow, state: RunState, *, alive: bool, outputs: bool = True) -> dict[str, Any]:
     """A run with its steps; without `outputs` the steps have no key `output` (a list of runs would read every blob)."""
-    outline = read_outline(await log.blob(state.definition)) if state.definition else Outline()
+    outline = await outline_from(log, row.id, state)
     steps = []
     for name, step in state.steps.items():
         form = _step_form(state, outline, name, step)
@@ -99,6 +101,7 @@ async def run_form(log: Log, row: RunRow, state: RunState, *, alive: bool, outpu
         "reason": state.reason,
         "target": state.target,
         "artifacts": [_artifact_form(state, index) for index in range(len(state.artifacts))],
+        "waits": [await wait_form(log, row, wait) for wait in waiting_for_person(state)],
         "in_doubt": [await doubt_form(log, row, request, effect) for request, effect in doubtful(state)],
         "steps": steps,
     }
@@ -116,7 +119,31 @@ def _step_form(state: RunState, outline: Outline, name: str, step: StepState) ->
         "cost": None if step.unpriced else step.cost,
         "tokens": step.prompt_tokens + step.completion_tokens,
         "simulated": step.simulated,
+        "belongs_to": owner_of(name),
+        "items": step.items,
+        "reason": step.reason,
+        "approval": None if step.approval is None else _approval_form(step.approval),
     }
+
+
+def _approval_form(approval: Approval) -> dict[str, Any]:
+    return {
+        "answer": approval.answer,
+        "message": approval.message,
+        "note": approval.note,
+        "requested_at": approval.requested_at,
+        "due": approval.due,
+    }
+
+
+async def wait_form(log: Log, row: RunRow, wait: Wait) -> dict[str, Any]:
+    """What waits for a person: `kind` is `approval` or `question`; a question has its choices, null where any answer will do."""
+    form = {"kind": wait.kind, "step": wait.step, "request": wait.request, "text": wait.text, "since": wait.since, "due": wait.due}
+    asked: dict[str, Any] = {}
+    if wait.request is not None:
+        found = await log.events(row.id, after=wait.request - 1, upto=wait.request)
+        asked = await log.value(found[0].event.arguments) if found else {}
+    return {**form, "text": asked.get("question", wait.text), "choices": asked.get("choices")}
 
 
 async def _output(log: Log, row: RunRow, step: StepState) -> Any:
@@ -140,11 +167,6 @@ def _artifact_form(state: RunState, index: int) -> dict[str, Any]:
 def doubtful(state: RunState) -> list[tuple[int, OpenEffect]]:
     """The effects whose outcome is not known, by the version of their request."""
     return [(request, effect) for request, effect in state.open.items() if effect.in_doubt]
-
-
-def stuck(state: RunState) -> bool:
-    """Whether there is something a person has to say, in the run or in a child run of it."""
-    return any(effect.in_doubt or effect.parked is not None for effect in state.open.values())
 
 
 async def doubt_form(log: Log, row: RunRow, request: int, effect: OpenEffect) -> dict[str, Any]:

@@ -91,6 +91,8 @@ def fitting(figures: Sequence[Column], room: int) -> list[Column]:
 
 def said(row: RunRow, status: RunStatus) -> str:
     """The last column: what goes on, why it ended so, or what helps."""
+    if status is RunStatus.WAITING and row.now:
+        return first_line(row.now).text
     if status in (RunStatus.INTERRUPTED, RunStatus.PAUSED, RunStatus.WAITING):
         return f"tagent-tui resume {row.id}"
     words = first_line(row.now).text

@@ -14,23 +14,24 @@ from engine.result import result_of
 from store import Log, RunRow, RunState
 from store.state import RunStatus
 from tagent_tui import terminal
-from tagent_tui.cli.doubts import tell_doubts
+from tagent_tui.cli.asking import tell_waits
 from tagent_tui.cli.driving import look
 from tagent_tui.cli.ending import counted, print_result, print_value
 from tagent_tui.cli.exits import Exit, RefusedError
-from tagent_tui.cli.forms import run_form, stored, stuck
+from tagent_tui.cli.forms import run_form, stored
 from tagent_tui.cli.happened import events
 from tagent_tui.cli.listing import child_segs, write_list
 from tagent_tui.cli.session import Session
 from tagent_tui.cli.verbs import RUN, StoredWord, verb
 from tagent_tui.numbers import duration, plural, run_cost, tokens
+from tagent_tui.outlines import outline_from
 from tagent_tui.rows import Ink, Seg
 from tagent_tui.text import first_line, one_line
 from tagent_tui.view.clock import exact_time
-from tagent_tui.view.outline import read_outline
 from tagent_tui.view.scene import Scene, look_back, run_mark
 from tagent_tui.view.scene import look as look_at
-from tagent_tui.view.steps import step_row
+from tagent_tui.view.steps import unmarked
+from tagent_tui.view.treelines import StepLines
 
 PAGE = 200
 MEASURE = 100
@@ -145,7 +146,7 @@ async def _show(session: Session, wanted: str, at: int | None) -> int:
         if session.json:
             session.output.document(await run_form(log, row, state, alive=at is not None or row.alive()))
             return Exit.OK
-        outline = read_outline(await log.blob(state.definition)) if state.definition else read_outline(b"")
+        outline = await outline_from(log, row.id, state)
         out = session.output.out
         if at is None:
             lives = await log.lives(row.id)
@@ -153,8 +154,8 @@ async def _show(session: Session, wanted: str, at: int | None) -> int:
         else:
             scene = look_back(state, outline, glyphs=out.glyphs)
         _describe(session, row, scene, at, [] if at is not None else await log.runs(caller=row.id, limit=CHILDREN))
-        if at is None and stuck(state):
-            await tell_doubts(session, log, row, state)
+        if at is None:
+            await tell_waits(session, log, row, state)
     return Exit.OK
 
 
@@ -178,10 +179,12 @@ def _describe(session: Session, row: RunRow, scene: Scene, at: int | None, child
         out.segs([Seg(f"called by step {one_line(state.caller_step or '').text} of {state.caller}", Ink.MUTED)])
     if state.reason and scene.status is not RunStatus.COMPLETED:
         out.segs([Seg(first_line(state.reason, glyphs=scene.glyphs).text, Ink.ERROR)])
-    for step in state.steps:
-        drawn = step_row(scene, step, max(44, min(out.width, MEASURE) - 2))
-        out.row(drawn._replace(left=drawn.left[1:]), widest=MEASURE)  # the fold mark is for a tree that opens
-        for child in reversed([child for child in children if child.caller_step == step]):
+    lines = StepLines()
+    lines.look(scene)
+    for index in range(lines.count()):
+        out.row(unmarked(lines.row(index, max(44, min(out.width, MEASURE) - 2))), widest=MEASURE)
+        subject = lines.subject(index)
+        for child in reversed([child for child in children if subject is not None and child.caller_step == subject.step]):
             out.segs(child_segs(child, scene.glyphs))
     for ref in state.artifacts:
         out.segs(

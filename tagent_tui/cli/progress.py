@@ -14,8 +14,11 @@ from rich.cells import cell_len
 
 from store import Recorded, RunState
 from store.events import (
+    ApprovalRequested,
     ArtifactMade,
+    BudgetReached,
     EffectInDoubt,
+    EffectRequested,
     LogWritten,
     RunAttached,
     RunMigrated,
@@ -24,6 +27,7 @@ from store.events import (
     StepCancelled,
     StepCompleted,
     StepFailed,
+    StepRefused,
     StepReset,
     StepRetryScheduled,
     StepReused,
@@ -37,6 +41,8 @@ from tagent_tui.glyphs import Glyphs
 from tagent_tui.numbers import duration, events, plural, size, span
 from tagent_tui.rows import Ink, Seg, clip, pad
 from tagent_tui.text import first_line, one_line
+from tagent_tui.view.describe import say
+from tagent_tui.view.effects import ASK
 from tagent_tui.view.scene import step_mark
 
 NAME_CELLS = 28
@@ -110,6 +116,14 @@ class Progress:
                 yield from self._completed(recorded)
             case StepFailed():
                 yield self._settled(recorded, [Seg(_line(event.failure.message or event.failure.kind), Ink.ERROR)])
+            case StepRefused():
+                yield self._settled(recorded, [Seg(_line(event.reason or event.kind), Ink.ERROR)])
+            case ApprovalRequested():
+                yield self._waits(name, "waits for approval")
+            case EffectRequested() if event.kind == ASK:
+                yield self._waits(name, f"asks: {_line(event.name)}")
+            case BudgetReached():
+                yield [Seg(f"{self.glyphs.person} ", Ink.WARNING), Seg(_line(say(recorded).text.text), Ink.WARNING)]
             case StepSkipped() | StepCancelled():
                 word = "skipped" if isinstance(event, StepSkipped) else "cancelled"
                 yield self._settled(recorded, [Seg(f"{word}: {_line(event.reason)}" if event.reason else word, Ink.MUTED)])
@@ -124,7 +138,7 @@ class Progress:
             case RunUnpaused() if verbose:
                 yield [Seg(f"{self.glyphs.running} ", Ink.ACCENT), Seg("goes on after the pause")]
             case RunAttached() if self.state.attaches > 1:
-                done = f"{events(self.state.settled)} of {plural(len(self.state.steps), 'step')} done before"
+                done = f"{events(self.state.settled)} of {plural(self.state.total, 'step')} done before"
                 yield [Seg(f"{self.glyphs.running} ", Ink.ACCENT), Seg("goes on  "), Seg(done, Ink.MUTED)]
             case RunMigrated():
                 yield [Seg("  the pipeline changed: what changed runs again", Ink.MUTED)]
@@ -138,7 +152,7 @@ class Progress:
             step = self.state.steps[recorded.step or ""]
             yield self._settled(recorded, [Seg("simulated", Ink.MUTED)] if step.simulated else [])
             return
-        total, done = len(self.state.steps), self.state.settled
+        total, done = self.state.total, self.state.settled
         if done * 10 // total > self._told:
             self._told = done * 10 // total
             yield [Seg(f"{self.glyphs.completed} ", Ink.SUCCESS), Seg(f"{events(done)} of {events(total)} steps")]
@@ -161,6 +175,9 @@ class Progress:
         mark = Seg(f"{self.glyphs.waiting} ", Ink.MUTED)
         return [mark, Seg(self._name(recorded.step or "")), Seg("           "), Seg(words, Ink.MUTED)]
 
+    def _waits(self, name: str, words: str) -> Line:
+        return [Seg(f"{self.glyphs.person} ", Ink.WARNING), Seg(self._name(name)), Seg("           "), Seg(words, Ink.WARNING)]
+
     def _said(self, name: str, words: str, ink: Ink = Ink.MUTED) -> Line:
         return [Seg(f"  {self._name(name)}  ", Ink.MUTED), Seg(words, ink)]
 
@@ -173,7 +190,7 @@ class Progress:
         said = next((lives[name] for name in running if name in lives), "")
         frames = self.glyphs.spinner
         mark = frames[int(time.monotonic() / TICK_SECONDS) % len(frames)]
-        words = f"{events(state.settled)} of {plural(len(state.steps), 'step')}"
+        words = f"{events(state.settled)} of {plural(state.total, 'step')}"
         parts = [words, ", ".join(one_line(name).text for name in running), one_line(said).text]
         parts.append(span(time.monotonic() - self._began))
         text = f"{mark} " + f" {self.glyphs.sep} ".join(part for part in parts if part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from pathlib import Path
@@ -11,18 +12,21 @@ import click
 import msgspec
 
 from engine import targets
+from engine.alone import alone
 from engine.definition import Definition
 from engine.engine import Engine
 from engine.steps import free_parameters, suggestion
 from engine.targets import Loaded
 from store import Log
+from store.state import RunStatus
 from tagent_tui import terminal
+from tagent_tui.cli.asking import ask_waits
 from tagent_tui.cli.driving import Ended, drive
 from tagent_tui.cli.ending import conclude
 from tagent_tui.cli.exits import Exit, RefusedError
-from tagent_tui.cli.params import params_of
+from tagent_tui.cli.params import file_of, params_of
 from tagent_tui.cli.session import Session
-from tagent_tui.cli.verbs import verb
+from tagent_tui.cli.verbs import BUDGET, verb
 
 OFFLINE = "offline"
 
@@ -35,6 +39,9 @@ OFFLINE = "offline"
 @click.option("--params", "path", metavar="FILE", help="Parameters from a JSON or YAML file.")
 @click.option("--model", metavar="NAME", help="The model of goal steps.")
 @click.option("--offline", is_flag=True, help="Use the offline model: no network, answers labelled simulated.")
+@click.option("--budget", type=BUDGET, metavar="USD", help="What the run may cost; it stands when that is used up.")
+@click.option("--only", metavar="STEP", help="Run one step alone, with given outputs of what it depends on.")
+@click.option("--inputs", metavar="FILE", help="With --only: a JSON or YAML file of outputs, by step.")
 @click.option("--dry-run", is_flag=True, help="Check and show what would run; nothing is recorded.")
 @click.option("--ui/--no-ui", default=False, help="Open the run's screen; it runs in a process of its own.")
 @click.option("--detach", is_flag=True, help="Run in a process of its own and print the run's id.")
@@ -45,6 +52,9 @@ def run(
     path: str | None,
     model: str | None,
     offline: bool,
+    budget: float | None,
+    only: str | None,
+    inputs: str | None,
     dry_run: bool,
     ui: bool,
     detach: bool,
@@ -55,11 +65,15 @@ def run(
     """
     if model and offline:
         raise RefusedError("--model and --offline are both given; keep one")
-    session.settings["model"] = OFFLINE if offline else model
+    if inputs and not only:
+        raise RefusedError("--inputs needs --only STEP; name the step it is for")
+    if only and (ui or detach):
+        raise RefusedError("--only runs here, without --ui and --detach; leave them out")
+    session.settings |= {"model": OFFLINE if offline else model, "budget": budget}
     if not ui:
         session.output.guard()
     params = params_of(words, path)
-    loaded = _checked(session, target, params)
+    loaded = _checked(session, target, params, only, file_of(inputs) if inputs else {})
     if dry_run:
         return _plan(session, loaded, params)
     if ui or detach:
@@ -106,9 +120,13 @@ def _folder(folder: str) -> Path:
     return root
 
 
-def _checked(session: Session, target: str, params: dict[str, Any]) -> Loaded:
-    """The pipeline, with every problem of it told before anything is recorded."""
+def _checked(
+    session: Session, target: str, params: dict[str, Any], only: str | None = None, inputs: dict[str, Any] | None = None
+) -> Loaded:
+    """The pipeline, with every problem of it told before anything is recorded; or one step of it alone."""
     loaded = targets.load(target, cwd=Path.cwd(), params=params)
+    if only is not None:
+        loaded = msgspec.structs.replace(loaded, pipeline=alone(loaded.pipeline, only, inputs))
     loaded.check(list(params), model=session.config.model)
     _warn_of_misspelt(session, loaded, params)
     return loaded
@@ -131,6 +149,9 @@ async def _drive(session: Session, loaded: Loaded, params: dict[str, Any], model
             engine,
             lambda: engine.start(loaded.pipeline, params, model=model, target=loaded.target, cwd=loaded.cwd),
         )
+        while ended.status is RunStatus.WAITING and session.asks and await ask_waits(session, engine.log, ended):
+            again = functools.partial(engine.resume, ended.row.id, loaded.pipeline)
+            ended = await drive(session, engine, again, began=ended.state.version)
         if session.json:
             return ended, 0
         return ended, await conclude(session, engine.log, ended)

@@ -132,3 +132,6 @@ class StoredWord(click.types.StringParamType):
 
 RUN = click.argument("run", metavar="RUN", type=StoredWord(), shell_complete=_complete_run)
 """A run by its id, a unique prefix of it, or `last`."""
+
+BUDGET = click.FloatRange(0, min_open=True)
+"""US dollars."""

@@ -13,10 +13,15 @@ from textual.binding import Binding, BindingType
 from store.state import OpenEffect, RunStatus, StepStatus
 from tagent_tui import command, drive
 from tagent_tui.numbers import plural
+from tagent_tui.present import Present
+from tagent_tui.screens.cancel import CancelScreen
 from tagent_tui.screens.confirm import ConfirmScreen
 from tagent_tui.screens.doubt import DoubtScreen
 from tagent_tui.screens.replay import ReplayScreen
 from tagent_tui.widgets.later import later
+
+_GOES_ON = frozenset({"approve", "answer", "skip", "retry", "budget", "resolve"})
+"""Commands after which a run has something to do."""
 
 
 class CommandScreen(ReplayScreen):
@@ -24,7 +29,6 @@ class CommandScreen(ReplayScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause", "pause: start nothing new", show=False, id="run.pause"),
-        Binding("R", "resume", "go on with the run", show=False, id="run.resume"),
         Binding("x", "cancel", "cancel the run", show=False, id="run.cancel"),
         Binding("d", "doubt", "say what became of an effect in doubt", show=False, id="run.doubt"),
     ]
@@ -53,16 +57,41 @@ class CommandScreen(ReplayScreen):
             self.host.say(str(error), wrong=True)
         self.host.feed.poke()
 
+    def over_budget(self) -> str | None:
+        """What the run has used up of its budget (`cost`, ...), None while it may go on."""
+        state = self.present.state if self.present is not None else None
+        return next((reached[1:] for reached in state.reached if reached[0] == ":"), None) if state is not None else None
+
+    def set_budget(self, typed: str) -> None:
+        """Give the run another budget of what it used up."""
+        what = self.over_budget() or "cost"
+        try:
+            amount = float(typed.strip().lstrip("$").replace(",", ""))
+        except ValueError:
+            self.host.say(f"{typed.strip()!r} is not a number; nothing was changed.", wrong=True)
+            return
+        self._tell("budget", {what: amount})
+
     def action_cancel(self) -> None:
-        """Cancel the run, after asking."""
+        """Cancel the run, or the step under the cursor where there is one to cancel; after asking."""
         if self.present is None:
             return
-        running = self.present.state.counts[StepStatus.RUNNING]
+        state = self.present.state
+        running = state.counts[StepStatus.RUNNING] - state.groups
         sentence = (
             f"{plural(running, 'step')} under way will be stopped and nothing new starts. What is recorded stays; it cannot go on."
         )
-        dialog = ConfirmScreen(f"Cancel {self.present.state.pipeline}?", sentence, yes="cancel the run", no="let it go on")
-        self.app.push_screen(dialog, lambda yes: self._tell("cancel") if yes else None)
+        subject = self.step_tree.subject
+        step = state.steps.get(subject.step) if subject is not None and not subject.part else None
+        if subject is None or step is None or step.status.settled:
+            dialog = ConfirmScreen(f"Cancel {state.pipeline}?", sentence, yes="cancel the run", no="let it go on")
+            self.app.push_screen(dialog, lambda yes: self._tell("cancel") if yes else None)
+            return
+        self.app.push_screen(CancelScreen(state.pipeline, subject.step, sentence), lambda what: self._cancel(what, subject.step))
+
+    def _cancel(self, what: str | None, step: str) -> None:
+        if what is not None:
+            self._tell("cancel", {"step": step} if what == "step" else None)
 
     def action_doubt(self) -> None:
         """Say what became of an effect in doubt."""
@@ -91,6 +120,14 @@ class CommandScreen(ReplayScreen):
     async def _told(self, run: str, kind: str, body: Mapping[str, Any] | None) -> None:
         try:
             self.host.say(await command.tell(self.host.feed.path, run, kind, body))
+            if kind in _GOES_ON and self.present is not None:
+                await self._go_on(self.present, run)
         except command.RefusedError as error:
             self.host.say(str(error), wrong=True)
         self.host.feed.poke()
+
+    async def _go_on(self, present: Present, run: str) -> None:
+        """After what it waited for was said: a run that nobody drives is driven on."""
+        row = await present.log.find(run)
+        if row.status == RunStatus.RUNNING.word and not row.alive():
+            await self._drive_on(run)

@@ -20,7 +20,7 @@ from tagent_tui import pager
 from tagent_tui.numbers import plural
 from tagent_tui.places import next_of, previous_of
 from tagent_tui.rows import Ink, Row, Seg
-from tagent_tui.screens.commanding import CommandScreen
+from tagent_tui.screens.answering import AnswerScreen
 from tagent_tui.screens.runkeys import run_keys
 from tagent_tui.view.describe import FAILURE_TYPES
 from tagent_tui.view.detail import Subject
@@ -32,13 +32,14 @@ from tagent_tui.widgets.lines import LineView
 _ASKS = {
     "search": ("/", "words in this pane; n and N go on"),
     "filter": ("&", "words, step:NAME, type:step.failed"),
+    "budget": ("$", "the most it may cost in all, in US dollars"),
     "goto": (":", "an event, +10, -3, end, or a time as 10:12:18"),
 }
 CHILDREN = 1000
 """Child runs among which that of a step is looked for."""
 
 
-class RunScreen(CommandScreen):
+class RunScreen(AnswerScreen):
     """One run. `at` opens it in the past, at that event."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -54,6 +55,7 @@ class RunScreen(CommandScreen):
         Binding("f", "follow", "go to the end of the log and stay there", show=False, id="run.follow"),
         Binding("l,right", "tab(1)", "next tab of the details", show=False, id="run.tab-next"),
         Binding("h,left", "tab(-1)", "previous tab of the details", show=False, id="run.tab-previous"),
+        Binding("b", "ask('budget')", "give the run another budget", show=False, id="run.budget"),
         Binding("y", "copy", "copy what is selected", show=False, id="run.copy"),
         Binding("v", "pager", "all of it in the pager", show=False, id="run.pager"),
         Binding("escape", "back", "back", show=False, id="run.back"),
@@ -83,10 +85,20 @@ class RunScreen(CommandScreen):
             case "pause":
                 return not past and status is RunStatus.RUNNING and not state.pausing
             case "resume":
-                stopped = status in (RunStatus.PAUSED, RunStatus.INTERRUPTED, RunStatus.PENDING) or self._waits_for_child(state)
-                return not past and stopped and not self._fresh()
+                stands = status in (RunStatus.PAUSED, RunStatus.INTERRUPTED, RunStatus.PENDING) or self._waits_for_child(state)
+                return not past and stands and not self.card_shown and not self._fresh()
             case "cancel":
                 return not past and not status.ended and not state.cancelling
+            case "queue":
+                return bool(self.waits()) and not self.card.typing
+            case "approve":
+                return self.card_shown and not self.card.typing
+            case "reject":
+                return self.card_shown and not self.card.typing and self.card.wait is not None and self.card.wait.kind == "approval"
+            case "skip_step":
+                return not past and self.may_skip()
+            case "retry_step":
+                return not past and self.may_retry()
             case "doubt":
                 return not past and self._doubtful() is not None
             case "follow":
@@ -95,6 +107,8 @@ class RunScreen(CommandScreen):
                 return self._failures()
             case "again":
                 return bool(self._words)
+            case "ask" if parameters == ("budget",):
+                return not past and not status.ended and self.over_budget() is not None
             case "tab":
                 return self.detail_pane.view.has_focus
             case "pager":
@@ -123,6 +137,8 @@ class RunScreen(CommandScreen):
             self._doubtful(),
             self.log_view.following,
             self._failures(),
+            (self.card_shown, self.card.wait, self.card.typing, len(self.waits()), self.may_skip(), self.may_retry()),
+            self.over_budget(),
         )
 
     def show_run_keys(self) -> None:
@@ -131,11 +147,13 @@ class RunScreen(CommandScreen):
         footer = self.query("#footer")  # gone already where the screen is being left
         if scene is None or not footer:
             return
-        right = list(self._wants_somebody(scene)) if not self.narrow else []
+        right = list(self.wants_somebody(scene)) if not self.narrow else []
         if self.past is not None and not self.narrow and not right:
             left = self.past.head - scene.state.version
             right = [Seg(f"{plural(left, 'event')} to the end" if left else "the last event", Ink.MUTED)]
-        footer.first(Footer).show(run_keys(self, self.pane, past=self.past is not None, failed=scene.glyphs.failed), right)
+        asks = self.card.wait is not None and self.card.wait.kind == "question"
+        keys = run_keys(self, self.pane, past=self.past is not None, failed=scene.glyphs.failed, question=asks)
+        footer.first(Footer).show(keys, right)
 
     def show_title(self, scene: Any) -> None:
         """The bar above; in the past the footer says how far the end is."""
@@ -210,6 +228,8 @@ class RunScreen(CommandScreen):
         """Out of what one went into last: the typed line, the filter, one pane, the past, the run."""
         if self._asking:
             self._stop_asking()
+        elif self.card_back():
+            return
         elif self.log_view.lines.filter.on:
             self.log_view.narrow(NO_FILTER)
             self.show_look()
@@ -280,6 +300,8 @@ class RunScreen(CommandScreen):
         self._stop_asking()
         if what == "goto":
             later(self, "jump", self.go_where, text)
+        elif what == "budget":
+            self.set_budget(text)
         elif what == "filter":
             names: Mapping[str, object] = self.present.state.steps if self.present is not None else {}
             self.log_view.narrow(read_filter(text, names))

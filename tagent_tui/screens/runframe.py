@@ -15,6 +15,7 @@ from textual.widgets import Input
 
 from tagent_tui.screens.base import FedScreen
 from tagent_tui.widgets.bars import Divider, Rows, Rule, TabRow
+from tagent_tui.widgets.card import CardPane
 from tagent_tui.widgets.log import EventLog
 from tagent_tui.widgets.metrics import Metrics
 from tagent_tui.widgets.panes import DetailPane, LogPane, StepsPane
@@ -44,6 +45,7 @@ class RunFrame(FedScreen):
             yield Divider(id="between")
             with Vertical(id="right"):
                 yield DetailPane(id="details")
+                yield CardPane(id="asking-card")
                 yield LogPane(id="logs")
         yield Metrics(id="metrics")
         yield TimelineView(id="timeline")
@@ -107,8 +109,12 @@ class RunFrame(FedScreen):
             self.maximised = False
         self.pane = pane
         self._frame()
-        self.query_one(FOCUS[pane]).focus()
+        self.query_one(self.focus_of(pane)).focus()
         self.show_all()
+
+    def focus_of(self, pane: int) -> str:
+        """The widget that has the keys of a pane."""
+        return FOCUS[pane]
 
     def _frame(self) -> None:
         single = self.narrow or self.maximised
@@ -127,7 +133,8 @@ class RunFrame(FedScreen):
     @on(events.DescendantFocus)
     def _focus_moved(self) -> None:
         """The pane with the keys is the pane one is in."""
-        found = {name: pane for pane, name in FOCUS.items()}.get(f"#{self.focused.id}" if self.focused is not None else "")
+        focused = f"#{self.focused.id}" if self.focused is not None else ""
+        found = next((pane for pane in FOCUS if focused in (FOCUS[pane], self.focus_of(pane))), None)
         if found is not None and found != self.pane and not (self.narrow or self.pane == 4):
             self.pane = found
             self._frame()

@@ -20,12 +20,25 @@ _RUN: tuple[Entry, ...] = (
     (("run.cancel",), "cancel"),
 )
 _LEAVE: tuple[Entry, ...] = ((("run.back",), "back"), (("app.quit",), "quit"))
+_CARD: tuple[Entry, ...] = ((("run.approve",), "{approve}"), (("run.reject",), "reject"))
+_STEP: tuple[Entry, ...] = ((("run.retry",), "try again"), (("run.budget",), "budget"))
 _FAILURE: Entry = (("run.next-failure",), "next {failed}")
 _SEARCH: Entry = (("run.search",), "search")
 
 PANES: dict[int, tuple[Entry, ...]] = {
-    1: ((("steps.fold",), "fold"), (("list.open",), "open"), _FAILURE, *_RUN, _SEARCH, (("run.metrics",), "metrics"), *_LEAVE),
+    1: (
+        *_CARD,
+        *_STEP,
+        (("steps.fold",), "fold"),
+        (("list.open",), "open"),
+        _FAILURE,
+        *_RUN,
+        _SEARCH,
+        (("run.metrics",), "metrics"),
+        *_LEAVE,
+    ),
     2: (
+        *_CARD,
         (("run.tab-previous", "run.tab-next"), "tab"),
         (("run.copy",), "copy"),
         (("run.pager",), "pager"),
@@ -59,12 +72,13 @@ PAST: tuple[Entry, ...] = (
 )
 
 
-def run_keys(screen: Screen[None], pane: int, *, past: bool, failed: str = "failure") -> list[Key]:
-    """The footer's entries, most used first; help is always one of them."""
+def run_keys(screen: Screen[None], pane: int, *, past: bool, failed: str = "failure", question: bool = False) -> list[Key]:
+    """The footer's entries, most used first; help is always one of them. `question`: the card asks for an answer."""
     entries: list[Key] = []
+    approve = "answer" if question else "approve once"
     for ids, word in PAST if past else PANES[pane]:
         found = footer_keys(screen, [(one, word) for one in ids])
         if found:
-            entries.append(Key(" ".join(key.key for key in found), word.format(failed=failed)))
+            entries.append(Key(" ".join(key.key for key in found), word.format(failed=failed, approve=approve)))
     help_keys = footer_keys(screen, [("app.help", HELP.word)])
     return [*entries, *help_keys]

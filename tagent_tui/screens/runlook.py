@@ -22,6 +22,7 @@ from tagent_tui.screens.runframe import PANES, RunFrame
 from tagent_tui.shapes import Tab, chip
 from tagent_tui.text import safe
 from tagent_tui.view import detail, happening, title
+from tagent_tui.view.about import decided
 from tagent_tui.view.describe import Around
 from tagent_tui.view.detail import Subject
 from tagent_tui.view.document import Part
@@ -197,7 +198,8 @@ class RunLook(RunFrame):
         step = scene.state.steps.get(subject.step)
         if step is None:
             return subject, tab
-        base = (subject, tab, scene.replay, step.status, step.attempt, step.output)
+        answer = step.approval.answer if step.approval is not None else ""
+        base = (subject, tab, scene.replay, step.status, step.attempt, step.output, step.items, answer)
         match tab:
             case detail.Tab.INPUT:
                 outputs = [
@@ -219,7 +221,8 @@ class RunLook(RunFrame):
             around = Around(lambda version: earlier.get(version) or self.log_view.lines.get(version), scene.state.steps.get)
             return happening.event(scene, self.moment.happening(self.present.outline, scene.glyphs), around)
         step = scene.state.steps.get(subject.step)
-        if look.tab is detail.Tab.OUTPUT and subject.effect is None and (step is None or step.output is None):
+        unsaid = look.tab is detail.Tab.OUTPUT and subject.effect is None and not decided(scene, subject.step)
+        if unsaid and (step is None or step.output is None):
             live = scene.lives.get(subject.step, "")
             head = detail.heading(scene, subject)
             return [
@@ -280,7 +283,7 @@ class RunLook(RunFrame):
             self.query_one("#panes", TabRow).show(
                 [Tab(str(index), name) for index, name in enumerate(PANES, 1)],
                 self.pane - 1,
-                self._wants_somebody(scene),
+                self.wants_somebody(scene),
                 focused=True,
             )
             self.call_after_refresh(self._show_position)
@@ -307,9 +310,9 @@ class RunLook(RunFrame):
     def show_run_keys(self) -> None:
         """The footer."""
         scene = self.scene()
-        self.show_keys(self._wants_somebody(scene) if scene is not None and not self.narrow else ())
+        self.show_keys(self.wants_somebody(scene) if scene is not None and not self.narrow else ())
 
-    def _wants_somebody(self, scene: Scene) -> list[Seg]:
+    def wants_somebody(self, scene: Scene) -> list[Seg]:
         """The one thing that wants a person, or in a replay what changed."""
         if scene.replay:
             changed = len(scene.changed)
@@ -327,7 +330,7 @@ class RunLook(RunFrame):
         """Which part of the pane is seen, in the rule below it; asked after the layout, when heights are known."""
         if not self.whole:
             return
-        view = {1: self.step_tree, 2: self.detail_pane.view, 3: self.log_view, 4: self.metrics.view}[self.pane]
+        view = {1: self.step_tree, 2: self.query_one(self.focus_of(2), LineView), 3: self.log_view, 4: self.metrics.view}[self.pane]
         shown, count = view.window, view.source.count()
         place = f"{shown.start + 1:,}{self.host.glyphs.dash}{shown.stop:,} of {count:,}" if count else ""
         left = self.log_pane.title("") if self.pane == 3 else []

@@ -47,7 +47,7 @@ def _totals(state: RunState) -> dict[str, str]:
     counts = state.counts
     return {
         "run.running": events(counts[StepStatus.RUNNING]),
-        "run.settled": f"{state.settled:,} of {len(state.steps):,}",
+        "run.settled": f"{state.settled:,} of {state.total:,}",
         "run.in flight": events(len(state.open)),
         "run.cost": step_cost(state.cost),
         "run.tokens": events(state.tokens),

@@ -47,7 +47,7 @@ def _last(state: RunState) -> str | None:
     """The step that ended last; of those under way the one that began first."""
     found: tuple[float, float, str] | None = None
     for name, step in state.steps.items():
-        if step.first_started_at is None:
+        if step.first_started_at is None or step.nested:
             continue
         end = float("inf") if not step.status.settled or step.ended_at is None else step.ended_at
         key = (end, -step.first_started_at, name)
@@ -61,7 +61,7 @@ def _serial_lane(state: RunState, outline: Outline) -> dict[str, str]:
     ran = [
         (step.first_started_at, index, name)
         for index, (name, step) in enumerate(state.steps.items())
-        if step.first_started_at is not None and outline.step(name).serial
+        if step.first_started_at is not None and not step.nested and outline.step(name).serial
     ]
     ran.sort()
     return {later[2]: earlier[2] for earlier, later in pairwise(ran)}

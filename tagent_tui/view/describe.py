@@ -11,7 +11,12 @@ from typing import Any, NamedTuple
 
 from store.events import (
     EVENTS,
+    ApprovalExpired,
+    ApprovalGiven,
+    ApprovalRequested,
     ArtifactMade,
+    BudgetReached,
+    BudgetSet,
     ChildParked,
     ChildResumed,
     EffectFailed,
@@ -24,18 +29,25 @@ from store.events import (
     Recorded,
     RunAttached,
     RunCancelled,
+    RunCompensating,
     RunCompleted,
     RunCreated,
     RunFailed,
     RunForked,
     RunMigrated,
     RunPaused,
+    RunReopened,
     RunUnpaused,
     Safety,
     SignalReceived,
+    StepAdded,
     StepCancelled,
     StepCompleted,
+    StepEnabled,
+    StepEvaluated,
     StepFailed,
+    StepPublished,
+    StepRefused,
     StepReset,
     StepRetryScheduled,
     StepReused,
@@ -44,11 +56,11 @@ from store.events import (
     UnknownEvent,
 )
 from store.state import StepState
-from tagent_tui.numbers import duration, plural, size, span, tokens
+from tagent_tui.numbers import duration, limit, plural, size, span, tokens
 from tagent_tui.rows import Ink
 from tagent_tui.text import Line, first_line
 from tagent_tui.view.clock import time_of_day
-from tagent_tui.view.effects import effect_name
+from tagent_tui.view.effects import ASK, effect_name
 from tagent_tui.view.talk import answered_words, asked_words
 
 TEXT_CAP = 400
@@ -83,9 +95,11 @@ def say(recorded: Recorded, around: Around = NOTHING_AROUND) -> Said:
 
 def ink_of(event: Event) -> Ink:
     """Red for what failed, amber for what wants somebody, quiet for the rest."""
-    if isinstance(event, StepFailed | EffectFailed | RunFailed):
+    if isinstance(event, StepFailed | StepRefused | EffectFailed | RunFailed):
         return Ink.ERROR
-    if isinstance(event, EffectInDoubt):
+    if isinstance(event, EffectInDoubt | ApprovalRequested | BudgetReached):
+        return Ink.WARNING
+    if isinstance(event, EffectRequested) and event.kind == ASK:
         return Ink.WARNING
     if isinstance(event, LogWritten):
         return _LEVELS.get(event.level, Ink.TEXT)
@@ -97,10 +111,10 @@ _LEVELS = {"warning": Ink.WARNING, "error": Ink.ERROR, "critical": Ink.ERROR}
 
 def is_failure(recorded: Recorded) -> bool:
     """Whether `]` and `[` stop here: a failed step, a failed run, or an effect in doubt."""
-    return isinstance(recorded.event, StepFailed | RunFailed | EffectInDoubt)
+    return isinstance(recorded.event, StepFailed | StepRefused | RunFailed | EffectInDoubt)
 
 
-FAILURE_TYPES = frozenset({"step.failed", "run.failed", "effect.in_doubt"})
+FAILURE_TYPES = frozenset({"step.failed", "step.refused", "run.failed", "effect.in_doubt"})
 STEP_TYPES = frozenset(name for name in EVENTS if name.startswith("step."))
 """Where `<` and `>` stop: the boundaries of steps."""
 
@@ -127,7 +141,70 @@ def _migrated(event: RunMigrated, recorded: Recorded, around: Around) -> str:
 
 
 def _signal(event: SignalReceived, recorded: Recorded, around: Around) -> str:
-    return f"{event.kind} by {recorded.actor}"
+    kind, _, refused = event.kind.partition(".")
+    said = f"{kind} {event.target}" if event.target is not None else kind
+    return f"{said} by {recorded.actor}{', refused' if refused else ''}"
+
+
+def _added(event: StepAdded, recorded: Recorded, around: Around) -> str:
+    return f"{event.name}, before {', '.join(event.before[:3])}" if event.before else event.name
+
+
+def _enabled(event: StepEnabled, recorded: Recorded, around: Around) -> str:
+    return f"{event.target} {'is enabled' if event.on else 'is disabled'}"
+
+
+def _evaluated(event: StepEvaluated, recorded: Recorded, around: Around) -> str:
+    said = _VERDICTS.get(event.verdict, event.verdict)
+    if event.items is not None:
+        said = f"{said} · {plural(event.items, 'child', 'children')}"
+    return f"{said} · {event.reason}" if event.reason else said
+
+
+_VERDICTS = {"run": "it runs", "skip": "it is skipped", "fail": "it cannot be", "wait": "it waits for others"}
+
+
+def _approval_requested(event: ApprovalRequested, recorded: Recorded, around: Around) -> str:
+    said = event.message or "waits for approval"
+    if event.due is None:
+        return said
+    return f"{said} · {'approved' if event.default else 'rejected'} by itself at {time_of_day(event.due)}"
+
+
+def _approval_given(event: ApprovalGiven, recorded: Recorded, around: Around) -> str:
+    said = f"{'approved' if event.approved else 'rejected'} by {recorded.actor}"
+    return f"{said} · {event.note}" if event.note else said
+
+
+def _approval_expired(event: ApprovalExpired, recorded: Recorded, around: Around) -> str:
+    return f"nobody answered in time: {'approved' if event.approved else 'rejected'}"
+
+
+def _published(event: StepPublished, recorded: Recorded, around: Around) -> str:
+    return size(event.output.size)
+
+
+def _refused(event: StepRefused, recorded: Recorded, around: Around) -> str:
+    return event.reason or event.kind
+
+
+def _reached(event: BudgetReached, recorded: Recorded, around: Around) -> str:
+    whose = f" of {event.scope}" if event.scope else ""
+    return (
+        f"{limit(event.what, event.used)} of {limit(event.what, event.limit)}{whose} · {_ACTIONS.get(event.action, event.action)}"
+    )
+
+
+_ACTIONS = {"warn": "a warning", "pause": "the run pauses", "fail": "it fails"}
+
+
+def _budget_set(event: BudgetSet, recorded: Recorded, around: Around) -> str:
+    limits = {what: getattr(event, what) for what in ("cost", "tokens", "calls", "seconds")}
+    return ", ".join(limit(what, most) for what, most in limits.items() if most is not None)
+
+
+def _compensating(event: RunCompensating, recorded: Recorded, around: Around) -> str:
+    return f"{plural(len(event.steps), 'step')} to undo{f' · {event.reason}' if event.reason else ''}"
 
 
 def _started(event: StepStarted, recorded: Recorded, around: Around) -> str:
@@ -244,9 +321,17 @@ RULES: dict[type[Event], Words] = {
     RunAttached: _attached,
     RunMigrated: _migrated,
     SignalReceived: _signal,
+    StepAdded: _added,
+    StepEnabled: _enabled,
+    StepEvaluated: _evaluated,
+    ApprovalRequested: _approval_requested,
+    ApprovalGiven: _approval_given,
+    ApprovalExpired: _approval_expired,
     StepStarted: _started,
+    StepPublished: _published,
     StepCompleted: _completed,
     StepFailed: _failed,
+    StepRefused: _refused,
     StepRetryScheduled: _retry,
     StepSkipped: _skipped,
     StepCancelled: _with_reason,
@@ -261,6 +346,10 @@ RULES: dict[type[Event], Words] = {
     ChildResumed: _child_resumed,
     LogWritten: _log,
     ArtifactMade: _artifact,
+    BudgetReached: _reached,
+    BudgetSet: _budget_set,
+    RunCompensating: _compensating,
+    RunReopened: _plain,
     RunPaused: _plain,
     RunUnpaused: _plain,
     RunCompleted: _plain,

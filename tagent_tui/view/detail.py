@@ -39,10 +39,11 @@ class Tab(Enum):
 
 
 class Subject(NamedTuple):
-    """What the pane is about: a step, or one of its effects by the version of its request."""
+    """What the pane is about: a step, one of its effects by the version of its request, or a part of a long group's children."""
 
     step: str
     effect: int | None = None
+    part: str = ""
 
 
 def tabs_of(scene: Scene, subject: Subject, line: EffectLine | None = None) -> list[Tab]:
@@ -126,7 +127,7 @@ def standing(scene: Scene, name: str, *, live: str = "") -> list[Part]:
         if live:
             parts += [BLANK, Para([one_line(live, glyphs=glyphs)], Ink.TEXT, tail=(Seg(glyphs.cursor, Ink.ACCENT),))]
         return parts
-    missing = unmet(scene.state, scene.outline.step(name).needs, 200) if step.status is StepStatus.PENDING else []
+    missing = unmet(scene.state, scene.outline, name, 200) if step.status is StepStatus.PENDING else []
     if missing:
         for one in missing:
             other = scene.state.steps.get(one)

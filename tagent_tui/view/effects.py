@@ -25,6 +25,9 @@ from store.events import (
 )
 from store.state import StepStatus
 
+ASK = "ask"
+"""The kind of an effect that is a question to a person."""
+
 
 class EffectLine(msgspec.Struct):
     """One effect. `version` is its request's, which is its id; `status` reads as a step's would; `reason` says why not."""
@@ -68,7 +71,7 @@ class EffectLine(msgspec.Struct):
 EFFECT_TYPES = frozenset(
     {
         *("effect.requested", "effect.succeeded", "effect.failed", "effect.in_doubt", "effect.resolved"),
-        *("step.completed", "step.failed", "step.cancelled"),
+        *("step.completed", "step.failed", "step.cancelled", "step.skipped"),
     }
 )
 """The event types `effect_lines` reads: effects, and what closes an attempt and with it the effects it left open."""
@@ -102,7 +105,7 @@ def fold_effect(lines: dict[int, EffectLine], recorded: Recorded) -> None:
         line = lines.get(event.request)
         if line is not None:
             _settle(line, event, at)
-    elif isinstance(event, StepCompleted | StepFailed) or recorded.event.type == "step.cancelled":
+    elif isinstance(event, StepCompleted | StepFailed) or recorded.event.type in ("step.cancelled", "step.skipped"):
         _close(lines, at)
 
 

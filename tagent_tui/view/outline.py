@@ -6,21 +6,25 @@ it is damaged, and never refuses it. Step names here are keys; they are made saf
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.policies import RetryPolicy
 from store import values
 from store.errors import ValueEncodingError
-from store.state import RunState, StepState, StepStatus
+from store.events import StepAdded
+from store.state import RunState, StepState, StepStatus, group_of, owner_of
 
 
 @dataclass(frozen=True, slots=True)
 class StepOutline:
     """One step of the definition. `tries` is the most attempts it may have (None: not said), `timeout` in seconds.
 
-    `serial`: it shares the one serial lane, so the step before it there can hold it up without being a dependency.
+    `serial`: it shares the one serial lane, so the step before it there can hold it up without being a dependency. `runs` is its
+    function. `soft` are the needs that may fail, `required` how many of the needs have to be met (None: all). `condition` has to
+    hold before it starts, `each` and `again` make it a group. `fallback` stands in for it, `rescues` is what it stands in for;
+    `route` is the step that chooses whether it runs.
     """
 
     needs: tuple[str, ...] = ()
@@ -28,18 +32,39 @@ class StepOutline:
     timeout: float | None = None
     goal: str = ""
     serial: bool = True
+    runs: str = ""
+    soft: frozenset[str] = frozenset()
+    required: int | None = None
+    condition: str = ""
+    each: str = ""
+    again: str = ""
+    fallback: str = ""
+    rescues: str = ""
+    route: str = ""
+    compensate: str = ""
+    irreversible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """All steps by name, and who comes after whom."""
+    """All steps by name, who comes after whom, and what the run may use (`cost`, `tokens`, `calls`, `seconds`)."""
 
     steps: Mapping[str, StepOutline] = field(default_factory=dict)
     after: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    budget: Mapping[str, float] = field(default_factory=dict)
 
     def step(self, name: str) -> StepOutline:
-        """The step's outline; an empty one for a name the definition does not have."""
-        return self.steps.get(name, _EMPTY)
+        """The step's outline; a child has its group's but needs nothing, an unknown name an empty one."""
+        found = self.steps.get(name)
+        if found is not None:
+            return found
+        owner = owner_of(name)
+        if owner is None:
+            return _EMPTY
+        held = self.steps.get(owner, _EMPTY)
+        if group_of(name) is None:
+            return StepOutline(runs=held.compensate, tries=1)
+        return StepOutline(tries=held.tries, timeout=held.timeout, goal=held.goal, serial=False, runs=held.runs)
 
 
 _EMPTY = StepOutline()
@@ -49,16 +74,46 @@ _RETRIES = RetryPolicy().max_retries
 _SETTLED_WELL = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
 
 
-def read_outline(text: bytes) -> Outline:
-    """The outline of a definition's JSON text; an empty one if it is not of that shape."""
-    try:
-        found = values.decode(text)
-    except ValueEncodingError:
-        return NO_OUTLINE
+def read_outline(text: bytes, added: Iterable[StepAdded] = ()) -> Outline:
+    """The outline of a definition's JSON text, and of the steps that were added to it; an empty one if it is not of that shape."""
+    found = _decoded(text)
     entries = found.get("steps") if isinstance(found, dict) else None
     if not isinstance(entries, list):
         return NO_OUTLINE
-    return outline_of((entry["name"], _step(entry)) for entry in entries if _is_step(entry))
+    known = [dict(entry) for entry in entries if _is_step(entry)]
+    for event in added:
+        fresh = _decoded(event.definition.encode())
+        known += [fresh] if _is_step(fresh) else []
+        for entry in known:
+            if entry["name"] in event.before and isinstance(entry.get("depends_on", []), list):
+                entry["depends_on"] = [*entry.get("depends_on", []), event.name]
+    _turn_round(known)
+    outline = outline_of((entry["name"], _step(entry)) for entry in known)
+    return replace(outline, budget=_budget(found.get("budget")))
+
+
+def _budget(found: Any) -> dict[str, float]:
+    limits = found.items() if isinstance(found, dict) else ()
+    return {what: float(most) for what, most in limits if isinstance(most, int | float)}
+
+
+def _decoded(text: bytes) -> Any:
+    try:
+        return values.decode(text)
+    except ValueEncodingError:
+        return None
+
+
+def _turn_round(entries: Iterable[dict[str, Any]]) -> None:
+    """Tell fallbacks what they stand in for, and branches who chooses them."""
+    known = {entry["name"]: entry for entry in entries}
+    for name, entry in known.items():
+        fallback, switch = entry.get("fallback"), entry.get("switch")
+        if isinstance(fallback, str) and fallback in known:
+            known[fallback]["rescues"] = name
+        for branch in switch if isinstance(switch, dict) else ():
+            if branch in known:
+                known[branch]["route"] = name
 
 
 def outline_of(steps: Iterable[tuple[str, StepOutline]]) -> Outline:
@@ -83,7 +138,24 @@ def _step(entry: dict[str, Any]) -> StepOutline:
         timeout=float(timeout) if isinstance(timeout, int | float) else None,
         goal=goal if isinstance(goal, str) else "",
         serial=entry.get("execution_mode", "serial") == "serial",
+        soft=frozenset(_soft(entry.get("depends_on"))),
+        required=_required(entry.get("join")),
+        irreversible=entry.get("irreversible") is True,
+        **{field: word for field, key in _WORDS.items() if isinstance(word := entry.get(key), str)},
     )
+
+
+_WORDS = {
+    "runs": "run",
+    "condition": "condition",
+    "each": "for_each",
+    "again": "while_",
+    "fallback": "fallback",
+    "rescues": "rescues",
+    "route": "route",
+    "compensate": "compensate",
+}
+"""Fields that are one text in the definition, by the key they stand under."""
 
 
 def _tries(retry: Any) -> int | None:
@@ -100,20 +172,61 @@ def _needs(found: Any) -> Iterable[str]:
             yield name
 
 
-def unmet(state: RunState, needs: Collection[str], limit: int = 4) -> list[str]:
-    """The dependencies that are not there yet, at most `limit` of them."""
+def _soft(found: Any) -> Iterable[str]:
+    """The dependencies that may fail."""
+    for entry in found if isinstance(found, list) else ():
+        if isinstance(entry, dict) and entry.get("type") == "soft" and isinstance(entry.get("step"), str):
+            yield entry["step"]
+
+
+def _required(join: Any) -> int | None:
+    if isinstance(join, int) and not isinstance(join, bool):
+        return join
+    return 1 if join in ("any", "first") else None
+
+
+def unmet(state: RunState, outline: Outline, name: str, limit: int = 4) -> list[str]:
+    """What a pending step still waits for, at most `limit` steps; nothing once as many are there as it requires."""
+    step = outline.step(name)
     missing: list[str] = []
-    for name in needs:
-        step = state.steps.get(name)
-        if step is None or step.status not in _SETTLED_WELL:
-            missing.append(name)
-            if len(missing) >= limit:
-                break
-    return missing
+    open_needs = len(step.needs) - step.required if step.required is not None else 0
+    for need in step.needs:
+        if not _met(state, outline, need, soft=need in step.soft):
+            missing.append(need)
+            if len(missing) >= limit and not open_needs:
+                return missing
+    if step.required is not None and len(missing) <= open_needs:
+        missing = []
+    return missing[:limit]
+
+
+def _met(state: RunState, outline: Outline, need: str, *, soft: bool) -> bool:
+    """Whether a dependency is there: it went well, or something stands in for it, or it only had to end."""
+    held = state.steps.get(need)
+    for _ in range(len(outline.steps) + 1):
+        if held is None:
+            return False
+        if held.status in _SETTLED_WELL or (soft and held.status.settled):
+            return True
+        stands_in = outline.step(need).fallback
+        if not stands_in or held.status not in (StepStatus.FAILED, StepStatus.TIMED_OUT):
+            return False
+        need, held = stands_in, state.steps.get(stands_in)
+    return False
+
+
+def implied(state: RunState, outline: Outline, name: str) -> str:
+    """The step whose end decides whether this one is wanted at all: what it stands in for, or what chooses it; else nothing."""
+    step = outline.step(name)
+    for one in (step.rescues, step.route):
+        held = state.steps.get(one) if one else None
+        if held is not None and not held.status.settled:
+            return one
+    return ""
 
 
 def shown_step_status(state: RunState, outline: Outline, name: str, step: StepState) -> StepStatus:
-    """The status to show: a pending step whose dependencies are all there is ready."""
-    if step.status is StepStatus.PENDING and not unmet(state, outline.step(name).needs, 1):
-        return StepStatus.READY
-    return step.status
+    """The status to show: a pending step whose dependencies are all there is ready; one that belongs to another waits its turn."""
+    if step.status is not StepStatus.PENDING or step.nested:
+        return step.status
+    return StepStatus.PENDING if unmet(state, outline, name, 1) or implied(state, outline, name) else StepStatus.READY

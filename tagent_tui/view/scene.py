@@ -13,6 +13,8 @@ from typing import NamedTuple, assert_never
 from store.state import OpenEffect, RunState, RunStatus, StepState, StepStatus, shown_status
 from tagent_tui.glyphs import UNICODE, Glyphs
 from tagent_tui.rows import Ink, Seg
+from tagent_tui.view.effects import ASK
+from tagent_tui.view.families import Families, Family
 from tagent_tui.view.outline import NO_OUTLINE, Outline, shown_step_status
 
 
@@ -32,8 +34,9 @@ class Mark(NamedTuple):
 class Scene:
     """`now` is unix seconds: the wall clock while a driver lives, else the time of the last event of this state.
 
-    `lives` are latest progress lines by step. In the past (`replay`), `starts` holds the version at which each step first starts
-    and `changed` what the event did to a step's status. `flight` is one effect under way for each step that has any.
+    `families` adds up what belongs to a group, `lives` are latest progress lines by step. In the past (`replay`), `starts` holds
+    the version at which each step first starts and `changed` what the event did to a step's status. `flight` is one effect under
+    way for each step that has any.
     """
 
     state: RunState
@@ -45,10 +48,26 @@ class Scene:
     starts: Mapping[str, int] = field(default_factory=dict)
     changed: Mapping[str, tuple[StepStatus, StepStatus]] = field(default_factory=dict)
     flight: Mapping[str, OpenEffect] = field(default_factory=dict)
+    families: Families = field(default_factory=Families)
     glyphs: Glyphs = UNICODE
+
+    def asks(self, name: str, step: StepState) -> bool:
+        """Whether the step waits for a person: its approval, or the answer to what it asks."""
+        if self.state.status.ended:
+            return False
+        if step.status is StepStatus.WAITING:
+            return step.approval is not None and step.approval.answer == "asked"
+        effect = self.flight.get(name) if step.status is StepStatus.RUNNING else None
+        return effect is not None and effect.kind == ASK and effect.answer is None
+
+    def family(self, group: str) -> Family:
+        """What a group's children are and add up to."""
+        return self.families.of(self.state, group)
 
     def step_mark(self, name: str, step: StepState) -> Mark:
         """How the step's status is drawn now."""
+        if self.asks(name, step):
+            return Mark(self.glyphs.person, Ink.WARNING, "waits for you")
         if step.status is StepStatus.RUNNING and self.status is RunStatus.INTERRUPTED:
             return Mark(self.glyphs.interrupted, Ink.WARNING, "interrupted")
         return step_mark(shown_step_status(self.state, self.outline, name, step), self.glyphs)
@@ -61,6 +80,7 @@ def look(
     alive: bool,
     now: float,
     lives: Mapping[str, str] | None = None,
+    families: Families | None = None,
     glyphs: Glyphs = UNICODE,
 ) -> Scene:
     """The present of a run; `alive` says whether a driver holds its lease."""
@@ -73,6 +93,7 @@ def look(
         max(now, state.last_at) if moving else state.last_at,
         lives=lives or {},
         flight=flights(state),
+        families=families or Families(),
         glyphs=glyphs,
     )
 
@@ -149,8 +170,10 @@ def run_ink(status: RunStatus) -> Ink:
 
 
 def step_span(scene: Scene, step: StepState) -> tuple[float, float] | None:
-    """From the first attempt's start to the end, or to now while it is under way; None if it never started."""
+    """From the first attempt's start (or the wish for approval) to the end, or to now; None if nothing began."""
     start = step.first_started_at
+    if start is None and step.status is StepStatus.WAITING and step.approval is not None:
+        start = step.approval.requested_at
     if start is None:
         return None
     if step.status in _UNDER_WAY or step.ended_at is None:

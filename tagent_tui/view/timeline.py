@@ -69,6 +69,9 @@ _SIGNS: Mapping[str, _Sign] = {
     "effect.in_doubt": _Sign("in_doubt", Ink.WARNING, "in doubt", 0),
     "run.failed": _Sign("failed", Ink.ERROR, "failure", 1),
     "step.failed": _Sign("failed", Ink.ERROR, "failure", 2),
+    "step.refused": _Sign("failed", Ink.ERROR, "failure", 2),
+    "approval.requested": _Sign("person", Ink.WARNING, "approval", 3),
+    "budget.reached": _Sign("person", Ink.WARNING, "budget", 3),
     "run.forked": _Sign("fork", Ink.ACCENT, "fork", 3),
     "run.attached": _Sign("interrupted", Ink.MUTED, "resume", 4),
 }

@@ -5,11 +5,14 @@ Apart from the screen so that what is said at which width, in which mode, is tes
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from store.state import RunState, RunStatus, StepStatus
 from tagent_tui.numbers import UNKNOWN, duration, run_cost, tokens
 from tagent_tui.rows import Ink, Row, Seg
 from tagent_tui.shapes import chip, progress
 from tagent_tui.text import first_line, one_line
+from tagent_tui.view.asking import waiting_for_person
 from tagent_tui.view.critical import run_seconds
 from tagent_tui.view.scene import Scene, run_ink, run_mark
 
@@ -115,25 +118,42 @@ def _motion(scene: Scene) -> tuple[str, Ink]:
 def second_row(scene: Scene, width: int) -> Row:
     """Progress, the counts that are not zero, and the cost."""
     state = scene.state
-    total = len(state.steps)
+    total = state.total
     wide = width >= WIDE
     settled = state.settled
     share = settled / total if total else None
     left = progress(share, BAR if wide else SHORT_BAR if width >= SMALL else 0, _bar_ink(scene), scene.glyphs)
     left += [Seg("  "), Seg(f"{settled:,}", Ink.STRONG, bold=True), Seg(f"/{total:,}", Ink.MUTED)]
-    for status in _counted(scene):
-        count = state.counts[status] + (state.counts[StepStatus.TIMED_OUT] if status is StepStatus.FAILED else 0)
-        if not count:
-            continue
-        mark, ink = _count_mark(scene, status)
-        word = f" {_COUNT_WORDS[status]}" if wide else ""
-        left += [Seg("   " if wide else "  "), Seg(mark, ink), Seg(f" {count:,}"), Seg(word, Ink.MUTED)]
+    for count, mark, ink, word in _counts(scene):
+        if count:
+            said = Seg(f" {word}" if wide else "", Ink.MUTED)
+            left += [Seg("   " if wide else "  "), Seg(mark, ink), Seg(f" {count:,}"), said]
     right = [Seg(run_cost(state.cost) if state.cost else UNKNOWN)]
+    most = state.budget.get("cost", scene.outline.budget.get("cost"))
+    if most is not None and wide:
+        right.append(Seg(f" of {run_cost(most)}", Ink.MUTED))
     if state.unpriced and wide and not state.simulated:
         right.insert(0, Seg(f"{state.unpriced:,} unpriced   ", Ink.MUTED))
     if scene.replay and wide and state.tokens:
         right = [Seg(tokens(state.tokens)), Seg(" tok   ", Ink.MUTED), *right]
     return Row(left, right)
+
+
+def _counts(scene: Scene) -> Iterator[tuple[int, str, Ink, str]]:
+    """How many steps are what: groups count by their children, and what waits for a person stands apart from timers."""
+    counts, glyphs = scene.state.counts, scene.glyphs
+    asking = len(waiting_for_person(scene.state))
+    questions = asking - scene.state.approvals
+    taken = {
+        StepStatus.RUNNING: scene.state.groups + max(questions, 0),
+        StepStatus.WAITING: scene.state.approvals,
+        StepStatus.FAILED: -counts[StepStatus.TIMED_OUT],
+    }
+    for status in _counted(scene):
+        mark, ink = _count_mark(scene, status)
+        yield counts[status] - taken.get(status, 0), mark, ink, _COUNT_WORDS[status]
+        if status is StepStatus.RUNNING:
+            yield asking, glyphs.person, Ink.WARNING, "waits" if asking == 1 else "wait"
 
 
 def _counted(scene: Scene) -> tuple[StepStatus, ...]:

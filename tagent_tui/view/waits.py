@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from itertools import islice
 
 from store.state import RunState, RunStatus, StepState, StepStatus
-from tagent_tui.numbers import plural, size
+from tagent_tui.numbers import limit, plural, size
 from tagent_tui.rows import Ink, Row, Seg
 from tagent_tui.text import first_line, one_line
+from tagent_tui.view.asking import waiting_for_person
 from tagent_tui.view.clock import time_of_day
-from tagent_tui.view.outline import Outline, unmet
+from tagent_tui.view.outline import Outline, shown_step_status, unmet
 from tagent_tui.view.scene import Scene, step_mark
 
 LIMIT = 3
@@ -32,9 +33,9 @@ def title(scene: Scene) -> str:
     return "why it waits"
 
 
-def rows(scene: Scene, limit: int = LIMIT) -> list[Row]:
+def rows(scene: Scene, most: int = LIMIT) -> list[Row]:
     """The sentences, the most urgent first; none when nothing holds the run up."""
-    return list(islice(_sentences(scene), limit))
+    return list(islice(_sentences(scene), most))
 
 
 def _sentences(scene: Scene) -> Iterator[Row]:
@@ -45,7 +46,9 @@ def _sentences(scene: Scene) -> Iterator[Row]:
         yield from _blamed(scene)
         return
     yield from _in_doubt(scene)
+    yield from _asked(scene)
     yield from _children(scene)
+    yield from _budgets(scene)
     yield from _run_waits(scene)
     if not scene.state.status.ended:
         yield from _retries(scene)
@@ -84,6 +87,29 @@ def _in_doubt(scene: Scene) -> Iterator[Row]:
         yield _row(Seg(scene.glyphs.in_doubt, Ink.WARNING), effect.step, words, scene)._replace(right=key)
 
 
+def _asked(scene: Scene) -> Iterator[Row]:
+    """What waits for a person's word: approvals with their message, questions with their text."""
+    for wait in waiting_for_person(scene.state):
+        mark = Seg(scene.glyphs.person, Ink.WARNING)
+        what = "wants to run" if wait.request is None else "asks"
+        words = [Seg(f"{what}: " if wait.text else what, Ink.MUTED), *first_line(wait.text, 300, scene.glyphs).segs()]
+        key = [Seg("  a", Ink.STRONG, bold=True), Seg(" show", Ink.MUTED)]
+        yield _row(mark, wait.step, words, scene)._replace(right=key)
+
+
+def _budgets(scene: Scene) -> Iterator[Row]:
+    """The run waits until one of its budgets is raised."""
+    state = scene.state
+    if not state.pausing or state.status.ended:
+        return
+    for what in [reached[1:] for reached in state.reached if reached.startswith(":")]:
+        most = state.budget.get(what, scene.outline.budget.get(what))
+        said = f" the budget of {limit(what, most)} is used up" if most is not None else f" the budget of {what} is used up"
+        yield Row(
+            [Seg(scene.glyphs.person, Ink.WARNING), Seg(said), Seg("  b", Ink.STRONG, bold=True), Seg(" raises it", Ink.MUTED)]
+        )
+
+
 def _children(scene: Scene) -> Iterator[Row]:
     """Child runs that somebody has to look after."""
     for request, effect in scene.state.open.items():
@@ -96,12 +122,14 @@ def _children(scene: Scene) -> Iterator[Row]:
 
 def _run_waits(scene: Scene) -> Iterator[Row]:
     """The run itself waits: for a driver, for somebody to go on, for what is under way before it pauses."""
-    state, running = scene.state, scene.state.counts[StepStatus.RUNNING]
+    state, running = scene.state, scene.state.counts[StepStatus.RUNNING] - scene.state.groups
     paused = Seg(scene.glyphs.paused, Ink.MUTED)
     key = Seg("  R", Ink.STRONG, bold=True)
     if scene.status is RunStatus.INTERRUPTED:
         gone = [Seg(scene.glyphs.interrupted, Ink.WARNING), Seg(" its driver is gone", Ink.WARNING)]
         yield Row([*gone, key, Seg(" goes on; nothing recorded is done again", Ink.MUTED)])
+    elif state.pausing and any(reached.startswith(":") for reached in state.reached):
+        return
     elif (state.pausing or scene.status is RunStatus.PAUSED) and running:
         yield Row([paused, Seg(f" it pauses when {_steps(running)} under way ended", Ink.MUTED)])
     elif scene.status is RunStatus.PAUSED:
@@ -110,6 +138,8 @@ def _run_waits(scene: Scene) -> Iterator[Row]:
 
 def _retries(scene: Scene) -> Iterator[Row]:
     for name, step in _with(scene.state, StepStatus.WAITING):
+        if step.due is None:
+            continue
         reason = first_line(step.reason or "", 200, scene.glyphs).segs(Ink.MUTED)
         when = Seg(f" goes on at {time_of_day(step.due)}", Ink.MUTED)
         yield _row(Seg(scene.glyphs.waiting, Ink.MUTED), name, reason, scene)._replace(right=[when])
@@ -118,15 +148,16 @@ def _retries(scene: Scene) -> Iterator[Row]:
 def _held(scene: Scene) -> Iterator[Row]:
     """Pending steps that wait only for what is under way, in definition order; steps that wait for their turn are one sentence."""
     state = scene.state
+    yield from _looked_at(scene)
     ready = _ready(scene)
     if ready:
         yield ready
     for name, _ in islice(_with(state, StepStatus.PENDING), HELD_LIMIT):
-        missing = unmet(state, scene.outline.step(name).needs, 3)
+        missing = unmet(state, scene.outline, name, 3)
         pending = Seg(scene.glyphs.pending, Ink.MUTED)
         if missing and all(_under_way(state, one) for one in missing):
             followers = _after(state, scene.outline, name)
-            words = [Seg("held by ", Ink.MUTED)]
+            words = [Seg(_join(scene.outline, name), Ink.MUTED)]
             for index, one in enumerate(missing[:2]):
                 words += [Seg(", " if index else "", Ink.MUTED), *one_line(one, 60, scene.glyphs).segs()]
             words.append(Seg(" and more" if len(missing) > 2 else "", Ink.MUTED))
@@ -135,9 +166,24 @@ def _held(scene: Scene) -> Iterator[Row]:
             yield _row(pending, name, words, scene)
 
 
+def _join(outline: Outline, name: str) -> str:
+    """`held by `, or how many of its needs a step wants."""
+    step = outline.step(name)
+    return "held by " if step.required is None else f"needs {step.required} of {len(step.needs)}; held by "
+
+
+def _looked_at(scene: Scene) -> Iterator[Row]:
+    """Steps whose dependencies are there and whose condition is being looked at."""
+    for name, step in islice(_with(scene.state, StepStatus.PENDING), HELD_LIMIT):
+        condition = scene.outline.step(name).condition
+        if condition and not step.verdict and shown_step_status(scene.state, scene.outline, name, step) is StepStatus.READY:
+            words = [Seg("looks whether ", Ink.MUTED), *one_line(condition, 200, scene.glyphs).segs()]
+            yield _row(Seg(scene.glyphs.ready, Ink.MUTED), name, words, scene)
+
+
 def _ready(scene: Scene) -> Row | None:
     state = scene.state
-    found = (name for name, _ in _with(state, StepStatus.PENDING) if not unmet(state, scene.outline.step(name).needs, 1))
+    found = (name for name, step in _with(state, StepStatus.PENDING) if _is_ready(scene, name, step))
     names = list(islice(found, READY_LIMIT))
     if not names:
         return None
@@ -146,6 +192,11 @@ def _ready(scene: Scene) -> Row | None:
         return _row(mark, names[0], [Seg("is ready and waits for its turn", Ink.MUTED)], scene)
     count = f"{READY_LIMIT:,} or more" if len(names) >= READY_LIMIT else f"{len(names):,}"
     return Row([mark, Seg(f" {count} steps", Ink.TEXT), Seg(" are ready and wait for their turn", Ink.MUTED)])
+
+
+def _is_ready(scene: Scene, name: str, step: StepState) -> bool:
+    looked_at = step.verdict or not scene.outline.step(name).condition
+    return bool(looked_at) and shown_step_status(scene.state, scene.outline, name, step) is StepStatus.READY
 
 
 def _under_way(state: RunState, name: str) -> bool:

@@ -94,8 +94,9 @@ def bars(scene: Scene, name: str, *, critical: bool = False) -> list[Bar]:
             found.append(Bar(waited_from, one.started_at, Kind.WAIT))
         found.append(Bar(one.started_at, one.ended_at, Kind.FAILED))
         waited_from = one.ended_at
+    asked = step.approval
     if step.started_at is None:
-        return found
+        return [Bar(asked.requested_at, scene.now, Kind.DOUBT)] if asked is not None and scene.asks(name, step) else found
     if waited_from is not None:
         found.append(Bar(waited_from, step.started_at, Kind.WAIT))
     return found + _latest(scene, name, step, Kind.CRITICAL if critical else Kind.RUN)
@@ -112,6 +113,9 @@ def _latest(scene: Scene, name: str, step: StepState, kind: Kind) -> list[Bar]:
         asked = (effect.requested_at for effect in scene.state.open.values() if effect.in_doubt and effect.step == name)
         since = min(asked, default=end)
         return [Bar(start, since, kind), Bar(since, scene.now, Kind.DOUBT)]
+    flight = scene.flight.get(name)
+    if flight is not None and scene.asks(name, step):
+        return [Bar(start, flight.requested_at, kind), Bar(flight.requested_at, end, Kind.DOUBT)]
     return [Bar(start, end, kind)]
 
 

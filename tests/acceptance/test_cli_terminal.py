@@ -59,6 +59,9 @@ def test_the_demo_draws_its_report_and_says_what_is_next(shell: Shell, terminal:
     assert run is not None
 
 
+ASKING = Path(__file__).parent.parent / "pipelines" / "asking.py"
+
+
 def test_foreign_text_cannot_reach_the_terminal(shell: Shell, terminal: list[pexpect.spawn]) -> None:
     """A step's output with an escape sequence is shown by name, in the result and in the events."""
     code, text = ended(start(shell, terminal, "run", "flow:talks"))
@@ -108,6 +111,34 @@ def test_resume_asks_what_became_of_an_effect(shell: Shell, terminal: list[pexpe
     code, text = ended(child)
     assert code == 0
     assert '"paid": 5' in text
+
+
+def test_a_run_asks_for_its_approval(shell: Shell, terminal: list[pexpect.spawn]) -> None:
+    """A person at the terminal sees what would run and decides there; the run goes on in the same command."""
+    (shell.folder / "asking.py").write_text(ASKING.read_text())
+    child = start(shell, terminal, "run", "asking:approves")
+    child.expect("Deploy the site")
+    child.expect("acme")
+    child.expect("Approve deploy")
+    child.sendline("y")
+    code, text = ended(child)
+    assert code == 0
+    assert "deployed acme" in text
+
+
+def test_a_run_asks_its_questions(shell: Shell, terminal: list[pexpect.spawn]) -> None:
+    """What is no choice is asked again; an empty answer leaves the run waiting."""
+    (shell.folder / "asking.py").write_text(ASKING.read_text())
+    child = start(shell, terminal, "run", "asking:asks")
+    child.expect("Answer for choose")
+    child.sendline("green")
+    child.expect("type a number from 1 to 2")
+    child.sendline("2")
+    child.expect("Answer for talk")
+    child.sendline("")
+    code, text = ended(child)
+    assert code == 5
+    assert "answer" in text
 
 
 def test_resume_asks_what_to_do_about_a_changed_pipeline(shell: Shell, terminal: list[pexpect.spawn]) -> None:

@@ -18,7 +18,7 @@ from store.lease import Lease
 from store.log import Log
 from store.projector import project
 from store.state import StepStatus
-from tagent_tui.screens.confirm import ConfirmScreen
+from tagent_tui.screens.cancel import CancelScreen
 from tagent_tui.screens.doubt import DoubtScreen
 from tagent_tui.screens.run import RunScreen
 from tagent_tui.screens.runs import RunsScreen
@@ -291,12 +291,12 @@ async def test_copying_takes_safe_text(tmp_path: Path) -> None:
 
 
 async def test_cancelling_asks_first(tmp_path: Path) -> None:
-    """`x` asks; `enter` does nothing, `n` leaves, `y` cancels the run and says so."""
+    """`x` on a step under way asks for the run or the step; `enter` does nothing, `n` leaves, `y` cancels the run and says so."""
     async with shown(tmp_path, research(), alive=False) as (pilot, screen, _, log):
         await pilot.press("x")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await until(pilot, lambda: isinstance(pilot.app.screen, CancelScreen))
         await pilot.press("enter")
-        assert isinstance(pilot.app.screen, ConfirmScreen)
+        assert isinstance(pilot.app.screen, CancelScreen)
         await pilot.press("n")
         await until(pilot, lambda: pilot.app.screen is screen)
         assert (await log.state(screen.present.run)).status.word == "running"  # type: ignore[union-attr]

@@ -8,8 +8,14 @@ import pytest
 from store import events
 from store.events import (
     EVENTS,
+    ApprovalExpired,
+    ApprovalGiven,
+    ApprovalRequested,
+    BudgetReached,
+    BudgetSet,
     EffectFailed,
     EffectInDoubt,
+    EffectRequested,
     EffectResolved,
     EffectSucceeded,
     Event,
@@ -19,12 +25,19 @@ from store.events import (
     Recorded,
     RunAttached,
     RunCancelled,
+    RunCompensating,
     RunFailed,
     RunForked,
     RunMigrated,
+    Safety,
     SignalReceived,
+    StepAdded,
     StepCompleted,
+    StepEnabled,
+    StepEvaluated,
     StepFailed,
+    StepPublished,
+    StepRefused,
     StepRetryScheduled,
     StepReused,
     StepSkipped,
@@ -70,6 +83,22 @@ def test_every_event_type_has_its_words() -> None:
         (LogWritten("kept 41"), "kept 41"),
         (RunFailed("1 step failed: legal", ["legal"]), "1 step failed: legal"),
         (RunCancelled("by you"), "by you"),
+        (SignalReceived(3, "approve.refused", target="pay"), "approve pay by driver, refused"),
+        (StepAdded("more", "{}", before=["end"]), "more, before end"),
+        (StepEnabled("b", False), "b is disabled"),
+        (StepEvaluated("run", items=3), "it runs · 3 children"),
+        (StepEvaluated("skip", "its condition does not hold: x > 1"), "it is skipped · its condition does not hold: x > 1"),
+        (StepEvaluated("wait", "needs a path", ["a"]), "it waits for others · needs a path"),
+        (ApprovalRequested("deploy?"), "deploy?"),
+        (ApprovalRequested("", BASE + 60), "waits for approval · rejected by itself at "),
+        (ApprovalGiven(False, "too late"), "rejected by driver · too late"),
+        (ApprovalExpired(True), "nobody answered in time: approved"),
+        (StepPublished(Payload(size=12)), "12 B"),
+        (StepRefused("rejected", "rejected: too late"), "rejected: too late"),
+        (BudgetReached("", "cost", 0.5, 0.512, "pause"), "$0.51 of $0.50 · the run pauses"),
+        (BudgetReached("reviews", "tokens", 1000.0, 1200.0, "fail"), "1,200 tokens of 1,000 tokens of reviews · it fails"),
+        (BudgetSet(cost=2.0, calls=40), "$2.00, 40 calls"),
+        (RunCompensating(["pay/compensate"], "ship failed"), "1 step to undo · ship failed"),
         (UnknownEvent("step.dreamt", 3, "{}"), "not known to this version · 2 B"),
     ],
 )
@@ -98,7 +127,11 @@ def test_what_is_known_around_is_used() -> None:
 def test_colours_say_what_failed_and_what_wants_somebody() -> None:
     """Failures are red, doubt and warnings amber, the rest quiet."""
     assert say(Recorded(1, BASE, StepFailed(Failure("error", "x")))).ink is Ink.ERROR
+    assert say(Recorded(1, BASE, StepRefused("rejected", "no"))).ink is Ink.ERROR
     assert say(Recorded(1, BASE, EffectInDoubt(1))).ink is Ink.WARNING
+    assert say(Recorded(1, BASE, ApprovalRequested())).ink is Ink.WARNING
+    assert say(Recorded(1, BASE, EffectRequested("ask", "ship it?", "h", Safety.READ))).ink is Ink.WARNING
+    assert say(Recorded(1, BASE, BudgetReached("", "cost", 1.0, 1.0, "pause"))).ink is Ink.WARNING
     assert say(Recorded(1, BASE, LogWritten("x", "warning"))).ink is Ink.WARNING
     assert say(Recorded(1, BASE, LogWritten("x", "error"))).ink is Ink.ERROR
     assert say(Recorded(1, BASE, StepStarted())).ink is Ink.TEXT
@@ -148,5 +181,5 @@ def _any(field: msgspec.structs.FieldInfo) -> object:
         "source": ("r", 1),
         "content": Payload(),
     }
-    numbers = ("request", "version", "reuse_upto", "pid", "started", "inbox", "due")
+    numbers = ("request", "version", "reuse_upto", "pid", "started", "inbox", "due", "limit", "used")
     return kinds.get(field.name, 1 if field.name in numbers else [] if field.name == "steps" else "word")

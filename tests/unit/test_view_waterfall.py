@@ -30,6 +30,7 @@ from tagent_tui.view.waterfall import (
     ticks,
     waterfall_row,
 )
+from tests.acceptance.asking_runs import deploying
 from tests.acceptance.made_runs import Made, in_doubt, many_steps, research
 
 FULL = Axis(0.0, 10.0, 10, 0.0)
@@ -214,3 +215,11 @@ def test_tries_are_listed_with_reason_and_wait() -> None:
     assert "try 4  ✗ 3.0 s   gave up     HTTP 403" in said[1]
     assert text(tries.rows(scene, "score", 116)[0], 116).strip() == "not started"
     assert "4 tries · 38.0 s, 12.8 s of it waiting to retry · all HTTP 403 Forbidden" in text(tries.sentence(scene, "legal"), 118)
+
+
+def test_waiting_for_a_person_has_a_bar_of_its_own() -> None:
+    """An approval waits from when it was asked for, a question from within the step that asks."""
+    made = deploying(4)
+    scene = scene_of(made)
+    assert [bar.kind for bar in bars(scene, "deploy")] == [Kind.DOUBT]
+    assert [bar.kind for bar in bars(scene, "ask")] == [Kind.RUN, Kind.DOUBT]
