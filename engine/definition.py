@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from engine.params import Param
 from engine.policies import RetryPolicy
 from store import values
 
@@ -159,7 +160,7 @@ FAILURE_POLICIES = ("continue", "fail_fast")
 
 
 class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A pipeline as plain values: what a run pins. `params` are the defaults.
+    """A pipeline as plain values: what a run pins. `params` are the defaults, `declared` the types of those that have one.
 
     `on_failure`: when a step has failed for good, what does not need it goes on (`continue`), or everything else is cancelled
     (`fail_fast`).
@@ -173,6 +174,7 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
     shared: dict[str, Any] = {}
     on_failure: str = "continue"
     budget: Budget | None = None
+    declared: dict[str, Param] = {}
 
     def pinned(self) -> Definition:
         """The definition without the hashes of functions' texts: what must not change unnoticed."""

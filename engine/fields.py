@@ -13,11 +13,15 @@ from typing import Any, NoReturn
 
 from engine.definition import NAME, Dep
 from engine.documents import Node
-from engine.errors import EngineError
+from engine.errors import EngineError, suggestion
 from engine.policies import RetryPolicy
-from engine.steps import suggestion
 
 REFERENCE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+
+
+_ANYTHING = inspect.Signature(
+    [inspect.Parameter("values", inspect.Parameter.VAR_POSITIONAL), inspect.Parameter("params", inspect.Parameter.VAR_KEYWORD)]
+)
 
 
 class FunctionName:
@@ -29,9 +33,9 @@ class FunctionName:
     def __init__(self, text: str = UNREAD) -> None:
         self.text = text
         self.__module__, _, self.__qualname__ = text.partition(":")
-        self.__signature__ = inspect.Signature([inspect.Parameter("params", inspect.Parameter.VAR_KEYWORD)])
+        self.__signature__ = _ANYTHING
 
-    def __call__(self, **params: Any) -> NoReturn:
+    def __call__(self, *values: Any, **params: Any) -> NoReturn:
         raise EngineError(f"The function {self.text} was read from a file and not imported; load the pipeline to run it.")
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ import msgspec
 
 from engine.definition import Definition, ExecutionMode, StepDefinition
 from engine.documents import MAX_BYTES, Flaw, FlawError, Node, decode_text, read_json, read_yaml
-from engine.errors import EngineError, PipelineFileError, Problem, TargetNotFoundError
+from engine.errors import EngineError, PipelineFileError, Problem, TargetNotFoundError, suggestion
 from engine.fields import PIPELINE, REFERENCE, STANDINS, STEP, FunctionName, WrongError, said
 from engine.pipeline import Pipeline
-from engine.steps import PipelineStep, suggestion
+from engine.steps import PipelineStep
 
 ENDINGS = (".yaml", ".yml", ".json")
 
@@ -42,12 +42,12 @@ class PipelineFile(msgspec.Struct):
             place = place.rpartition(".")[0]
         return Problem(_where(self.file, self.lines.get(place, 1), problem.where), problem.message)
 
-    def problems(self, params: Sequence[str] | None = None, *, model: str | None = "unchecked") -> list[Problem]:
+    def problems(self, params: Iterable[str] | None = None, *, model: str | None = "unchecked") -> list[Problem]:
         """Everything wrong with the text and with the pipeline, in the order of the lines."""
         found = [*self.flaws, *map(self.locate, self.pipeline.problems(params, model=model))]
         return sorted(found, key=lambda problem: _line_of(problem, self.file))
 
-    def check(self, params: Sequence[str] | None = None, *, model: str | None = "unchecked") -> None:
+    def check(self, params: Iterable[str] | None = None, *, model: str | None = "unchecked") -> None:
         """Raise `PipelineFileError` with all problems if there are any."""
         if found := self.problems(params, model=model):
             raise PipelineFileError(self.file, found)

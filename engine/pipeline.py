@@ -10,9 +10,11 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
-from engine.checks import problems, unknown_params
+import msgspec
+
 from engine.definition import Budget, Definition
 from engine.errors import PipelineValidationError, Problem
+from engine.params import Param, split
 from engine.steps import PipelineStep, budget_of
 from store import values
 
@@ -20,8 +22,9 @@ from store import values
 class Pipeline:
     """A named set of steps; `.step(...)` adds one and returns the pipeline. A run works on a copy pinned when it starts.
 
-    `params` are the defaults of what a run may be given; function steps receive them by parameter name. `maker_params` are the
-    names that the function which made the pipeline takes, where a target names one: they are given with the run's.
+    `params` are what a run may be given: a default each, or a `Param` with a type; function steps receive them by parameter name.
+    The defaults are then in `params`, the types in `declared`. `maker_params` are the names that the function which made the
+    pipeline takes, where a target names one: they are given with the run's. `on_failure` is `continue` or `fail_fast`.
     """
 
     def __init__(
@@ -34,7 +37,9 @@ class Pipeline:
         budget: Budget | float | None = None,
     ) -> None:
         self.name, self.description = name, description
-        self.params: dict[str, Any] = dict(params or {})
+        self.params: dict[str, Any]
+        self.declared: dict[str, Param]
+        self.params, self.declared = split(params or {})
         self.maker_params: tuple[str, ...] = ()
         self.steps: list[PipelineStep] = []
         self.constraints: list[str] = []
@@ -64,23 +69,32 @@ class Pipeline:
     def copy(self) -> Pipeline:
         """A copy that later changes of this pipeline do not reach."""
         other = copy.copy(self)
-        other.params, other.shared_values = dict(self.params), dict(self.shared_values)
+        other.params, other.declared = dict(self.params), dict(self.declared)
+        other.shared_values = dict(self.shared_values)
         other.steps, other.constraints = [copy.copy(step) for step in self.steps], list(self.constraints)
         return other
 
     def problems(self, params: Iterable[str] | None = None, *, model: str | None = "unchecked") -> list[Problem]:
         """Everything wrong with the pipeline, in definition order, then with what it was given.
 
-        `params` are the names a run was given (None: not known yet, so a free function parameter counts as one the run will be
-        given); `model` is the configured model, None when there is none. A name that nothing asks for is a problem if that can be
-        known: the pipeline declares params, or no step is a goal or takes `ctx`, which see all of them.
+        `params` are what a run was given, or only the names (None: not known yet, so a free function parameter counts as one the
+        run will be given); with a mapping its values are held against the declared types. `model` is the configured model, None
+        when there is none. A name that nothing asks for is a problem if that can be known: the pipeline declares params, or no
+        step is a goal or takes `ctx`, which see all of them.
         """
-        given = None if params is None else list(params)
-        found = self._flaws(given, model)
-        if given:
-            known = [*self.params, *self.maker_params]
-            found += unknown_params(self.steps, given, known, declared=bool(self.params))
+        from engine.checks import unknown_params
+
+        found = self._flaws(params, model)
+        if params:
+            known = [*self.params, *self.declared, *self.maker_params]
+            found += unknown_params(self.steps, params, known, declared=bool(self.params or self.declared))
         return found
+
+    def hints(self) -> list[Problem]:
+        """What is worth knowing about a pipeline without problems: its longest chain, what runs together, what nobody uses."""
+        from engine.checks import hints
+
+        return hints(self.steps)
 
     def check(self, params: Iterable[str] | None = None, *, model: str | None = "unchecked") -> None:
         """Raise `PipelineValidationError` with all problems if there are any."""
@@ -92,7 +106,7 @@ class Pipeline:
 
         More params than it asks for are no hindrance: a resumed run keeps those that a changed pipeline no longer takes.
         """
-        if found := self._flaws(None if params is None else list(params), model):
+        if found := self._flaws(params, model):
             raise PipelineValidationError(self.name, found)
         return Definition(
             name=self.name,
@@ -103,10 +117,23 @@ class Pipeline:
             shared=_plain(self.shared_values),
             on_failure=self.on_failure,
             budget=self.budget,
+            declared={name: _plain_param(param) for name, param in self.declared.items()},
         )
 
-    def _flaws(self, given: list[str] | None, model: str | None) -> list[Problem]:
-        return problems(self.name, self.steps, self.params, self.shared_values, given=given, model=model)
+    def _flaws(self, params: Iterable[str] | None, model: str | None) -> list[Problem]:
+        from engine.checks import Asked, problems  # here, with the language it needs: 30 ms that importing does not pay
+
+        given = params if params is None or isinstance(params, Mapping) else list(params)
+        return problems(
+            Asked(
+                self.name, self.steps, self.params, self.declared, self.shared_values, self.maker_params, self.on_failure,
+                self.budget, given, model,
+            )
+        )  # fmt: skip
+
+
+def _plain_param(param: Param) -> Param:
+    return msgspec.structs.replace(param, choices=tuple(_plain(list(param.choices))))
 
 
 def _plain(value: Any) -> Any:

@@ -9,21 +9,22 @@ import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 from engine.definition import OTHERWISE, Approval, Budget, Dep, ExecutionMode, StepDefinition
 from engine.errors import ExpressionError
-from engine.errors import suggestion as suggestion
-from engine.expressions import ConditionDSL, Expression, Template, condition_of, parse
 from engine.models.schemas import schema_of
 from engine.policies import RetryPolicy
 from store import values
 from store.errors import ValueEncodingError
 
-Condition: TypeAlias = str | ConditionDSL | Mapping[str, Any]
-"""A condition as it may be written: text, objects, or a mapping."""
+if TYPE_CHECKING:
+    from engine.expressions import ConditionDSL, Expression
+
+Condition: TypeAlias = "str | ConditionDSL | Mapping[str, Any]"
+"""A condition as it may be written: text, objects, or a mapping. The language is loaded when there is one to read: 23 ms."""
 
 
 class PipelineStep:
@@ -35,9 +36,10 @@ class PipelineStep:
 
     Conditions (`condition`, `while_`, the cases of `switch`, `when` of a `Dep`) are text, `ConditionDSL` or mappings; see
     `engine.expressions`. `for_each` is an expression whose items the step is run for; each item is the parameter `item`. `join` is
-    `all`, `any`, a number, or `first` (the rest is cancelled). `merge` is a strategy or a function of the merged outputs. `approval`
-    is True, a message, or `Approval(...)`; `fallback` names the step that stands in for this one if it fails; `compensate` is a
-    function that undoes it if the run fails later. `enabled=False` skips the step unless another enables it in time.
+    `all`, `any`, a number, or `first` (the rest is cancelled). `merge` is a strategy (`list`, `dict`, `deep`, `model`) or a
+    function of the list of outputs. `approval` is True, a message, or `Approval(...)`; `budget` US dollars, or `Budget(...)`;
+    `fallback` names the step that stands in for this one if it fails; `compensate` is a function that undoes it if the run fails
+    later. `enabled=False` skips the step unless another enables it in time.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class PipelineStep:
         goal: str | None = None,
         *,
         run: Callable[..., Any] | None = None,
-        depends_on: Iterable[str | Dep] | str = (),
+        depends_on: Iterable[str | Dep] | str | Dep = (),
         execution_mode: ExecutionMode | str = ExecutionMode.SERIAL,
         constraints: Iterable[str] = (),
         timeout: float | None = None,
@@ -75,7 +77,7 @@ class PipelineStep:
         enabled: bool = True,
     ) -> None:
         self.name, self.goal, self.run = name, goal, run
-        self.depends_on = [depends_on] if isinstance(depends_on, str) else list(depends_on)
+        self.depends_on = [depends_on] if isinstance(depends_on, str | Dep) else list(depends_on)
         self.execution_mode = execution_mode
         self.constraints: list[Any] = list(constraints)
         self.timeout, self.max_retries, self.retry = timeout, max_retries, retry
@@ -103,13 +105,15 @@ class PipelineStep:
 
     def define(self) -> StepDefinition:
         """The step as plain values; to be asked only of a step that was checked."""
+        mode = ExecutionMode(self.execution_mode)
+        merge = "list" if self.merge is None and mode is ExecutionMode.PARALLEL_MERGE else self.merge
         return StepDefinition(
             name=self.name,
             goal=self.goal,
             run=None if self.run is None else reference(self.run),
             source=None if self.run is None else source_hash(self.run),
             depends_on=tuple(_plain_dep(dep) for dep in self.dependencies),
-            execution_mode=ExecutionMode(self.execution_mode),
+            execution_mode=mode,
             constraints=tuple(self.constraints),
             timeout=None if self.timeout is None else float(self.timeout),
             retry=self.policy(),
@@ -127,7 +131,7 @@ class PipelineStep:
             while_=text_of(self.while_),
             max_iterations=self.max_iterations,
             switch=None if self.switch is None else {branch: text_of(case) or "" for branch, case in self.switch.items()},
-            merge=reference(self.merge) if callable(self.merge) else self.merge,
+            merge=reference(merge) if callable(merge) else merge,
             fallback=self.fallback,
             compensate=None if self.compensate is None else reference(self.compensate),
             approval=self.approval,
@@ -151,13 +155,17 @@ def budget_of(asked: Budget | float | None) -> Budget | None:
 
 def text_of(condition: Condition | None) -> str | None:
     """A condition in the canonical text of the expression language; the word `otherwise` of a switch stays as it is."""
-    if condition is None or condition == OTHERWISE:
+    if condition is None or (isinstance(condition, str) and condition == OTHERWISE):
         return condition
+    from engine.expressions import condition_of
+
     return condition_of(condition).text
 
 
 def items_of(for_each: str) -> Expression:
     """The expression of a `for_each`: bare, or the whole of one `${{ ... }}`."""
+    from engine.expressions import Template, parse
+
     if "${{" not in for_each:
         return parse(for_each)
     whole = Template.parse(for_each).whole
@@ -167,7 +175,8 @@ def items_of(for_each: str) -> Expression:
 
 
 def _plain_dep(dep: Dep) -> Dep:
-    return dep if dep.when is None else msgspec.structs.replace(dep, when=text_of(dep.when), paths=tuple(dep.paths))
+    paths: Any = dep.paths
+    return msgspec.structs.replace(dep, when=text_of(dep.when), paths=(paths,) if isinstance(paths, str) else tuple(paths))
 
 
 def reference(function: Callable[..., Any]) -> str:

@@ -11,18 +11,17 @@ import importlib
 import inspect
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import msgspec
 
-from engine.errors import PipelineFileError, PipelineValidationError, Problem, TargetError, TargetNotFoundError
+from engine.errors import PipelineFileError, PipelineValidationError, Problem, TargetError, TargetNotFoundError, suggestion
 from engine.fields import REFERENCE, FunctionName
 from engine.files import ENDINGS, PipelineFile, read
 from engine.pipeline import Pipeline
-from engine.steps import suggestion
 
 TEMPLATES: Mapping[str, str] = {"demo": "engine.templates.repository.pipeline:build"}
 """Targets that come with the product, and the function that makes each; `root` is the folder they were asked from if not given."""
@@ -36,12 +35,12 @@ class Loaded(msgspec.Struct, frozen=True):
     cwd: str
     file: PipelineFile | None = None
 
-    def problems(self, params: Sequence[str] | None = None, *, model: str | None = "unchecked") -> list[Problem]:
+    def problems(self, params: Iterable[str] | None = None, *, model: str | None = "unchecked") -> list[Problem]:
         """Everything wrong with the pipeline; with file and line where it came from a file."""
         found = self.pipeline.problems(params, model=model)
         return found if self.file is None else [self.file.locate(problem) for problem in found]
 
-    def check(self, params: Sequence[str] | None = None, *, model: str | None = "unchecked") -> None:
+    def check(self, params: Iterable[str] | None = None, *, model: str | None = "unchecked") -> None:
         """Raise `PipelineValidationError` (`PipelineFileError` for a file) with all problems if there are any."""
         found = self.problems(params, model=model)
         if found and self.file is not None:

@@ -13,7 +13,8 @@ import msgspec
 from engine import targets
 from engine.definition import Definition
 from engine.engine import Engine
-from engine.steps import free_parameters, suggestion
+from engine.errors import suggestion
+from engine.steps import free_parameters
 from engine.targets import Loaded
 from store import Log
 from tagent_tui import terminal
@@ -109,14 +110,14 @@ def _folder(folder: str) -> Path:
 def _checked(session: Session, target: str, params: dict[str, Any]) -> Loaded:
     """The pipeline, with every problem of it told before anything is recorded."""
     loaded = targets.load(target, cwd=Path.cwd(), params=params)
-    loaded.check(list(params), model=session.config.model)
+    loaded.check(params, model=session.config.model)
     _warn_of_misspelt(session, loaded, params)
     return loaded
 
 
 def _warn_of_misspelt(session: Session, loaded: Loaded, params: dict[str, Any]) -> None:
     """Where a parameter nothing asks for by name may still be read through `ctx.params`, it is only said."""
-    known = [*loaded.pipeline.params, *loaded.pipeline.maker_params]
+    known = [*loaded.pipeline.params, *loaded.pipeline.declared, *loaded.pipeline.maker_params]
     for step in loaded.pipeline.steps:
         known += [parameter.name for parameter in free_parameters(step.run)] if step.run is not None else []
     for name in params:

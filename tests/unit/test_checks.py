@@ -42,7 +42,6 @@ CASES: list[tuple[Pipeline, str]] = [
     (Pipeline("p").step("x"), "steps.x: has neither a goal nor a function; give goal=... or run=..."),
     (Pipeline("p").step("x", "Say", run=fine), "steps.x: has both a goal and a function; keep one"),
     (Pipeline("p").step("x", "  "), "steps.x.goal: is empty; say what the model should achieve"),
-    (Pipeline("p").step("x", "Say ${{ params.y }}"), "steps.x.goal: uses ${{ ... }}, which goals do not know"),
     (Pipeline("p").step("x", run=5), "steps.x.run: is 5, which cannot be called; give a function"),
     (Pipeline("p").step("x", run=only_by_position), "steps.x.run: takes 'x' by position only"),
     (
@@ -74,7 +73,7 @@ CASES: list[tuple[Pipeline, str]] = [
     ),
     (
         Pipeline("p").step("x", run=fine, execution_mode="parallel"),
-        "steps.x.execution_mode: is 'parallel'; use serial or concurrent",
+        "steps.x.execution_mode: is 'parallel'; use serial, concurrent, conditional or parallel_merge",
     ),
     *((Pipeline("p").step("x", run=fine, timeout=value), "steps.x.timeout: is") for value in (0, -1, "5", True, float("nan"))),
     *((Pipeline("p").step("x", run=fine, max_retries=value), "steps.x.") for value in (-1, "2", True, 1.5, 10**6)),
