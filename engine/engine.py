@@ -377,6 +377,7 @@ def pipeline_of(definition: Definition, bodies: Mapping[str, Callable[..., Any]]
     """A pipeline from its plain values and the functions of its steps."""
     pipeline = Pipeline(definition.name, definition.description, params=definition.params)
     pipeline.constraints, pipeline.shared_values = list(definition.constraints), dict(definition.shared)
+    pipeline.on_failure, pipeline.budget, pipeline.declared = definition.on_failure, definition.budget, dict(definition.declared)
     for step in definition.steps:
         options = {name: getattr(step, name) for name in step.__struct_fields__ if name not in ("run", "source")}
         pipeline.add_step(PipelineStep(run=bodies.get(step.name), **options))

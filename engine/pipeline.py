@@ -120,6 +120,18 @@ class Pipeline:
             declared={name: _plain_param(param) for name, param in self.declared.items()},
         )
 
+    def to_yaml(self) -> str:
+        """The pipeline as the text of a file; `EngineError` where a file cannot hold it (a lambda has no name)."""
+        from engine.dumping import dump
+
+        return dump(self.define())
+
+    def to_json(self) -> str:
+        """The same as JSON."""
+        from engine.dumping import dump
+
+        return dump(self.define(), json=True)
+
     def _flaws(self, params: Iterable[str] | None, model: str | None) -> list[Problem]:
         from engine.checks import Asked, problems  # here, with the language it needs: 30 ms that importing does not pay
 

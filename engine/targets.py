@@ -19,8 +19,9 @@ from typing import Any
 import msgspec
 
 from engine.errors import PipelineFileError, PipelineValidationError, Problem, TargetError, TargetNotFoundError, suggestion
-from engine.fields import REFERENCE, FunctionName
+from engine.fields import FUNCTIONS
 from engine.files import ENDINGS, PipelineFile, read
+from engine.kinds import REFERENCE, FunctionName
 from engine.pipeline import Pipeline
 
 TEMPLATES: Mapping[str, str] = {"demo": "engine.templates.repository.pipeline:build"}
@@ -107,17 +108,18 @@ def _link(file: PipelineFile, folder: Path) -> list[Problem]:
     missing: list[Problem] = []
     known: dict[str, Any] = {}
     for step in file.pipeline.steps:
-        if not isinstance(step.run, FunctionName) or step.run.text == FunctionName.UNREAD:
-            continue
-        reference = step.run.text
-        try:
-            if reference not in known:
-                known[reference] = find(reference, folder)
-            if not callable(known[reference]):
-                raise TargetError(f"{reference} is {_kind(known[reference])}, which cannot be called; name a function.")
-            step.run = known[reference]
-        except TargetError as error:
-            missing.append(file.locate(Problem(f"steps.{step.name}.run", str(error))))
+        for field in FUNCTIONS:
+            name = getattr(step, field)
+            if not isinstance(name, FunctionName) or name.text == FunctionName.UNREAD:
+                continue
+            try:
+                if name.text not in known:
+                    known[name.text] = find(name.text, folder)
+                if not callable(known[name.text]):
+                    raise TargetError(f"{name} is {_kind(known[name.text])}, which cannot be called; name a function.")
+                setattr(step, field, known[name.text])
+            except TargetError as error:
+                missing.append(file.locate(Problem(f"steps.{step.name}.{field}", str(error))))
     return missing
 
 

@@ -7,7 +7,7 @@ import pytest
 from engine import Dep, Pipeline
 from engine.checks.options import of_budget
 from engine.definition import Approval, Budget
-from engine.fields import FunctionName
+from engine.kinds import FunctionName
 
 
 def fine() -> int:
