@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import msgspec
 
-from engine.definition import Budget, Definition
+from engine.definition import Budget, Definition, Dep
 from engine.errors import PipelineValidationError, Problem
 from engine.params import Param, split
 from engine.steps import PipelineStep, budget_of
@@ -65,6 +65,78 @@ class Pipeline:
         """Add a value that every step can read as `ctx.shared[key]`."""
         self.shared_values[key] = value
         return self
+
+    def include(self, other: Pipeline, *, prefix: str = "", depends_on: Iterable[str | Dep] | str = ()) -> Self:
+        """Add the steps of another pipeline, `prefix` before their names; those that wait for nothing depend on `depends_on`.
+
+        Its params and shared values come along, its constraints stay with its steps, its final step is final no more. Functions
+        keep the parameters they have. Raises `PipelineValidationError` with everything on which the two do not agree.
+        """
+        from engine.composing import prefixed, sources
+
+        made = prefixed(other.steps, prefix if prefix.isidentifier() else "")
+        found = self._clashes(other, [step.name for step in made])
+        if prefix and not prefix.isidentifier():
+            found.append(
+                Problem("prefix", f"is {prefix!r}; use letters, digits and '_', as functions have parameters of such names")
+            )
+        if found:
+            raise PipelineValidationError(self.name, found)
+        before = [depends_on] if isinstance(depends_on, str) else list(depends_on)
+        for step in sources(made):
+            step.depends_on = [*before, *step.depends_on]
+        for step in made:
+            step.final = False
+            step.constraints = [*other.constraints, *step.constraints]
+        self.steps.extend(made)
+        self.params, self.declared = {**other.params, **self.params}, {**other.declared, **self.declared}
+        self.shared_values = {**other.shared_values, **self.shared_values}
+        self.maker_params = tuple(dict.fromkeys([*self.maker_params, *other.maker_params]))
+        return self
+
+    def then(self, other: Pipeline, *, prefix: str = "") -> Pipeline:
+        """A new pipeline: this one, then `other`, whose first steps depend on the last ones of this and are given their outputs.
+
+        The result is that of `other`; the constraints of each stay with its steps. Names that both have are refused unless
+        `prefix` tells those of `other` apart.
+        """
+        from engine.composing import sinks
+
+        made = self.copy()
+        for step in made.steps:
+            step.constraints = [*made.constraints, *step.constraints]
+            step.final = False
+        made.constraints = []
+        finals = [f"{prefix}{step.name}" for step in other.steps if step.final]
+        made.include(other, prefix=prefix, depends_on=sinks(self.steps))
+        for step in made.steps:
+            step.final = step.name in finals
+        return made
+
+    def with_params(self, **params: Any) -> Pipeline:
+        """A copy with other defaults; a `Param` declares another type too."""
+        made = self.copy()
+        defaults, declared = split(params)
+        made.params, made.declared = {**self.params, **defaults}, {**self.declared, **declared}
+        return made
+
+    def _clashes(self, other: Pipeline, names: list[str]) -> list[Problem]:
+        """What keeps another pipeline from being a part of this one."""
+        from engine.composing import clashes
+
+        taken = {step.name for step in self.steps}
+        found = [Problem(f"steps.{name}", "is in both pipelines; give prefix=...") for name in names if name in taken]
+        for title in ("params", "declared", "shared_values"):
+            found += clashes("params" if title == "declared" else title, getattr(self, title), getattr(other, title))
+        if other.on_failure != self.on_failure:
+            found.append(
+                Problem("on_failure", f"is {self.on_failure!r} in one and {other.on_failure!r} in the other; make them agree")
+            )
+        if other.budget not in (None, self.budget):
+            found.append(
+                Problem("budget", "of a part cannot be kept apart from the whole; give its steps budgets, or this pipeline")
+            )
+        return found
 
     def copy(self) -> Pipeline:
         """A copy that later changes of this pipeline do not reach."""

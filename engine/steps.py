@@ -180,10 +180,15 @@ def _plain_dep(dep: Dep) -> Dep:
 
 
 def reference(function: Callable[..., Any]) -> str:
-    """`module:qualname` of a function; a lambda or a local one cannot be found by it: then only its own process can run it."""
+    """`module:qualname` of a function; a lambda or a local one cannot be found by it: then only its own process can run it.
+
+    The same holds for one whose parameters have other names in a composed pipeline, which follow in parentheses.
+    """
     target = inspect.unwrap(function)
     name = getattr(target, "__qualname__", None) or type(target).__qualname__
-    return f"{getattr(target, '__module__', None) or type(target).__module__}:{name}"
+    renamed = ", ".join(f"{old}={new}" for old, new in getattr(function, "renamed_parameters", {}).items())
+    module = getattr(target, "__module__", None) or type(target).__module__
+    return f"{module}:{name}({renamed})" if renamed else f"{module}:{name}"
 
 
 def source_hash(function: Callable[..., Any]) -> str | None:
