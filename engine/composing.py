@@ -7,7 +7,6 @@ parameters of functions.
 from __future__ import annotations
 
 import copy
-import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -20,6 +19,7 @@ from engine.errors import Problem
 from engine.expressions import Template, condition_of, parse
 from engine.expressions.renaming import renamed, renamed_template
 from engine.expressions.templates import OPEN
+from engine.rebinding import rebound
 from engine.steps import PipelineStep, free_parameters
 
 
@@ -88,30 +88,15 @@ def _text(text: str, names: Mapping[str, str]) -> str:
 
 def _function(body: Callable[..., Any], names: Mapping[str, str]) -> Callable[..., Any]:
     """The function with those of its parameters under new names that are outputs of renamed steps."""
-    signature = inspect.signature(body)
-    changed = {one.name: names[one.name] for one in free_parameters(signature) if names.get(one.name, one.name) != one.name}
+    free = free_parameters(body)
+    changed = {one.name: names[one.name] for one in free if names.get(one.name, one.name) != one.name}
     if not changed:
         return body
     old = {new: name for name, new in changed.items()}
+    taken = [changed.get(one.name, one.name) for one in free] + ["ctx"] * ("ctx" in inspect.signature(body).parameters)
+    optional = [changed.get(one.name, one.name) for one in free if one.default is not inspect.Parameter.empty]
 
-    def given(values: Mapping[str, Any]) -> dict[str, Any]:
-        return {old.get(name, name): value for name, value in values.items()}
+    def values(given: dict[str, Any]) -> dict[str, Any]:
+        return {old.get(name, name): value for name, value in given.items()}
 
-    if inspect.iscoroutinefunction(body) or inspect.iscoroutinefunction(getattr(body, "__call__", None)):  # noqa: B004
-
-        @functools.wraps(body)
-        async def asked(**values: Any) -> Any:
-            return await body(**given(values))
-    else:
-
-        @functools.wraps(body)
-        def asked(**values: Any) -> Any:
-            return body(**given(values))
-
-    parameters = [
-        one.replace(name=changed.get(one.name, one.name), kind=inspect.Parameter.KEYWORD_ONLY)
-        for one in signature.parameters.values()
-        if one.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    ]
-    vars(asked).update(__signature__=inspect.Signature(parameters), renamed_parameters=changed)
-    return asked
+    return rebound(body, taken, optional, values, changed)

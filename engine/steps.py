@@ -17,6 +17,7 @@ from engine.definition import OTHERWISE, Approval, Budget, Dep, ExecutionMode, S
 from engine.errors import ExpressionError
 from engine.models.schemas import schema_of
 from engine.policies import RetryPolicy
+from engine.rebinding import ARGUMENTS
 from store import values
 from store.errors import ValueEncodingError
 
@@ -182,13 +183,13 @@ def _plain_dep(dep: Dep) -> Dep:
 def reference(function: Callable[..., Any]) -> str:
     """`module:qualname` of a function; a lambda or a local one cannot be found by it: then only its own process can run it.
 
-    The same holds for one whose parameters have other names in a composed pipeline, which follow in parentheses.
+    The same holds for one under another signature (see `rebinding.py`); what is different follows in parentheses.
     """
     target = inspect.unwrap(function)
     name = getattr(target, "__qualname__", None) or type(target).__qualname__
-    renamed = ", ".join(f"{old}={new}" for old, new in getattr(function, "renamed_parameters", {}).items())
+    rebound = ", ".join(f"{name}={what}" for name, what in getattr(function, ARGUMENTS, {}).items())
     module = getattr(target, "__module__", None) or type(target).__module__
-    return f"{module}:{name}({renamed})" if renamed else f"{module}:{name}"
+    return f"{module}:{name}({rebound})" if rebound else f"{module}:{name}"
 
 
 def source_hash(function: Callable[..., Any]) -> str | None:

@@ -100,7 +100,7 @@ async def test_functions_keep_the_parameters_they_have() -> None:
     body, judged = made.steps[0].run, made.steps[2].run
     assert body is not None
     assert judged is not None
-    assert list(inspect.signature(body).parameters) == ["b_fetch", "ctx", "limit"]
+    assert list(inspect.signature(body).parameters) == ["b_fetch", "limit", "ctx"]
     assert body(b_fetch=[1, 2], ctx=None) == 5
     assert inspect.iscoroutinefunction(judged)
     assert await judged(b_count=7) == 7
