@@ -26,5 +26,5 @@ def test_an_example_prints_what_it_says(number: int, tmp_path: Path) -> None:
 
 
 def test_there_are_examples() -> None:
-    """The README shows steps, effects, conditions, resuming and control."""
-    assert len(EXAMPLES) == 5
+    """The README shows steps, their options, files and plans, effects, conditions, resuming and control."""
+    assert len(EXAMPLES) == 7
