@@ -31,7 +31,7 @@ def sources(steps: Sequence[PipelineStep]) -> list[PipelineStep]:
 
 def sinks(steps: Sequence[PipelineStep]) -> list[str]:
     """The steps that no other waits for; one that stands in for another is none, as that one counts with it."""
-    waited = {dep.step for step in steps for dep in step.dependencies} | {step.name for step in steps if step.switch}
+    waited = {name for step in steps for name in step.needs} | {step.name for step in steps if step.switch}
     standins = {step.fallback for step in steps}
     return [step.name for step in steps if step.name not in waited and step.name not in standins]
 

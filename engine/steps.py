@@ -99,6 +99,11 @@ class PipelineStep:
         """`depends_on` with bare names made dependencies."""
         return [dep if isinstance(dep, Dep) else Dep(str(dep)) for dep in self.depends_on]
 
+    @property
+    def needs(self) -> list[str]:
+        """The names of the steps it depends on, those that are names at all."""
+        return [dep.step for dep in self.dependencies if isinstance(dep.step, str)]
+
     def policy(self) -> RetryPolicy:
         """The retry policy: `retry`, with `max_retries` over it if given; irreversible bodies have none unless said."""
         policy = self.retry or RetryPolicy(max_retries=0 if self.irreversible else RetryPolicy().max_retries)

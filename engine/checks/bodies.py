@@ -33,8 +33,7 @@ def of_body(
         if model is None and step.model is None:
             yield Problem(where, f"has a goal but {WAYS}")
     elif step.run is not None:
-        needs = {dep.step for dep in step.dependencies}
-        free = {*needs, *names_of_group(step)} if given is None else {*needs, *given, *names_of_group(step)}
+        free = {*step.needs, *names_of_group(step), *(given or ())}
         yield from _function(step.run, f"{where}.run", free, given, known)
     elif step.switch is None:
         yield Problem(where, "has neither a goal nor a function; give goal=... or run=...")

@@ -100,7 +100,7 @@ def _of_dependency(dep: Dep) -> Iterator[Place]:
     if dep.when is not None:
         yield Place("depends_on", partial(condition_of, dep.when), ("output",))
     paths: Any = dep.paths
-    for path in [paths] if isinstance(paths, str) else paths:
+    for path in paths if isinstance(paths, list | tuple) else [paths]:
         yield Place("depends_on", partial(_path, path, "output"), ("output",))
 
 

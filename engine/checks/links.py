@@ -25,9 +25,10 @@ class Links:
         self.switches: dict[str, list[str]] = {}
         self.rescued: dict[str, list[str]] = {}
         self._ancestors: dict[str, set[str]] = {}
-        for name, step in self.steps.items():
-            for dep in step.dependencies:
-                self._edge(dep.step, name)
+        for step in steps:
+            name = step.name if isinstance(step.name, str) else ""
+            for earlier in step.needs:
+                self._edge(earlier, name)
             for branch in step.switch or ():
                 self.switches.setdefault(str(branch), []).append(name)
                 self._edge(name, branch)
@@ -48,7 +49,7 @@ class Links:
 
     def needs(self, later: str, earlier: str) -> bool:
         """Whether a step waits for another by its own dependencies, whatever it stands in for."""
-        own = [dep.step for dep in self.steps[later].dependencies if dep.step in self.steps and dep.step != later]
+        own = [name for name in self.steps[later].needs if name in self.steps and name != later]
         return earlier in self._walk(own)
 
     def _walk(self, names: list[str]) -> Iterator[str]:

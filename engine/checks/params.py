@@ -62,7 +62,7 @@ def asked_by_function(step: PipelineStep) -> tuple[list[str], bool]:
         signature = inspect.signature(step.run)
     except (ValueError, TypeError):  # a problem of its own
         return [], True
-    needs = {dep.step for dep in step.dependencies}
+    needs = set(step.needs)
     return [one.name for one in free_parameters(signature) if one.name not in needs], "ctx" in signature.parameters
 
 
