@@ -148,12 +148,21 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def to_json(self) -> str:
         """Canonical JSON text; `from_json` reads it back."""
-        return values.encode(msgspec.to_builtins(self, builtin_types=(bytes,))).decode()
+        return values.encode(_in_order(msgspec.to_builtins(self, builtin_types=(bytes,)))).decode()
 
     @staticmethod
     def from_json(text: str) -> StepDefinition:
         """The step that `to_json` wrote."""
-        return msgspec.convert(values.decode(text.encode()), StepDefinition)
+        return msgspec.convert(_by_branch(values.decode(text.encode())), StepDefinition)
+
+
+def _in_order(step: dict[str, Any]) -> dict[str, Any]:
+    """A step's values for canonical JSON, which sorts keys: the cases of a switch are asked in their order, so they are pairs."""
+    return {**step, "switch": [list(case) for case in step["switch"].items()]} if step.get("switch") else step
+
+
+def _by_branch(step: dict[str, Any]) -> dict[str, Any]:
+    return {**step, "switch": dict(step["switch"])} if step.get("switch") else step
 
 
 FAILURE_POLICIES = ("continue", "fail_fast")
@@ -182,9 +191,11 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def to_json(self) -> bytes:
         """Canonical JSON text; `from_json` reads it back."""
-        return values.encode(msgspec.to_builtins(self, builtin_types=(bytes,)))
+        plain = msgspec.to_builtins(self, builtin_types=(bytes,))
+        return values.encode({**plain, "steps": [_in_order(step) for step in plain.get("steps", ())]})
 
     @staticmethod
     def from_json(text: bytes) -> Definition:
         """The definition that `to_json` wrote."""
-        return msgspec.convert(values.decode(text), Definition)
+        plain = values.decode(text)
+        return msgspec.convert({**plain, "steps": [_by_branch(step) for step in plain.get("steps", ())]}, Definition)
