@@ -21,7 +21,7 @@ from tagent_tui import terminal
 from tagent_tui.cli.driving import Ended, drive
 from tagent_tui.cli.ending import conclude
 from tagent_tui.cli.exits import Exit, RefusedError
-from tagent_tui.cli.params import params_of
+from tagent_tui.cli.params import as_declared, params_of
 from tagent_tui.cli.session import Session
 from tagent_tui.cli.verbs import verb
 
@@ -60,7 +60,9 @@ def run(
     if not ui:
         session.output.guard()
     params = params_of(words, path)
-    loaded = _checked(session, target, params)
+    loaded = targets.load(target, cwd=Path.cwd(), params=params)
+    params = as_declared(params, words, loaded.pipeline.declared)
+    _check(session, loaded, params)
     if dry_run:
         return _plan(session, loaded, params)
     if ui or detach:
@@ -86,7 +88,8 @@ def demo(session: Session, folder: str, model: str | None, no_judge: bool, ui: b
     if not ui:
         session.output.guard()
     params: dict[str, Any] = {"root": str(root), **({"judge": False} if no_judge else {})}
-    loaded = _checked(session, "demo", params)
+    loaded = targets.load("demo", cwd=Path.cwd(), params=params)
+    _check(session, loaded, params)
     if ui:
         return spawn(session, loaded, params, session.config.model, ui=True, detach=False)
     ended, code = session.run(_drive(session, loaded, params, session.config.model))
@@ -107,12 +110,10 @@ def _folder(folder: str) -> Path:
     return root
 
 
-def _checked(session: Session, target: str, params: dict[str, Any]) -> Loaded:
-    """The pipeline, with every problem of it told before anything is recorded."""
-    loaded = targets.load(target, cwd=Path.cwd(), params=params)
+def _check(session: Session, loaded: Loaded, params: dict[str, Any]) -> None:
+    """Tell every problem of the pipeline before anything is recorded."""
     loaded.check(params, model=session.config.model)
     _warn_of_misspelt(session, loaded, params)
-    return loaded
 
 
 def _warn_of_misspelt(session: Session, loaded: Loaded, params: dict[str, Any]) -> None:

@@ -94,3 +94,4 @@ def test_a_value_that_does_not_fit_its_type_is_refused_before_the_run(shell: She
     assert done.code == 2
     assert "params.by: is 0; give at least 1" in done.err
     assert "params.who: has to be given (whose); give it with -p who=..." in done.err
+    assert shell.tui("run", "typed.yaml", "-p", "who=10115", "-q").code == 0
