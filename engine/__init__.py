@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.api import run_agent, run_goal, run_pipeline
 from engine.context import StepContext
-from engine.definition import Dep, DependencyType, ExecutionMode
+from engine.definition import Approval, Budget, Dep, DependencyType, ExecutionMode
 from engine.engine import Engine
 from engine.errors import (
     CircuitOpenError,
@@ -20,7 +20,7 @@ from engine.errors import (
     StepTimeoutError,
     TargetError,
 )
-from engine.expressions import ConditionDSL
+from engine.params import Param
 from engine.pipeline import Pipeline
 from engine.policies import BreakerPolicy, Limit, RetryPolicy
 from engine.result import PipelineResult
@@ -34,9 +34,14 @@ from store.state import RunStatus, StepStatus
 
 if TYPE_CHECKING:
     from engine.config import TAgentConfig
+    from engine.expressions import ConditionDSL
+    from engine.plan import AgentStep, ExecutionPlan, ExecutionStrategy, select_strategy
 
 __all__ = [
+    "AgentStep",
+    "Approval",
     "BreakerPolicy",
+    "Budget",
     "CircuitOpenError",
     "CommandRefusedError",
     "ConditionDSL",
@@ -48,10 +53,13 @@ __all__ = [
     "Engine",
     "EngineError",
     "ExecutionMode",
+    "ExecutionPlan",
+    "ExecutionStrategy",
     "ExpressionError",
     "Limit",
     "Memory",
     "Message",
+    "Param",
     "Pipeline",
     "PipelineDeadlockError",
     "PipelineResult",
@@ -73,13 +81,25 @@ __all__ = [
     "run_agent",
     "run_goal",
     "run_pipeline",
+    "select_strategy",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """The settings, when they are first asked for: with pydantic this import takes 130 ms, without 80."""
-    if name == "TAgentConfig":
-        from engine.config import TAgentConfig
+_LATER = {
+    "AgentStep": "engine.plan",
+    "ConditionDSL": "engine.expressions",
+    "ExecutionPlan": "engine.plan",
+    "ExecutionStrategy": "engine.plan",
+    "TAgentConfig": "engine.config",
+    "select_strategy": "engine.plan",
+}
+"""Names whose modules are loaded when they are first asked for: pydantic costs 50 ms, the expression language 23."""
 
-        return TAgentConfig
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = globals()[name] = getattr(import_module(_LATER[name]), name)
+    return found

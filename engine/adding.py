@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from engine.checks import problems
 from engine.definition import NAME, StepDefinition
 from engine.errors import Problem, suggestion
 from engine.graph import Plan
@@ -38,6 +37,8 @@ def misfits(plan: Plan, state: RunState, step: str, added: PipelineStep, before:
 
 def _own(plan: Plan, added: PipelineStep, model: str | None) -> list[Problem]:
     """The problems of the step itself, among stand-ins for the steps it names."""
+    from engine.checks import Asked, problems  # here: only who adds a step pays for the rules
+
     named = {dep.step for dep in added.dependencies} | {name for name in (added.fallback,) if name} | set(added.switch or ())
     place = f"steps.{added.name}"
 
@@ -47,7 +48,7 @@ def _own(plan: Plan, added: PipelineStep, model: str | None) -> list[Problem]:
 
     def judged(names: set[str]) -> list[Problem]:
         standins = [PipelineStep(name, "stands in for a step of the run", depends_on=()) for name in names if name in plan.steps]
-        every = problems(plan.definition.name, [*standins, added], {}, {}, given=None, model=model or "unchecked")
+        every = problems(Asked(plan.definition.name, [*standins, added], model=model or "unchecked"))
         return [problem for problem in every if problem.where == place or problem.where.startswith(f"{place}.")]
 
     named.discard(added.name)

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from engine.alone import alone
 from engine.engine import Engine
-from engine.errors import EngineError
+from engine.errors import EngineError, suggestion
 from engine.pipeline import Pipeline
 from engine.result import PipelineResult
-from engine.steps import suggestion
 
 if TYPE_CHECKING:
     from engine.config import TAgentConfig

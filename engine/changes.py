@@ -58,7 +58,12 @@ def _texts(step: StepDefinition) -> list[str | None]:
 
 def _fields(old: msgspec.Struct, new: msgspec.Struct) -> list[str]:
     names = [name for name in new.__struct_fields__ if name not in ("source", "steps")]
-    return [name for name in names if not _same(getattr(old, name), getattr(new, name))]
+    return [name for name in names if not _same(getattr(old, name), getattr(new, name)) or _reordered(old, new, name)]
+
+
+def _reordered(old: msgspec.Struct, new: msgspec.Struct, name: str) -> bool:
+    """Whether the cases of a switch are the same but asked in another order."""
+    return name == "switch" and list(getattr(old, name) or ()) != list(getattr(new, name) or ())
 
 
 def _same(old: Any, new: Any) -> bool:

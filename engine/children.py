@@ -154,7 +154,7 @@ class Children:
         if not isinstance(pipeline, Pipeline):
             raise TypeError(f"a child run needs a Pipeline, 'self', module:name or a file, not {pipeline!r}")
         copy = pipeline.copy()
-        callee = Callee(copy.define(list(params), model=self._model), copy)
+        callee = Callee(copy.define(params, model=self._model), copy)
         return await self._ask(effects, step, attempt, callee, params)
 
     async def _ask(self, effects: Effects, step: str, attempt: int, callee: Callee | str, params: Mapping[str, Any]) -> Any:

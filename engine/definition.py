@@ -6,12 +6,13 @@ Stands apart from `pipeline.py` so that looking at a run never needs the user's 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any
 
 import msgspec
 
+from engine.params import Param
 from engine.policies import BreakerPolicy, Limits, RetryPolicy
 from store import values
 
@@ -150,12 +151,12 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def to_json(self) -> str:
         """Canonical JSON text; `from_json` reads it back."""
-        return values.encode(msgspec.to_builtins(self, builtin_types=(bytes,))).decode()
+        return values.encode(_in_order(msgspec.to_builtins(self, builtin_types=(bytes,)))).decode()
 
     @staticmethod
     def from_json(text: str) -> StepDefinition:
         """The step that `to_json` wrote."""
-        return msgspec.convert(values.decode(text.encode()), StepDefinition)
+        return msgspec.convert(_by_branch(values.decode(text.encode())), StepDefinition)
 
     def pinned(self) -> StepDefinition:
         """See `Definition.pinned`."""
@@ -163,11 +164,28 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
         return msgspec.structs.replace(self, source=None, pipeline=nested)
 
 
+def _in_order(step: dict[str, Any]) -> dict[str, Any]:
+    """A step's values for canonical JSON, which sorts keys: the cases of a switch are asked in their order, so they are pairs."""
+    return _with_nested(step, {"switch": [list(case) for case in step["switch"].items()]} if step.get("switch") else {}, _in_order)
+
+
+def _by_branch(step: dict[str, Any]) -> dict[str, Any]:
+    return _with_nested(step, {"switch": dict(step["switch"])} if step.get("switch") else {}, _by_branch)
+
+
+def _with_nested(step: dict[str, Any], switch: dict[str, Any], turn: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """The step with its switch turned, and those of a pipeline in it."""
+    nested = step.get("pipeline")
+    if isinstance(nested, dict):
+        switch = {**switch, "pipeline": {**nested, "steps": [turn(held) for held in nested.get("steps", ())]}}
+    return {**step, **switch} if switch else step
+
+
 FAILURE_POLICIES = ("continue", "fail_fast")
 
 
 class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A pipeline as plain values: what a run pins. `params` are the defaults.
+    """A pipeline as plain values: what a run pins. `params` are the defaults, `declared` the types of those that have one.
 
     `on_failure`: when a step has failed for good, what does not need it goes on (`continue`), or everything else is cancelled
     (`fail_fast`).
@@ -183,6 +201,7 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
     budget: Budget | None = None
     breaker: BreakerPolicy | None = None
     limits: Limits = {}
+    declared: dict[str, Param] = {}
 
     def pinned(self) -> Definition:
         """The definition without the hashes of functions' texts: what must not change unnoticed."""
@@ -197,9 +216,11 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def to_json(self) -> bytes:
         """Canonical JSON text; `from_json` reads it back."""
-        return values.encode(msgspec.to_builtins(self, builtin_types=(bytes,)))
+        plain = msgspec.to_builtins(self, builtin_types=(bytes,))
+        return values.encode({**plain, "steps": [_in_order(step) for step in plain.get("steps", ())]})
 
     @staticmethod
     def from_json(text: bytes) -> Definition:
         """The definition that `to_json` wrote."""
-        return msgspec.convert(values.decode(text), Definition)
+        plain = values.decode(text)
+        return msgspec.convert({**plain, "steps": [_by_branch(step) for step in plain.get("steps", ())]}, Definition)

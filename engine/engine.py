@@ -123,8 +123,8 @@ class Engine(Commanding):
         model = model or self.config.model
         given = dict(params or {})
         if given:
-            pipeline.check(list(given), model=model)
-        definition = pipeline.define(list(given), model=model)
+            pipeline.check(given, model=model)
+        definition = pipeline.define(given, model=model)
         limit = self.config.max_concurrent_steps if max_concurrent_steps is None else max_concurrent_steps
         if limit < 1:
             raise EngineError(f"max_concurrent_steps is {limit}; give at least 1, or nothing could run.")

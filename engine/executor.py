@@ -185,7 +185,10 @@ class Executor:
         if body is None:
             return await self._without_function(task, inputs, params, effects)
         names, wants_context, is_async = _shape(body)
-        arguments: dict[str, Any] = {"outputs": dict(inputs)} if step.run is None else {}
+        if step.run is None:  # a merge
+            merge_all = functools.partial(body, [inputs[dep.step] for dep in step.depends_on if dep.step in inputs])
+            return await merge_all() if is_async else await self._threads.run(merge_all)
+        arguments: dict[str, Any] = {}
         for name in names:
             if name in task.inputs:
                 arguments[name] = inputs[name]

@@ -71,6 +71,8 @@ class Family:
             )
         callee = self._found(call)
         settings = {**self._settings, "model": self._model(call.step)}
+        if callee.definition.declared:
+            callee.pipeline.check(call.params, model=settings["model"])
         given = plain({**callee.definition.params, **call.params})
         caller = (self._run, call.step)
         cwd = callee.cwd or self._cwd
@@ -90,7 +92,7 @@ class Family:
         if word == SELF:
             return Callee(self._definition, self._pipeline, self._target, self._cwd)
         loaded = targets.load(word, cwd=folder_of(word, self._target, self._cwd), params=call.params)
-        definition = loaded.pipeline.define(list(call.params), model=self._model(call.step))
+        definition = loaded.pipeline.define(call.params, model=self._model(call.step))
         return Callee(definition, loaded.pipeline, loaded.target, self._cwd)
 
     async def take_up(self, child: RunId, call: Call, *, unpause: bool) -> Driven | None:

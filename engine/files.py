@@ -1,4 +1,4 @@
-"""Pipelines from YAML and JSON files, and back.
+"""Pipelines from YAML and JSON files.
 
 Stands apart because a file is foreign until its author runs it: reading one imports nothing. Functions are kept as their names
 (`FunctionName`) until `targets.py` finds them; all that can be known to be wrong without them is told at once, with its line.
@@ -6,20 +6,19 @@ Stands apart because a file is foreign until its author runs it: reading one imp
 
 from __future__ import annotations
 
-import io
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from engine.definition import Definition, ExecutionMode, StepDefinition
 from engine.documents import MAX_BYTES, Flaw, FlawError, Node, decode_text, read_json, read_yaml
-from engine.errors import EngineError, PipelineFileError, Problem, TargetNotFoundError
-from engine.fields import PIPELINE, REFERENCE, STANDINS, STEP, FunctionName, WrongError, said
+from engine.errors import PipelineFileError, Problem, TargetNotFoundError, suggestion
+from engine.fields import BODIES, PIPELINE, STEP, attribute
+from engine.kinds import Field, FunctionName, WrongError, said
 from engine.pipeline import Pipeline
-from engine.steps import PipelineStep, suggestion
+from engine.steps import PipelineStep
 
 ENDINGS = (".yaml", ".yml", ".json")
 
@@ -42,12 +41,12 @@ class PipelineFile(msgspec.Struct):
             place = place.rpartition(".")[0]
         return Problem(_where(self.file, self.lines.get(place, 1), problem.where), problem.message)
 
-    def problems(self, params: Sequence[str] | None = None, *, model: str | None = "unchecked") -> list[Problem]:
+    def problems(self, params: Iterable[str] | None = None, *, model: str | None = "unchecked") -> list[Problem]:
         """Everything wrong with the text and with the pipeline, in the order of the lines."""
         found = [*self.flaws, *map(self.locate, self.pipeline.problems(params, model=model))]
         return sorted(found, key=lambda problem: _line_of(problem, self.file))
 
-    def check(self, params: Sequence[str] | None = None, *, model: str | None = "unchecked") -> None:
+    def check(self, params: Iterable[str] | None = None, *, model: str | None = "unchecked") -> None:
         """Raise `PipelineFileError` with all problems if there are any."""
         if found := self.problems(params, model=model):
             raise PipelineFileError(self.file, found)
@@ -80,25 +79,6 @@ def parse(text: str, file: str = "pipeline.yaml", *, json: bool = False) -> Pipe
     return PipelineFile(file, reader.pipeline(root.value, root.line), reader.lines, reader.found)
 
 
-def dump(pipeline: Pipeline | Definition, *, json: bool = False) -> str:
-    """The pipeline as text that `read` reads back to the same definition. Raises `EngineError` for what a file cannot hold."""
-    definition = pipeline if isinstance(pipeline, Definition) else pipeline.define()
-    tree = _tree(definition)
-    if place := _unwritable(tree, ""):
-        raise EngineError(f"The value at {place} cannot be written in a pipeline file; use text, numbers, lists and objects.")
-    if json:
-        return msgspec.json.format(msgspec.json.encode(tree), indent=2).decode() + "\n"
-    from ruamel.yaml import YAML
-
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style, yaml.width, yaml.sort_base_mapping_type_on_output = False, 10_000, False  # type: ignore[assignment]
-    yaml.representer.add_representer(str, _as_text)
-    yaml.representer.ignore_aliases = lambda value: True
-    out = io.StringIO()
-    yaml.dump(tree, out)
-    return out.getvalue()
-
-
 def _content(path: Path, file: str) -> bytes:
     try:
         status = path.stat()
@@ -126,7 +106,7 @@ class _Reader:
         fields = self.take(root, "", PIPELINE)
         if name is None and "name" not in fields and ("name" not in root or root["name"].value is None):
             self.tell(line, "name", "is missing; write name: and a word")
-        rules = {key: fields[key] for key in ("params", "breaker", "limits") if key in fields}
+        rules = {key: fields[key] for key in ("params", "on_failure", "budget", "breaker", "limits") if key in fields}
         made = Pipeline(fields.get("name", name or "unnamed"), fields.get("description", ""), **rules)
         made.constraint(*fields.get("constraints", ()))
         made.shared_values.update(fields.get("shared", {}))
@@ -159,24 +139,27 @@ class _Reader:
             fields["pipeline"] = inside.pipeline(nested.value, nested.line, str(fields.get("name", "unnamed")))
             self.found += inside.found
             self.lines |= inside.lines
+        if not any(key in fields for key in BODIES) and any(key in node.value for key in BODIES):
+            fields["run"] = FunctionName()  # for one that could not be read, so that its absence is no second problem
         if isinstance(fields.get("name"), str):
-            pipeline.add_step(PipelineStep(**fields))
+            pipeline.add_step(PipelineStep(**{attribute(key): value for key, value in fields.items()}))
 
-    def take(self, found: dict[str, Node], place: str, fields: Mapping[str, Callable[[Node], Any]]) -> dict[str, Any]:
+    def take(self, found: dict[str, Node], place: str, fields: Mapping[str, Field]) -> dict[str, Any]:
         """The fields of a mapping, read by the table; null is as if the field were not there."""
         taken: dict[str, Any] = {}
         for key, child in found.items():
             inside = f"{place}.{key}" if place else key
             self.lines[self.prefix + inside] = child.line
+            if isinstance(child.value, dict):
+                self.lines.update((f"{self.prefix}{inside}.{name}", node.line) for name, node in child.value.items())
             if key not in fields:
                 near = suggestion(key, list(fields))
                 self.tell(child.line, place, f"has the unknown field {key[:80]!r}{near or '; remove it'}")
             elif child.value is not None:
                 try:
-                    taken[key] = fields[key](child)
+                    taken[key] = fields[key].kind.read(child)
                 except WrongError as error:
                     self.tell(child.line, inside, str(error))
-                    taken |= {key: STANDINS[key]} if key in STANDINS and place else {}
         return taken
 
     def tell(self, line: int, place: str, message: str) -> None:
@@ -194,81 +177,3 @@ def _line_of(problem: Problem, file: str) -> int:
 
 def _refusal(file: str, flaws: Sequence[Flaw]) -> PipelineFileError:
     return PipelineFileError(file, [Problem(_where(file, flaw.line, ""), flaw.message) for flaw in flaws])
-
-
-def _tree(definition: Definition) -> dict[str, Any]:
-    """A definition in a file's words, without what is as by default."""
-    tree: dict[str, Any] = {"name": definition.name}
-    for key in ("description", "params", "constraints", "shared", "breaker", "limits"):
-        if value := getattr(definition, key):
-            tree[key] = msgspec.to_builtins(value) if key in ("breaker", "limits") else _listed(value)
-    return tree | {"steps": [_step_tree(step) for step in definition.steps]}
-
-
-def _step_tree(step: StepDefinition) -> dict[str, Any]:
-    tree: dict[str, Any] = {"name": step.name}
-    if step.run is not None:
-        if not REFERENCE.fullmatch(step.run):
-            raise EngineError(f"The step {step.name!r} runs {step.run}, which a file cannot name; use a function of a module.")
-        tree["run"] = step.run
-    if step.pipeline is not None:
-        tree["pipeline"] = step.pipeline if isinstance(step.pipeline, str) else _tree(step.pipeline)
-    if step.params:
-        tree["params"] = step.params
-    if step.depends_on:
-        tree["depends_on"] = [dep.step if dep.type == "hard" else {"step": dep.step, "type": dep.type} for dep in step.depends_on]
-    if step.execution_mode is not ExecutionMode.SERIAL:
-        tree["execution_mode"] = step.execution_mode.value
-    retry = {key: _listed(value) for key, value in msgspec.to_builtins(step.retry).items()}
-    tree |= retry if list(retry) == ["max_retries"] else {"retry": retry} if retry else {}
-    for key in (
-        "goal",
-        "constraints",
-        "timeout",
-        "total_timeout",
-        "output_schema",
-        "model",
-        "fallback_models",
-        "irreversible",
-        "final",
-    ):
-        value = getattr(step, key)
-        if value not in (None, (), False):
-            tree[key] = _listed(value)
-    return {key: tree[key] for key in (*STEP, "retry") if key in tree}
-
-
-def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _unwritable(value: Any, place: str) -> str | None:
-    """The place of a value that has no word in a file (bytes, a key that is not text, half a surrogate pair), None if none."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            inside = f"{place}.{key}" if place else str(key)
-            if not isinstance(key, str) or _unwritable(key, inside):
-                return ascii(inside)
-            if found := _unwritable(item, inside):
-                return found
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            if found := _unwritable(item, f"{place}[{index}]"):
-                return found
-    elif isinstance(value, str):
-        return ascii(place) if any("\ud800" <= char <= "\udfff" for char in value) else None
-    elif not isinstance(value, int | float | None):
-        return place
-    return None
-
-
-def _as_text(representer: Any, text: str) -> Any:
-    """Texts of several lines as a block, words other YAML readers take for something else in quotes, the unprintable escaped."""
-    style = None
-    if not text.replace("\n", "").isprintable():
-        style = '"'
-    elif "\n" in text and not text.startswith((" ", "\n")):
-        style = "|"
-    elif text.lower() in ("y", "n", "yes", "no", "on", "off") or text[:1].isdigit() or text[:1] in "+-.":
-        style = "'"
-    return representer.represent_scalar("tag:yaml.org,2002:str", text, style=style)

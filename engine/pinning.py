@@ -83,9 +83,10 @@ def pipeline_of(definition: Definition, bodies: Mapping[str, Callable[..., Any]]
     """A pipeline from its plain values and the functions of its steps; nested ones have none."""
     pipeline = Pipeline(
         definition.name, definition.description,
-        params=definition.params, on_failure=definition.on_failure, budget=definition.budget,
+        on_failure=definition.on_failure, budget=definition.budget,
         breaker=definition.breaker, limits=definition.limits,
     )  # fmt: skip
+    pipeline.params, pipeline.declared = dict(definition.params), dict(definition.declared)
     pipeline.constraints, pipeline.shared_values = list(definition.constraints), dict(definition.shared)
     for step in definition.steps:
         pipeline.add_step(step_of(step, bodies.get(step.name)))

@@ -10,9 +10,11 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
-from engine.checks import problems, unknown_params
-from engine.definition import MAX_NESTING, Budget, Definition
+import msgspec
+
+from engine.definition import MAX_NESTING, Budget, Definition, Dep
 from engine.errors import PipelineValidationError, Problem
+from engine.params import Param, split
 from engine.policies import BreakerPolicy, limits_of
 from engine.steps import PipelineStep, budget_of, plain
 
@@ -20,10 +22,10 @@ from engine.steps import PipelineStep, budget_of, plain
 class Pipeline:
     """A named set of steps; `.step(...)` adds one and returns the pipeline. A run works on a copy pinned when it starts.
 
-    `params` are the defaults of what a run may be given; function steps receive them by parameter name. `maker_params` are the
-    names that the function which made the pipeline takes, where a target names one: they are given with the run's.
-    `params` are the defaults of what a run may be given; function steps receive them by parameter name. `breaker` says when models
-    and tools that fail are left alone, `limits` how much of them all drivers of a store use together:
+    `params` are what a run may be given: a default each, or a `Param` with a type; function steps receive them by parameter name.
+    The defaults are then in `params`, the types in `declared`. `maker_params` are the names that the function which made the
+    pipeline takes, where a target names one: they are given with the run's. `on_failure` is `continue` or `fail_fast`. `breaker`
+    says when models and tools that fail are left alone, `limits` how much of them all drivers of a store use together:
     `{"models": {"gpt-4.1": {"concurrent": 4, "per_minute": 60}}}`. Both stand before the settings of the same names.
     """
 
@@ -38,8 +40,10 @@ class Pipeline:
         breaker: BreakerPolicy | None = None,
         limits: Mapping[str, Any] | None = None,
     ) -> None:
-        self.name, self.description, self.breaker, self.limits = name, description, breaker, limits
-        self.params: dict[str, Any] = dict(params or {})
+        self.name, self.description, self.breaker, self.limits = name, description, breaker, limits or {}
+        self.params: dict[str, Any]
+        self.declared: dict[str, Param]
+        self.params, self.declared = split(params or {})
         self.maker_params: tuple[str, ...] = ()
         self.steps: list[PipelineStep] = []
         self.constraints: list[str] = []
@@ -66,10 +70,83 @@ class Pipeline:
         self.shared_values[key] = value
         return self
 
+    def include(self, other: Pipeline, *, prefix: str = "", depends_on: Iterable[str | Dep] | str = ()) -> Self:
+        """Add the steps of another pipeline, `prefix` before their names; those that wait for nothing depend on `depends_on`.
+
+        Its params and shared values come along, its constraints stay with its steps, its final step is final no more. Functions
+        keep the parameters they have. Raises `PipelineValidationError` with everything on which the two do not agree.
+        """
+        from engine.composing import prefixed, sources
+
+        made = prefixed(other.steps, prefix if prefix.isidentifier() else "")
+        found = self._clashes(other, [step.name for step in made])
+        if prefix and not prefix.isidentifier():
+            found.append(
+                Problem("prefix", f"is {prefix!r}; use letters, digits and '_', as functions have parameters of such names")
+            )
+        if found:
+            raise PipelineValidationError(self.name, found)
+        before = [depends_on] if isinstance(depends_on, str) else list(depends_on)
+        for step in sources(made):
+            step.depends_on = [*before, *step.depends_on]
+        for step in made:
+            step.final = False
+            step.constraints = [*other.constraints, *step.constraints]
+        self.steps.extend(made)
+        self.params, self.declared = {**other.params, **self.params}, {**other.declared, **self.declared}
+        self.shared_values = {**other.shared_values, **self.shared_values}
+        self.maker_params = tuple(dict.fromkeys([*self.maker_params, *other.maker_params]))
+        return self
+
+    def then(self, other: Pipeline, *, prefix: str = "") -> Pipeline:
+        """A new pipeline: this one, then `other`, whose first steps depend on the last ones of this and are given their outputs.
+
+        The result is that of `other`; the constraints of each stay with its steps. Names that both have are refused unless
+        `prefix` tells those of `other` apart.
+        """
+        from engine.composing import sinks
+
+        made = self.copy()
+        for step in made.steps:
+            step.constraints = [*made.constraints, *step.constraints]
+            step.final = False
+        made.constraints = []
+        finals = [f"{prefix}{step.name}" for step in other.steps if step.final]
+        made.include(other, prefix=prefix, depends_on=sinks(self.steps))
+        for step in made.steps:
+            step.final = step.name in finals
+        return made
+
+    def with_params(self, **params: Any) -> Pipeline:
+        """A copy with other defaults; a `Param` declares another type too."""
+        made = self.copy()
+        defaults, declared = split(params)
+        made.params, made.declared = {**self.params, **defaults}, {**self.declared, **declared}
+        return made
+
+    def _clashes(self, other: Pipeline, names: list[str]) -> list[Problem]:
+        """What keeps another pipeline from being a part of this one."""
+        from engine.composing import clashes
+
+        taken = {step.name for step in self.steps}
+        found = [Problem(f"steps.{name}", "is in both pipelines; give prefix=...") for name in names if name in taken]
+        for title in ("params", "declared", "shared_values"):
+            found += clashes("params" if title == "declared" else title, getattr(self, title), getattr(other, title))
+        if other.on_failure != self.on_failure:
+            found.append(
+                Problem("on_failure", f"is {self.on_failure!r} in one and {other.on_failure!r} in the other; make them agree")
+            )
+        if other.budget not in (None, self.budget):
+            found.append(
+                Problem("budget", "of a part cannot be kept apart from the whole; give its steps budgets, or this pipeline")
+            )
+        return found
+
     def copy(self, made: Mapping[int, Pipeline] | None = None) -> Pipeline:
         """A copy, of nested pipelines too, that later changes do not reach. `made` are the copies it will stand in."""
         other = copy.copy(self)
-        other.params, other.shared_values = dict(self.params), dict(self.shared_values)
+        other.params, other.declared = dict(self.params), dict(self.declared)
+        other.shared_values = dict(self.shared_values)
         other.steps, other.constraints = [copy.copy(step) for step in self.steps], list(self.constraints)
         made = {**(made or {}), id(self): other}
         for step in other.steps:
@@ -80,16 +157,24 @@ class Pipeline:
     def problems(self, params: Iterable[str] | None = None, *, model: str | None = "unchecked") -> list[Problem]:
         """Everything wrong with the pipeline and those in it, in definition order, then with what it was given.
 
-        `params` are the names a run was given (None: not known yet, so a free function parameter counts as one the run will be
-        given); `model` is the configured model, None when there is none. A name that nothing asks for is a problem if that can be
-        known: the pipeline declares params, or no step is a goal or takes `ctx`, which see all of them.
+        `params` are what a run was given, or only the names (None: not known yet, so a free function parameter counts as one the
+        run will be given); with a mapping its values are held against the declared types. `model` is the configured model, None
+        when there is none. A name that nothing asks for is a problem if that can be known: the pipeline declares params, or no
+        step is a goal or takes `ctx`, which see all of them.
         """
-        given = None if params is None else list(params)
-        found = self._flaws(given, model)
-        if given:
-            known = [*self.params, *self.maker_params]
-            found += unknown_params(self.steps, given, known, declared=bool(self.params))
+        from engine.checks import unknown_params
+
+        found = self._flaws(params, model)
+        if params:
+            known = [*self.params, *self.declared, *self.maker_params]
+            found += unknown_params(self.steps, params, known, declared=bool(self.params or self.declared))
         return found
+
+    def hints(self) -> list[Problem]:
+        """What is worth knowing about a pipeline without problems: its longest chain, what runs together, what nobody uses."""
+        from engine.checks import hints
+
+        return hints(self.steps)
 
     def check(self, params: Iterable[str] | None = None, *, model: str | None = "unchecked") -> None:
         """Raise `PipelineValidationError` with all problems if there are any."""
@@ -101,7 +186,7 @@ class Pipeline:
 
         More params than it asks for are no hindrance: a resumed run keeps those that a changed pipeline no longer takes.
         """
-        if found := self._flaws(None if params is None else list(params), model):
+        if found := self._flaws(params, model):
             raise PipelineValidationError(self.name, found)
         return self.plain()
 
@@ -117,14 +202,32 @@ class Pipeline:
             on_failure=self.on_failure,
             budget=self.budget,
             breaker=self.breaker,
-            limits=limits_of(self.limits or {}),
+            limits=limits_of(self.limits),
+            declared={name: _plain_param(param) for name, param in self.declared.items()},
         )
 
-    def _flaws(self, given: list[str] | None, model: str | None, within: Sequence[Pipeline] = ()) -> list[Problem]:
+    def to_yaml(self) -> str:
+        """The pipeline as the text of a file; `EngineError` where a file cannot hold it (a lambda has no name)."""
+        from engine.dumping import dump
+
+        return dump(self.define())
+
+    def to_json(self) -> str:
+        """The same as JSON."""
+        from engine.dumping import dump
+
+        return dump(self.define(), json=True)
+
+    def _flaws(self, params: Iterable[str] | None, model: str | None, within: Sequence[Pipeline] = ()) -> list[Problem]:
         """What is wrong with the pipeline itself and with those in its steps; `within` are the pipelines it stands in."""
+        from engine.checks import Asked, problems  # here, with the language it needs: 30 ms that importing does not pay
+
+        given = params if params is None or isinstance(params, Mapping) else list(params)
         found = problems(
-            self.name, self.steps, self.params, self.shared_values,
-            given=given, model=model, breaker=self.breaker, limits=self.limits,
+            Asked(
+                self.name, self.steps, self.params, self.declared, self.shared_values, self.maker_params, self.on_failure,
+                self.budget, given, model, self.breaker, self.limits,
+            )
         )  # fmt: skip
         for step in self.steps:
             if isinstance(step.pipeline, Pipeline):
@@ -141,3 +244,7 @@ class Pipeline:
             return [Problem(place, f"is nested deeper than {MAX_NESTING} pipelines; name it by a word")]
         found = nested._flaws(list(step.params) if known else None, step.model or model, within)
         return [Problem(f"{place}.{problem.where}" if problem.where else place, problem.message) for problem in found]
+
+
+def _plain_param(param: Param) -> Param:
+    return msgspec.structs.replace(param, choices=tuple(plain(list(param.choices))))

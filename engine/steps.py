@@ -9,21 +9,23 @@ import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
 
 from engine.definition import OTHERWISE, Approval, Budget, Definition, Dep, ExecutionMode, StepDefinition
 from engine.errors import ExpressionError
-from engine.errors import suggestion as suggestion
-from engine.expressions import ConditionDSL, Expression, Template, condition_of, parse
 from engine.models.schemas import schema_of
 from engine.policies import RetryPolicy
+from engine.rebinding import ARGUMENTS
 from store import values
 from store.errors import ValueEncodingError
 
-Condition: TypeAlias = str | ConditionDSL | Mapping[str, Any]
-"""A condition as it may be written: text, objects, or a mapping."""
+if TYPE_CHECKING:
+    from engine.expressions import ConditionDSL, Expression
+
+Condition: TypeAlias = "str | ConditionDSL | Mapping[str, Any]"
+"""A condition as it may be written: text, objects, or a mapping. The language is loaded when there is one to read: 23 ms."""
 
 SELF = "self"
 """The word for the pipeline that the step stands in."""
@@ -50,8 +52,8 @@ class PipelineStep:
     Conditions (`condition`, `while_`, the cases of `switch`, `when` of a `Dep`) are text, `ConditionDSL` or mappings, in the
     language of `engine.expressions`. `for_each` is an expression whose items the step is run for; each is the parameter `item`.
     `join` is `all`, `any`, a number, or `first` (the rest is cancelled); what was skipped counts for `all` only. `merge` is a
-    strategy or a function of the outputs.
-    `approval` is True, a message, or `Approval(...)`. `fallback` names the step that stands in for this one if it fails,
+    strategy (`list`, `dict`, `deep`, `model`) or a function of the list of outputs. `approval` is True, a message, or
+    `Approval(...)`; `budget` US dollars, or `Budget(...)`. `fallback` names the step that stands in for this one if it fails,
     `compensate` is a function that undoes it if the run fails later. `enabled=False` skips it unless another enables it in time.
     """
 
@@ -61,7 +63,7 @@ class PipelineStep:
         goal: str | None = None,
         *,
         run: Callable[..., Any] | None = None,
-        depends_on: Iterable[str | Dep] | str = (),
+        depends_on: Iterable[str | Dep] | str | Dep = (),
         execution_mode: ExecutionMode | str = ExecutionMode.SERIAL,
         constraints: Iterable[str] = (),
         timeout: float | None = None,
@@ -94,7 +96,7 @@ class PipelineStep:
         params: Mapping[str, Any] | None = None,
     ) -> None:
         self.name, self.goal, self.run = name, goal, run
-        self.depends_on = [depends_on] if isinstance(depends_on, str) else list(depends_on)
+        self.depends_on = [depends_on] if isinstance(depends_on, str | Dep) else list(depends_on)
         self.execution_mode = execution_mode
         self.constraints: list[Any] = list(constraints)
         self.timeout, self.total_timeout, self.max_retries, self.retry = timeout, total_timeout, max_retries, retry
@@ -110,12 +112,18 @@ class PipelineStep:
         self.budget = budget_of(budget)
         self.read_data: list[Any] = [read_data] if isinstance(read_data, str) else list(read_data)
         self.fallback_models: list[Any] = [fallback_models] if isinstance(fallback_models, str) else list(fallback_models)
-        self.pipeline, self.params = pipeline, dict(params or {})
+        self.pipeline = pipeline
+        self.params: Any = {} if params is None else dict(params) if isinstance(params, Mapping) else params
 
     @property
     def dependencies(self) -> list[Dep]:
         """`depends_on` with bare names made dependencies."""
         return [dep if isinstance(dep, Dep) else Dep(str(dep)) for dep in self.depends_on]
+
+    @property
+    def needs(self) -> list[str]:
+        """The names of the steps it depends on, those that are names at all."""
+        return [dep.step for dep in self.dependencies if isinstance(dep.step, str)]
 
     def policy(self) -> RetryPolicy:
         """The retry policy: `retry`, with `max_retries` over it if given; irreversible bodies have none unless said."""
@@ -124,13 +132,15 @@ class PipelineStep:
 
     def define(self) -> StepDefinition:
         """The step as plain values; to be asked only of a step that was checked."""
+        mode = ExecutionMode(self.execution_mode)
+        merge = "list" if self.merge is None and mode is ExecutionMode.PARALLEL_MERGE else self.merge
         return StepDefinition(
             name=self.name,
             goal=self.goal,
             run=None if self.run is None else reference(self.run),
             source=None if self.run is None else source_hash(self.run),
             depends_on=tuple(_plain_dep(dep) for dep in self.dependencies),
-            execution_mode=ExecutionMode(self.execution_mode),
+            execution_mode=mode,
             constraints=tuple(self.constraints),
             timeout=None if self.timeout is None else float(self.timeout),
             retry=self.policy(),
@@ -148,7 +158,7 @@ class PipelineStep:
             while_=text_of(self.while_),
             max_iterations=self.max_iterations,
             switch=None if self.switch is None else {branch: text_of(case) or "" for branch, case in self.switch.items()},
-            merge=reference(self.merge) if callable(self.merge) else self.merge,
+            merge=reference(merge) if callable(merge) else merge,
             fallback=self.fallback,
             compensate=None if self.compensate is None else reference(self.compensate),
             approval=self.approval,
@@ -176,15 +186,17 @@ def budget_of(asked: Budget | float | None) -> Budget | None:
 
 def text_of(condition: Condition | None) -> str | None:
     """A condition in the canonical text of the expression language; the word `otherwise` of a switch stays as it is."""
-    if condition is None:
-        return None
-    if isinstance(condition, str) and condition == OTHERWISE:
-        return OTHERWISE
+    if condition is None or (isinstance(condition, str) and condition == OTHERWISE):
+        return condition
+    from engine.expressions import condition_of
+
     return condition_of(condition).text
 
 
 def items_of(for_each: str) -> Expression:
     """The expression of a `for_each`: bare, or the whole of one `${{ ... }}`."""
+    from engine.expressions import Template, parse
+
     if "${{" not in for_each:
         return parse(for_each)
     whole = Template.parse(for_each).whole
@@ -194,14 +206,22 @@ def items_of(for_each: str) -> Expression:
 
 
 def _plain_dep(dep: Dep) -> Dep:
-    return dep if dep.when is None else msgspec.structs.replace(dep, when=text_of(dep.when), paths=tuple(dep.paths))
+    paths: Any = dep.paths
+    if dep.when is None and type(paths) is tuple:
+        return dep
+    return msgspec.structs.replace(dep, when=text_of(dep.when), paths=(paths,) if isinstance(paths, str) else tuple(paths))
 
 
 def reference(function: Callable[..., Any]) -> str:
-    """`module:qualname` of a function; a lambda or a local one cannot be found by it: then only its own process can run it."""
+    """`module:qualname` of a function; a lambda or a local one cannot be found by it: then only its own process can run it.
+
+    The same holds for one under another signature (see `rebinding.py`); what is different follows in parentheses.
+    """
     target = inspect.unwrap(function)
     name = getattr(target, "__qualname__", None) or type(target).__qualname__
-    return f"{getattr(target, '__module__', None) or type(target).__module__}:{name}"
+    rebound = ", ".join(f"{name}={what}" for name, what in getattr(function, ARGUMENTS, {}).items())
+    module = getattr(target, "__module__", None) or type(target).__module__
+    return f"{module}:{name}({rebound})" if rebound else f"{module}:{name}"
 
 
 def source_hash(function: Callable[..., Any]) -> str | None:

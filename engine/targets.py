@@ -11,18 +11,18 @@ import importlib
 import inspect
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import msgspec
 
-from engine.errors import PipelineFileError, PipelineValidationError, Problem, TargetError, TargetNotFoundError
-from engine.fields import REFERENCE, FunctionName
+from engine.errors import PipelineFileError, PipelineValidationError, Problem, TargetError, TargetNotFoundError, suggestion
+from engine.fields import FUNCTIONS
 from engine.files import ENDINGS, PipelineFile, read
+from engine.kinds import REFERENCE, FunctionName
 from engine.pipeline import Pipeline
-from engine.steps import suggestion
 
 TEMPLATES: Mapping[str, str] = {"demo": "engine.templates.repository.pipeline:build"}
 """Targets that come with the product, and the function that makes each; `root` is the folder they were asked from if not given."""
@@ -36,12 +36,12 @@ class Loaded(msgspec.Struct, frozen=True):
     cwd: str
     file: PipelineFile | None = None
 
-    def problems(self, params: Sequence[str] | None = None, *, model: str | None = "unchecked") -> list[Problem]:
+    def problems(self, params: Iterable[str] | None = None, *, model: str | None = "unchecked") -> list[Problem]:
         """Everything wrong with the pipeline; with file and line where it came from a file."""
         found = self.pipeline.problems(params, model=model)
         return found if self.file is None else [self.file.locate(problem) for problem in found]
 
-    def check(self, params: Sequence[str] | None = None, *, model: str | None = "unchecked") -> None:
+    def check(self, params: Iterable[str] | None = None, *, model: str | None = "unchecked") -> None:
         """Raise `PipelineValidationError` (`PipelineFileError` for a file) with all problems if there are any."""
         found = self.problems(params, model=model)
         if found and self.file is not None:
@@ -135,17 +135,18 @@ def _link(file: PipelineFile, pipeline: Pipeline, folder: Path, prefix: str = ""
     for step in pipeline.steps:
         if isinstance(step.pipeline, Pipeline):
             missing += _link(file, step.pipeline, folder, f"{prefix}steps.{step.name}.pipeline.")
-        if not isinstance(step.run, FunctionName) or step.run.text == FunctionName.UNREAD:
-            continue
-        reference = step.run.text
-        try:
-            if reference not in known:
-                known[reference] = find(reference, folder)
-            if not callable(known[reference]):
-                raise TargetError(f"{reference} is {_kind(known[reference])}, which cannot be called; name a function.")
-            step.run = known[reference]
-        except TargetError as error:
-            missing.append(file.locate(Problem(f"{prefix}steps.{step.name}.run", str(error))))
+        for field in FUNCTIONS:
+            name = getattr(step, field)
+            if not isinstance(name, FunctionName) or name.text == FunctionName.UNREAD:
+                continue
+            try:
+                if name.text not in known:
+                    known[name.text] = find(name.text, folder)
+                if not callable(known[name.text]):
+                    raise TargetError(f"{name} is {_kind(known[name.text])}, which cannot be called; name a function.")
+                setattr(step, field, known[name.text])
+            except TargetError as error:
+                missing.append(file.locate(Problem(f"{prefix}steps.{step.name}.{field}", str(error))))
     return missing
 
 

@@ -9,6 +9,7 @@ PIPELINE = """\
 # A starter pipeline. Try it, change it, run it again:
 #
 #   tagent-tui validate pipeline.yaml             is it well formed?
+#   tagent-tui graph pipeline.yaml                what does it look like? (Mermaid)
 #   tagent-tui run pipeline.yaml --offline        run it without a key or a network (answers are labelled simulated)
 #   tagent-tui run pipeline.yaml --model ollama/llama3.2 -p topic=bees
 #   tagent-tui show last                          what happened; `tagent-tui` alone opens the screens
@@ -17,9 +18,10 @@ name: starter
 description: Write a short, checked note about a topic
 
 # What a run may be given with -p NAME=VALUE, and what is used if it is not.
+# A plain value is a default; a mapping with a type says more and is checked.
 params:
   topic: the history of paper
-  words: 80
+  words: {type: integer, default: 80, minimum: 20, description: how long the note is}
 
 # Rules that every goal step is told.
 constraints:
@@ -31,12 +33,25 @@ steps:
   - name: outline
     run: tools:outline
 
-  # A step with `goal` asks the model. It sees the outputs of the steps it depends on.
-  - name: draft
-    goal: Write a note that follows the outline and keeps to the number of words in the parameters.
+  # A step with `goal` asks the model. It sees the outputs of the steps it depends on; ${{ ... }} puts values into its text.
+  # `for_each` runs it once for each item of a list; its output is the list of the answers, in order.
+  - name: answers
+    goal: Answer in at most two sentences. ${{ item }}
+    for_each: steps.outline.output
+    max_concurrent: 2     # items at once
     depends_on: [outline]
+
+  - name: draft
+    goal: Make one note of about ${{ params.words }} words of the answers.
+    depends_on: [answers]
     timeout: 120          # seconds for one attempt
     max_retries: 2        # tried three times at most, further and further apart
+
+  # A step with a `condition` runs only if that holds. One that was skipped keeps nobody waiting: its output is just not there.
+  - name: summary
+    goal: Say it in one sentence.
+    condition: params.words > 200
+    depends_on: [draft]
 
   # `concurrent` steps run side by side; `serial` ones (the default) one after another.
   - name: title
@@ -53,7 +68,7 @@ steps:
   # The output of the step marked `final` is the result of the run.
   - name: note
     run: tools:note
-    depends_on: [draft, title]
+    depends_on: [draft, title, summary]
     final: true
 """
 
@@ -67,9 +82,9 @@ def outline(topic: str, words: int, ctx) -> list[str]:
     return [f"What is {topic}?", f"Why does it matter? (in {words} words)", "What to read next"]
 
 
-def note(draft: str, title: dict) -> str:
-    """`draft` and `title` are the outputs of the steps of those names."""
-    return f"{title['title']}\\n\\n{draft}"
+def note(draft: str, title: dict, summary: str = "") -> str:
+    """`draft`, `title` and `summary` are the outputs of the steps of those names; `summary` may have been skipped."""
+    return "\\n\\n".join(filter(None, [title["title"], summary, draft]))
 '''
 
 FILES = {"pipeline.yaml": PIPELINE, "tools.py": TOOLS}

@@ -18,7 +18,7 @@ class Scope(msgspec.Struct, frozen=True):
     """What an expression may read. None means: not known here, not checked.
 
     `roots` are the first words (`steps`, `params`, `item`); `steps` all names of steps, `dependencies` those that will have ended,
-    `fields` what there is of a step (`output`, `status`).
+    `fields` what there is of a step (`output`, `status`). Where not all params are `declared`, asking whether there is one is fine.
     """
 
     roots: Collection[str]
@@ -26,6 +26,7 @@ class Scope(msgspec.Struct, frozen=True):
     dependencies: Collection[str] | None = None
     params: Collection[str] | None = None
     fields: Collection[str] | None = None
+    declared: bool = True
 
 
 def problems(asked: Expression | Template, scope: Scope) -> list[str]:
@@ -46,8 +47,13 @@ def _of_reference(reference: Reference, scope: Scope) -> Iterator[str]:
         yield f"there is no {root!r} here{near or '; there are ' + ', '.join(sorted(scope.roots))}"
     elif root == "steps" and rest:
         yield from _of_step(rest, scope)
-    elif root == "params" and rest and scope.params is not None and rest[0] not in scope.params:
-        yield f"there is no param {rest[0]!r}{suggestion(str(rest[0]), list(scope.params)) or '; add it to params'}"
+    elif root == "params" and rest and scope.params is not None and (scope.declared or not reference.asked):
+        yield from _of_param(rest[0], scope.params)
+
+
+def _of_param(name: str | int, known: Collection[str]) -> Iterator[str]:
+    if name not in known:
+        yield f"there is no param {name!r}{suggestion(str(name), list(known)) or '; add it to params'}"
 
 
 def _of_step(rest: list[str | int], scope: Scope) -> Iterator[str]:

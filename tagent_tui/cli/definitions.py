@@ -1,17 +1,22 @@
-"""`init` and `validate`: pipeline files before they run."""
+"""`init`, `validate`, `graph` and `schema`: pipelines before they run, and as pictures."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from engine import targets
-from engine.fields import FunctionName
+from engine.definition import Definition
+from engine.fields import FUNCTIONS
 from engine.files import ENDINGS, PipelineFile, read
+from engine.kinds import FunctionName
 from tagent_tui.cli.exits import Exit, RefusedError
+from tagent_tui.cli.params import pairs_of
 from tagent_tui.cli.session import Session
-from tagent_tui.cli.verbs import verb
+from tagent_tui.cli.verbs import StoredWord, verb
 from tagent_tui.numbers import plural
 
 
@@ -50,18 +55,74 @@ def validate(session: Session, file: str, imported: bool) -> int:
         raise RefusedError(f"validate reads pipeline files; tagent-tui run {file} --dry-run checks a pipeline in Python")
     found = _imported(file) if imported else _read(file)
     pipeline = found.pipeline
-    functions = [step.run.text for step in pipeline.steps if isinstance(step.run, FunctionName)]
+    named = [getattr(step, field) for step in pipeline.steps for field in FUNCTIONS]
+    functions = list(dict.fromkeys(name.text for name in named if isinstance(name, FunctionName)))
+    hints = [found.locate(hint) for hint in pipeline.hints()]
     if session.json:
         told = {"file": file, "pipeline": pipeline.name, "steps": len(pipeline.steps), "valid": True, "not_imported": functions}
-        session.output.document(told)
+        session.output.document({**told, "hints": [str(hint) for hint in hints]})
         return Exit.OK
     session.output.text(f"{file} is valid: {pipeline.name}, {plural(len(pipeline.steps), 'step')}")
+    for hint in hints:
+        session.output.note(f"hint: {hint}")
     if functions:
         session.output.note(f"not checked, because that would run their code: {', '.join(functions)}; --import does")
     return Exit.OK
 
 
-COMMANDS = {"init": init, "validate": validate}
+@verb("schema")
+def schema(session: Session) -> int:
+    """Print the JSON Schema of pipeline files; editors that have it complete and check them while you type."""
+    from engine.schema import file_schema
+
+    if session.json:
+        session.output.document(file_schema())
+        return Exit.OK
+    session.output.out.write(json.dumps(file_schema(), indent=2, ensure_ascii=False) + "\n")
+    session.output.note("save it beside your files and begin them with: # yaml-language-server: $schema=pipeline.schema.json")
+    return Exit.OK
+
+
+@verb("graph")
+@click.argument("target", metavar="TARGET|RUN", type=StoredWord())
+@click.option("--format", "form", type=click.Choice(["mermaid", "dot"]), default="mermaid", show_default=True, help="How.")
+@click.option("-p", "words", multiple=True, metavar="K=V", help="A param of the function that makes the pipeline.")
+def graph(session: Session, target: str, form: str, words: tuple[str, ...]) -> int:
+    """Draw a pipeline (a file, module:name or demo) or a run, with the statuses of its steps, as Mermaid or DOT.
+
+    A pipeline in Python is imported, which runs its code; a file is only read.
+    """
+    from engine import drawing
+
+    definition, statuses = _drawn(session, target, pairs_of(words))
+    text = (drawing.mermaid if form == "mermaid" else drawing.dot)(definition, statuses)
+    if session.json:
+        session.output.document({"pipeline": definition.name, "format": form, "text": text})
+        return Exit.OK
+    for line in text.splitlines():
+        session.output.out.write(session.output.out.safe(line) + "\n")
+    return Exit.OK
+
+
+COMMANDS = {"init": init, "validate": validate, "graph": graph, "schema": schema}
+
+
+def _drawn(session: Session, target: str, params: dict[str, Any]) -> tuple[Definition, dict[str, str] | None]:
+    """What the word names: a pipeline, or a run with the statuses of its steps."""
+    if target.lower().endswith(ENDINGS):
+        return _read(target).pipeline.define(), None
+    if ":" in target or target in targets.TEMPLATES:
+        loaded = targets.load(target, cwd=Path.cwd(), params=params)
+        loaded.check()
+        return loaded.pipeline.define(), None
+    return session.run(_of_run(session, target))
+
+
+async def _of_run(session: Session, run: str) -> tuple[Definition, dict[str, str]]:
+    async with await session.reading() as log:
+        state = await log.state((await log.find(run)).id)
+        definition = Definition.from_json(await log.blob(state.definition))
+    return definition, {name: step.status.word for name, step in state.steps.items()}
 
 
 def _read(file: str) -> PipelineFile:

@@ -5,11 +5,12 @@ Stands apart because they are foreign values read by one rule: JSON, or text whe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.documents import FlawError, decode_text, read_json, read_yaml
+from engine.params import Param
 from tagent_tui.cli.exits import Exit, RefusedError
 
 
@@ -49,6 +50,16 @@ def file_of(path: str) -> dict[str, Any]:
     if not isinstance(held, dict):
         raise RefusedError(f"{path} does not hold names and values; write a mapping, such as company: Acme", code="invalid")
     return held
+
+
+def as_declared(params: dict[str, Any], words: Iterable[str], declared: Mapping[str, Param]) -> dict[str, Any]:
+    """The params with what is declared as text taken as the text that was typed: `-p zip=10115` is no number then."""
+    typed = {name: text for name, _, text in (word.partition("=") for word in words)}
+    texts = {name for name, param in declared.items() if param.type == "string"}
+    return {
+        name: typed[name] if name in typed and name in texts and not isinstance(held, str) else held
+        for name, held in params.items()
+    }
 
 
 def params_of(words: Sequence[str], path: str | None) -> dict[str, Any]:

@@ -50,6 +50,8 @@ VERBS: Mapping[str, Entry] = {
     "memories": Entry("talking", "Search what runs learned."),
     "init": Entry("definitions", "Write a commented starter pipeline."),
     "validate": Entry("definitions", "Check a pipeline file without running it."),
+    "graph": Entry("definitions", "Draw a pipeline or a run as Mermaid or DOT."),
+    "schema": Entry("definitions", "Print the JSON Schema of pipeline files, for editors."),
     "export": Entry("storing", "Write runs into one portable file."),
     "import": Entry("storing", "Take in the runs of such a file."),
     "backup": Entry("storing", "Copy the store while it is in use."),

@@ -15,7 +15,8 @@ from engine import targets
 from engine.alone import alone
 from engine.definition import Definition
 from engine.engine import Engine
-from engine.steps import free_parameters, suggestion
+from engine.errors import suggestion
+from engine.steps import free_parameters
 from engine.targets import Loaded
 from store import Log
 from store.state import RunStatus
@@ -24,7 +25,7 @@ from tagent_tui.cli.asking import ask_waits
 from tagent_tui.cli.driving import Ended, drive
 from tagent_tui.cli.ending import conclude
 from tagent_tui.cli.exits import Exit, RefusedError
-from tagent_tui.cli.params import file_of, params_of
+from tagent_tui.cli.params import as_declared, file_of, params_of
 from tagent_tui.cli.session import Session
 from tagent_tui.cli.verbs import BUDGET, verb
 
@@ -73,7 +74,11 @@ def run(
     if not ui:
         session.output.guard()
     params = params_of(words, path)
-    loaded = _checked(session, target, params, only, file_of(inputs) if inputs else {})
+    loaded = targets.load(target, cwd=Path.cwd(), params=params)
+    params = as_declared(params, words, loaded.pipeline.declared)
+    if only is not None:
+        loaded = msgspec.structs.replace(loaded, pipeline=alone(loaded.pipeline, only, file_of(inputs) if inputs else {}))
+    _check(session, loaded, params)
     if dry_run:
         return _plan(session, loaded, params)
     if ui or detach:
@@ -99,7 +104,8 @@ def demo(session: Session, folder: str, model: str | None, no_judge: bool, ui: b
     if not ui:
         session.output.guard()
     params: dict[str, Any] = {"root": str(root), **({"judge": False} if no_judge else {})}
-    loaded = _checked(session, "demo", params)
+    loaded = targets.load("demo", cwd=Path.cwd(), params=params)
+    _check(session, loaded, params)
     if ui:
         return spawn(session, loaded, params, session.config.model, ui=True, detach=False)
     ended, code = session.run(_drive(session, loaded, params, session.config.model))
@@ -120,21 +126,15 @@ def _folder(folder: str) -> Path:
     return root
 
 
-def _checked(
-    session: Session, target: str, params: dict[str, Any], only: str | None = None, inputs: dict[str, Any] | None = None
-) -> Loaded:
-    """The pipeline, with every problem of it told before anything is recorded; or one step of it alone."""
-    loaded = targets.load(target, cwd=Path.cwd(), params=params)
-    if only is not None:
-        loaded = msgspec.structs.replace(loaded, pipeline=alone(loaded.pipeline, only, inputs))
-    loaded.check(list(params), model=session.config.model)
+def _check(session: Session, loaded: Loaded, params: dict[str, Any]) -> None:
+    """Tell every problem of the pipeline, or of one step of it alone, before anything is recorded."""
+    loaded.check(params, model=session.config.model)
     _warn_of_misspelt(session, loaded, params)
-    return loaded
 
 
 def _warn_of_misspelt(session: Session, loaded: Loaded, params: dict[str, Any]) -> None:
     """Where a parameter nothing asks for by name may still be read through `ctx.params`, it is only said."""
-    known = [*loaded.pipeline.params, *loaded.pipeline.maker_params]
+    known = [*loaded.pipeline.params, *loaded.pipeline.declared, *loaded.pipeline.maker_params]
     for step in loaded.pipeline.steps:
         known += [parameter.name for parameter in free_parameters(step.run)] if step.run is not None else []
     for name in params:

@@ -55,6 +55,15 @@ def test_every_changed_field_of_a_step_is_named(step: StepDefinition, fields: di
     assert all(field in changes.sentences[0] for field in fields)
 
 
+def test_cases_in_another_order_are_another_switch() -> None:
+    """The first case that holds is chosen, so their order is part of what they mean."""
+    first, other = {"b": "params.n > 1", "g": "params.n > 0"}, {"g": "params.n > 0", "b": "params.n > 1"}
+    old = Definition("p", steps=(StepDefinition("a", switch=first),))
+    new = Definition("p", steps=(StepDefinition("a", switch=other),))
+    assert compare(old, new).sentences == ["step 'a' has another switch"]
+    assert compare(old, Definition.from_json(old.to_json())).sentences == []
+
+
 def test_a_changed_function_text_alone_is_no_change_of_the_pipeline() -> None:
     """Another source hash is told apart: it neither stops a resume nor resets a step."""
     changes = compare(RECORDED, changed(A, source="9"))

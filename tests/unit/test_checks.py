@@ -90,7 +90,7 @@ CASES: list[tuple[Pipeline, str]] = [
     ),
     (
         Pipeline("p").step("x", run=fine, execution_mode="parallel"),
-        "steps.x.execution_mode: is 'parallel'; use serial or concurrent",
+        "steps.x.execution_mode: is 'parallel'; use serial, concurrent, conditional or parallel_merge",
     ),
     *((Pipeline("p").step("x", run=fine, timeout=value), "steps.x.timeout: is") for value in (0, -1, "5", True, float("nan"))),
     *((Pipeline("p").step("x", run=fine, max_retries=value), "steps.x.") for value in (-1, "2", True, 1.5, 10**6)),

@@ -4,7 +4,7 @@ import functools
 from typing import Any
 
 from engine import Dep, ExecutionMode, Pipeline, RetryPolicy
-from engine.definition import Definition
+from engine.definition import Definition, StepDefinition
 from engine.steps import reference, source_hash
 
 
@@ -60,6 +60,17 @@ def test_a_definition_reads_back_from_its_json() -> None:
     assert Definition.from_json(text) == definition
     assert Definition.from_json(text).to_json() == text
     assert pipeline.copy().define(["x"]).to_json() == text
+
+
+def test_the_cases_of_a_switch_stay_in_their_order() -> None:
+    """The first case that holds is chosen, so a definition and a step that are read back ask them as they were written."""
+    definition = Pipeline("p").step("r", switch={"z": "params.n > 1", "a": "params.n > 0", "m": "otherwise"}, run=body)
+    for name in ("z", "a", "m"):
+        definition.step(name, run=body)
+    made = definition.define()
+    for read in (Definition.from_json(made.to_json()).steps[0], StepDefinition.from_json(made.steps[0].to_json())):
+        assert list(read.switch or ()) == ["z", "a", "m"]
+        assert read == made.steps[0]
 
 
 def test_the_text_of_a_function_is_no_part_of_the_pin() -> None:
