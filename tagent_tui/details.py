@@ -17,6 +17,7 @@ from store.events import (
     Failure,
     Payload,
     Recorded,
+    RunCreated,
     RunId,
     StepCompleted,
     StepEvaluated,
@@ -265,6 +266,9 @@ class Details:
             return Asked(wait, (), str(told.get("question", wait.text)), choices if isinstance(choices, list) else ())
         step = scene.outline.step(wait.step)
         texts = [("goal", Content(step.goal, len(step.goal.encode("utf-8", "replace"))))] if step.goal else []
+        created = (await self.log.events(self.run, limit=1))[0].event
+        if isinstance(created, RunCreated) and created.params.size > len("{}"):
+            texts.append(("params", await self.content(created.params)))
         for name in step.needs[:INPUTS_SHOWN]:
             payload = await self._output_of(scene, name)
             if payload is not None:
