@@ -332,7 +332,10 @@ def _rests(effect: OpenEffect, timed: bool) -> bool:
 
 def group_of(path: str) -> str | None:
     """The group a child's path belongs to: `each` for `each[3]`; None for a step of its own."""
-    return path[: path.rindex("[")] if path[-1] == "]" else None
+    if path[-1:] != "]":
+        return None
+    group, _, index = path[:-1].rpartition("[")
+    return group if group and index.isdecimal() else None
 
 
 def children_of(state: RunState, group: str) -> Iterator[str]:

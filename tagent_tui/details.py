@@ -10,10 +10,23 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from store import values
 from store.errors import BlobMissingError, StoreError
-from store.events import EffectRequested, Failure, Payload, Recorded, RunId, StepCompleted, StepFailed, StepRefused, StepReused
+from store.events import (
+    EffectRequested,
+    Failure,
+    Payload,
+    Recorded,
+    RunCreated,
+    RunId,
+    StepCompleted,
+    StepEvaluated,
+    StepFailed,
+    StepRefused,
+    StepReused,
+)
 from store.log import Log
-from store.state import ArtifactRef
+from store.state import ArtifactRef, group_of
 from tagent_tui.rows import BLANK, Ink, Row, Seg
 from tagent_tui.text import TOTAL_CAP, lines
 from tagent_tui.view import detail, messages
@@ -176,7 +189,9 @@ class Details:
 
     async def _inputs(self, scene: Scene, subject: Subject) -> list[Part]:
         found: list[tuple[str, Any, Content | None]] = []
-        needs = scene.outline.step(subject.step).needs
+        if detail.is_item(scene, subject.step):
+            found.append(("item", None, await self._item(scene, subject.step)))
+        needs = scene.outline.step(group_of(subject.step) or subject.step).needs
         for name in needs[:INPUTS_SHOWN]:
             payload = await self._output_of(scene, name)
             found.append((name, scene.state.steps.get(name), await self.content(payload) if payload is not None else None))
@@ -184,6 +199,16 @@ class Details:
         if len(needs) > INPUTS_SHOWN:
             parts += [BLANK, Row([Seg(f"and {len(needs) - INPUTS_SHOWN:,} more", Ink.MUTED)])]
         return parts
+
+    async def _item(self, scene: Scene, path: str) -> Content | None:
+        """What a child of a group was made for."""
+        group = group_of(path) or path
+        version = scene.state.steps[group].evaluated or 0
+        found = await self.log.events(self.run, after=version - 1, upto=version)
+        event = found[0].event if found else None
+        items = await self.log.value(event.values) if isinstance(event, StepEvaluated) else None
+        index = int(path[len(group) + 1 : -1])
+        return content_of(values.encode(items[index])) if isinstance(items, list) and index < len(items) else None
 
     async def _prompt(self, scene: Scene, subject: Subject, line: EffectLine | None) -> list[Part]:
         goal = scene.outline.step(subject.step).goal
@@ -241,6 +266,9 @@ class Details:
             return Asked(wait, (), str(told.get("question", wait.text)), choices if isinstance(choices, list) else ())
         step = scene.outline.step(wait.step)
         texts = [("goal", Content(step.goal, len(step.goal.encode("utf-8", "replace"))))] if step.goal else []
+        created = (await self.log.events(self.run, limit=1))[0].event
+        if isinstance(created, RunCreated) and created.params.size > len("{}"):
+            texts.append(("params", await self.content(created.params)))
         for name in step.needs[:INPUTS_SHOWN]:
             payload = await self._output_of(scene, name)
             if payload is not None:

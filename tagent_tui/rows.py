@@ -59,13 +59,15 @@ class Row(NamedTuple):
     """One line of a pane: the right part keeps its place, the left part is cut with `…` where they would meet.
 
     `strong` holds the indices of the pieces of `left` that turn bold when the row is selected: the name. The first cell
-    of a pane belongs to the focus mark and the last is its margin; a row is laid out in the cells between.
+    of a pane belongs to the focus mark and the last is its margin; a row is laid out in the cells between. `wants`: it wants
+    somebody, and says so when it is selected.
     """
 
     left: Sequence[Seg]
     right: Sequence[Seg] = ()
     tint: Tint | None = None
     strong: tuple[int, ...] = ()
+    wants: bool = False
 
 
 BLANK = Row(())

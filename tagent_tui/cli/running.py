@@ -13,7 +13,7 @@ import msgspec
 
 from engine import targets
 from engine.alone import alone
-from engine.definition import Definition
+from engine.definition import Definition, StepDefinition
 from engine.engine import Engine
 from engine.errors import suggestion
 from engine.steps import free_parameters
@@ -207,8 +207,23 @@ def _plan(session: Session, loaded: Loaded, params: dict[str, Any]) -> int:
 
 def _steps(session: Session, definition: Definition) -> None:
     for step in definition.steps:
-        what = f"runs {step.run}" if step.run is not None else f"asks {step.model or session.config.model}"
+        what = _what(session, step)
         needs = ", ".join(dep.step for dep in step.depends_on)
         mode = "" if step.execution_mode.value == "serial" else f", {step.execution_mode.value}"
         session.output.text(f"  {step.name}: {what}{mode}{f', after {needs}' if needs else ''}")
     session.output.note(f"{len(definition.steps)} steps; nothing was recorded")
+
+
+def _what(session: Session, step: StepDefinition) -> str:
+    """What a step does, and whether somebody has to approve it first."""
+    does = {
+        "f": f"runs {step.run}",
+        "g": f"asks {step.model or session.config.model}",
+        "m": f"merges ({step.merge})",
+        "s": f"chooses among {', '.join(step.switch or {})}",
+    }.get(step.kind, "runs a pipeline")
+    many = (
+        f" for each of {step.for_each}" if step.for_each is not None else f" while {step.while_}" if step.while_ is not None else ""
+    )
+    when = f", if {step.condition}" if step.condition is not None else ""
+    return f"{does}{many}{when}{', once approved' if step.approval is not None else ''}"

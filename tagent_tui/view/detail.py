@@ -11,7 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from store.events import Failure, Recorded
-from store.state import RunState, StepState, StepStatus
+from store.state import RunState, StepState, StepStatus, group_of
 from tagent_tui.numbers import duration, rate, size
 from tagent_tui.rows import BLANK, Ink, Row, Seg
 from tagent_tui.text import one_line
@@ -64,13 +64,19 @@ def tabs_of(scene: Scene, subject: Subject, line: EffectLine | None = None) -> l
     found.append(Tab.OUTPUT)
     if step.tries or step.status in (StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.WAITING):
         found.append(Tab.ERROR)
-    if scene.outline.step(subject.step).needs:
+    if scene.outline.step(subject.step).needs or is_item(scene, subject.step):
         found.append(Tab.INPUT)
     if step.kind == "g":
         found.append(Tab.PROMPT)
     if step.calls or step.kind == "g":
         found.append(Tab.MESSAGES)
     return [*found, Tab.EVENTS]
+
+
+def is_item(scene: Scene, path: str) -> bool:
+    """Whether a step is run for one item of its group."""
+    group = group_of(path)
+    return group is not None and bool(scene.outline.step(group).each)
 
 
 def heading(scene: Scene, subject: Subject, line: EffectLine | None = None, *, model: str = "") -> Row:

@@ -49,7 +49,8 @@ def step_row(scene: Scene, name: str, width: int, *, unfolded: bool = False) -> 
     said = note(scene, name, step)
     if said:
         left += [Seg("  "), *said]
-    return Row(left, _figures(scene, name, step, width), Tint.CHANGED if change is not None else None, strong)
+    tint = Tint.CHANGED if change is not None else None
+    return Row(left, _figures(scene, name, step, width), tint, strong, scene.asks(name, step))
 
 
 def folds(step: StepState) -> bool:

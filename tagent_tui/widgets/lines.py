@@ -290,9 +290,9 @@ class LineView(Painted, can_focus=True):
         left = list(row.left)
         mark = Seg(" ")
         if selected:
-            tint = Tint.PANEL if self.has_focus else Tint.PANEL_QUIET
+            tint = Tint.WAITING if row.wants else Tint.PANEL if self.has_focus else Tint.PANEL_QUIET
             if self.has_focus:
-                mark = Seg(self.glyphs.focus, Ink.ACCENT)
+                mark = Seg(self.glyphs.focus, Ink.WARNING if row.wants else Ink.ACCENT)
             for index in row.strong:
                 if index < len(left):
                     left[index] = left[index]._replace(bold=True, ink=_stronger(left[index].ink))

@@ -51,6 +51,7 @@ def deploying(items: int = 142, *, approval: bool = True, question: bool = True,
     made.create(DEPLOY, params=made.pack({"lang": "en"}))
     made.add(StepStarted(), "plan", 1, after=0.1)
     made.add(StepCompleted(made.pack(NOTES)), "plan", 1, after=3.2)
+    made.add(StepEvaluated("skip", "its condition does not hold: params.lang != 'en'"), "translate")
     made.add(StepSkipped("its condition does not hold: params.lang != 'en'", None, True), "translate")
     made.add(StepEvaluated("run", items=items, values=made.pack(list(range(items)))), "pages")
     made.add(StepStarted(), "pages", 1)

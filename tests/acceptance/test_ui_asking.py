@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from store.events import ApprovalGiven, StepCompleted, StepStarted
 from tagent_tui import command, drive
 from tagent_tui.screens.cancel import CancelScreen
 from tagent_tui.screens.confirm import ConfirmScreen
 from tagent_tui.screens.run import RunScreen
+from tagent_tui.view.detail import Subject, Tab
 from tagent_tui.widgets import card
 from tests.acceptance.asking_runs import deploying, used_up
 from tests.acceptance.made_runs import Made
@@ -259,3 +261,22 @@ async def test_one_key_resumes_or_rejects(tmp_path: Path, told: list[Told], monk
         await pilot.press("R")
         await until(pilot, lambda: bool(resumed))
     assert told == []
+
+
+async def test_a_child_shows_its_item_and_a_decided_step_what_was_decided(tmp_path: Path, told: list[Told]) -> None:
+    """The input of a child is its item; a condition, an approval and who gave it stand before the output."""
+    made = deploying(4, question=False)
+    made.add(ApprovalGiven(True, "fine by me"), "deploy", 0)
+    made.add(StepStarted(), "deploy", 1, after=0.5)
+    made.add(StepCompleted(made.pack("deployed")), "deploy", 1, after=0.5)
+    async with asking(tmp_path, made) as (pilot, screen):
+        screen.step_tree.go_to(Subject("pages[2]"))
+        screen.detail_pane.chosen = Tab.INPUT
+        await sees(pilot, "pages[2]", "item", "plan")
+        screen.detail_pane.chosen = Tab.OUTPUT
+        screen.step_tree.go_to(Subject("translate"))
+        await sees(pilot, "condition  params.lang != 'en'")
+        screen.step_tree.go_to(Subject("deploy"))
+        await sees(pilot, "asked      I need a clean folder", "approved   by driver", "fine by me", "deployed")
+        screen.step_tree.go_to(Subject("pages"))
+        await sees(pilot, "for each   steps.plan.output  4 items")

@@ -76,6 +76,14 @@ def test_questions_are_answered_one_after_the_other(shell: Shell) -> None:
     assert shell.tui("answer", run, "7").code == 2
 
 
+def test_a_dry_run_says_what_each_step_hangs_on(shell: Shell) -> None:
+    """Loops, conditions and approvals are part of the plan."""
+    planned = shell.tui("run", "asking:groups", "--dry-run").out
+    assert "each: runs asking:double for each of steps.start.output.pages, after start" in planned
+    assert 'skipped: runs asking:start, if steps.start.output.site == "other", after start' in planned
+    assert "once approved, after start" in shell.tui("run", "asking:approves", "--dry-run").out
+
+
 def test_a_group_is_shown_with_its_children(shell: Shell) -> None:
     """`show` nests the children, the JSON says how many there are and whose they are; top-level steps are counted."""
     done = shell.tui("run", "asking:groups", "--json")

@@ -357,7 +357,7 @@ def test_completion_scripts_source_cleanly(stocked: Shell, name: str) -> None:
 def test_completion_completes_verbs_and_options(stocked: Shell) -> None:
     """What the shell asks for is answered: verbs by their beginning, a verb's options."""
     asked = {"_TAGENT_TUI_COMPLETE": "bash_complete", "COMP_CWORD": "1", "COMP_WORDS": "tagent-tui re"}
-    assert stocked.tui(**asked).out.split() == ["plain,resume", "plain,result", "plain,replay"]
+    assert stocked.tui(**asked).out.split() == ["plain,resume", "plain,retry", "plain,result", "plain,replay"]
     asked |= {"COMP_CWORD": "2", "COMP_WORDS": "tagent-tui run --dry"}
     assert "plain,--dry-run" in stocked.tui(**asked).out
     asked |= {"COMP_CWORD": "2", "COMP_WORDS": "tagent-tui show "}

@@ -6,7 +6,7 @@ import pytest
 
 from store.events import RunCompensating, RunFailed, StepAdded, StepCompleted, StepStarted
 from store.projector import project
-from store.state import RunState
+from store.state import RunState, owner_of
 from tagent_tui.rows import cells
 from tagent_tui.text import strange
 from tagent_tui.view import waits
@@ -113,6 +113,24 @@ def test_an_added_step_has_its_place_and_its_needs() -> None:
 def test_nested_steps_have_short_names(path: str, said: str) -> None:
     """Below its own step, a step needs no full path."""
     assert short_name(path) == said
+
+
+@pytest.mark.parametrize(
+    ("path", "owner"),
+    [
+        ("each[3]", "each"),
+        ("pay/compensate", "pay"),
+        ("plain", None),
+        ("", None),
+        ("[/x]", None),
+        ("[3]", None),
+        ("x]", None),
+        ("x[y]", None),
+    ],
+)
+def test_only_children_and_compensations_have_an_owner(path: str, owner: str | None) -> None:
+    """A damaged log may hold any name; one that only looks like a child's belongs to nobody."""
+    assert owner_of(path) == owner
 
 
 def test_a_join_is_met_by_as_many_as_it_wants() -> None:
