@@ -88,7 +88,7 @@ def test_every_node_and_edge_is_drawn_and_nothing_breaks_out(made: Pipeline) -> 
     lines = mermaid(definition).splitlines()[2:]
     bare = [re.sub(r'"[^"]*"', "T", line) for line in lines]
     assert all(
-        re.fullmatch(r"    n\d+(\[T\]|\(\[T\]\)|\[/T\\\]|\{T\})|    n\d+ (-->|-\.->)(\|T\|)? n\d+", line) for line in bare
+        re.fullmatch(r"    n\d+(\[T\]|\[\[T\]\]|\(\[T\]\)|\[/T\\\]|\{T\})|    n\d+ (-->|-\.->)(\|T\|)? n\d+", line) for line in bare
     ), bare
     assert len(lines) == len(nodes) + len(edges)
     lines = dot(definition).splitlines()[3:-1]
