@@ -182,7 +182,7 @@ def accept(state: RunState, kind: str, body: Body, payload: Payload, inbox: int,
         path = path or awaiting(state)[0]
         given = ApprovalGiven(body["approved"], str(body.get("note", "")))
         return [(SignalReceived(inbox, kind, payload, path), None, 0), (given, path, state.steps[path].attempt)]
-    target = _tried(state, path) if kind == "retry" else path
+    target = _tried(state, body["step"]) if kind == "retry" else path
     facts: list[Fact] = [(SignalReceived(inbox, kind, payload, target), None, 0)]
     if kind == "budget":
         facts.append((BudgetSet(**{name: body[name] for name in LIMITS if name in body}), None, 0))
