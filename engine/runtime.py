@@ -101,7 +101,7 @@ class Runtime:
         self._stopping = self._halted = False
         self._context = contextvars.copy_context()
         self._outcomes: deque[tuple[str, int, Outcome]] = deque()
-        self._outputs = Outputs(log, lease.run, self._record.plan, state)
+        self._outputs = Outputs(log, lease, self._record.plan, state)
         self._looks: dict[str, asyncio.Task[None]] = {}
         self._seen: deque[tuple[str, Seen]] = deque()
         self._sources: list[str] = []
