@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import Any
 from unittest.mock import patch
@@ -24,6 +25,8 @@ from tests.simulation.clockwork import Loop, simulate
 from tests.simulation.worlds import WORLDS, SimulatedModel, World, chance
 
 EPOCH = 1_800_000_000.0
+PATIENCE = 0.003
+"""Real seconds a store's thread is waited for before the clock jumps."""
 LIVES = 12
 """Drivers that may die of one run."""
 FAILED = (StepStatus.FAILED, StepStatus.TIMED_OUT)
@@ -164,12 +167,12 @@ class Life:
             await self.engine.command(run, kind.split()[0], body)
 
 
-async def _lived(seed: int, disturbed: bool, loop: Loop) -> Story:
+async def _lived(seed: int, disturbed: bool, db: str | Path, loop: Loop) -> Story:
     def clock() -> float:
         return EPOCH + loop.time()
 
     with patch("engine.engine.Runtime", partial(Runtime, clock=clock)), patch("time.time", clock):
-        async with Engine(":memory:", tee=False) as engine:
+        async with Engine(db, tee=False) as engine:
             engine._models["sim"] = SimulatedModel()
             try:
                 return await Life(seed, loop, engine, disturbed=disturbed).live()
@@ -177,6 +180,6 @@ async def _lived(seed: int, disturbed: bool, loop: Loop) -> Story:
                 WORLDS.pop(seed, None)
 
 
-def lived(seed: int, *, disturbed: bool) -> Story:
+def lived(seed: int, *, disturbed: bool, db: str | Path = ":memory:") -> Story:
     """The story of a seed in simulated time."""
-    return simulate(lambda loop: _lived(seed, disturbed, loop))
+    return simulate(lambda loop: _lived(seed, disturbed, db, loop), 0.0 if db == ":memory:" else PATIENCE)

@@ -4,6 +4,7 @@ A seed that fails is named and can be lived again alone: `SEED=123 pytest tests/
 """
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -82,10 +83,11 @@ def alike(one: Story, other: Story) -> None:
     assert told[0] == told[1]
 
 
-def judge(seed: int) -> None:
-    """Live a seed twice, and hold both lives to the laws."""
+def judge(seed: int, folder: Path | None = None) -> None:
+    """Live a seed twice, in memory or in a folder, and hold both lives to the laws."""
+    calm_db, wild_db = (":memory:", ":memory:") if folder is None else (folder / f"{seed}-calm.db", folder / f"{seed}-wild.db")
     try:
-        calm, wild = lived(seed, disturbed=False), lived(seed, disturbed=True)
+        calm, wild = lived(seed, disturbed=False, db=calm_db), lived(seed, disturbed=True, db=wild_db)
         for story in (calm, wild):
             adds_up(story)
             follows(story)
@@ -102,6 +104,12 @@ def test_a_thousand_seeds(first: int) -> None:
     """Each seed ends, alike with and without crashes, decides what follows and does nothing twice that is recorded."""
     for seed in range(first, first + (1 if ONLY else BLOCK)):
         judge(seed)
+
+
+def test_seeds_on_a_file(tmp_path: Path) -> None:
+    """The same over a store in a file, where commits are under way while the run goes on."""
+    for seed in range(30_000, 30_015):
+        judge(seed, tmp_path)
 
 
 @pytest.mark.torture
