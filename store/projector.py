@@ -197,7 +197,11 @@ def _step_evaluated(state: RunState, version: int, at: float, path: str, attempt
 def _spread(state: RunState, step: StepState, path: str) -> None:
     """Make the children a group has by now; those it has stay."""
     for index in range(step.items or 0):
-        _step(state, child_of(path, index)).kind = step.kind
+        known = child_of(path, index) in state.steps
+        child = _step(state, child_of(path, index))
+        child.kind = step.kind
+        if not known:
+            child.attempt, child.first_attempt = step.tried, step.tried + 1
 
 
 def _approval_requested(state: RunState, version: int, at: float, path: str, attempt: int, event: ApprovalRequested) -> None:
@@ -331,10 +335,11 @@ def _step_reset(state: RunState, version: int, at: float, path: str, attempt: in
 
 
 def _gather_in(state: RunState, step: StepState, path: str) -> None:
-    """A group that starts over has no children until it is evaluated again."""
+    """A group that starts over has no children until it is evaluated again; their attempts do not start over from 1."""
     for index in range(step.items or 0):
         child = state.steps.pop(child_of(path, index), None)
         if child is not None:
+            step.tried = max(step.tried, child.attempt)
             _heed(state, child, child_of(path, index))
             state.counts[child.status] -= 1
             _close_effects(state, child_of(path, index))
@@ -449,6 +454,7 @@ def _run_compensating(state: RunState, version: int, at: float, path: str, attem
 
 def _run_reopened(state: RunState, version: int, at: float, path: str, attempt: int, event: RunReopened) -> None:
     state.status, state.ended_at, state.reason, state.cancelling = RunStatus.RUNNING, None, None, False
+    state.reopened_at = at
 
 
 def _run_paused(state: RunState, version: int, at: float, path: str, attempt: int, event: RunPaused) -> None:

@@ -123,7 +123,7 @@ class StepState(msgspec.Struct, array_like=True):
     `items` makes it a group: how many children `NAME[0]`, `NAME[1]`, ... it has by now. `inputs` are the versions of what the
     attempt was given, where that is not simply the outputs. `passes`: it was skipped and its dependants may run all the same.
     `partial` is the version of what it published last. `disabled` says why it is to be skipped when its turn comes. `wish` is what
-    a person asked for it and is not carried out yet.
+    a person asked for it and is not carried out yet. `tried` is the last attempt of any child that it had before it was reset.
     """
 
     kind: str = "f"
@@ -159,6 +159,7 @@ class StepState(msgspec.Struct, array_like=True):
     approval: Approval | None = None
     disabled: str | None = None
     wish: str = ""
+    tried: int = 0
 
 
 class OpenEffect(msgspec.Struct, array_like=True, gc=False):
@@ -196,7 +197,7 @@ class RunState(msgspec.Struct, array_like=True):
     `approvals` those that wait for a person's word, `added` those that were added at run time. `wishes` are the paths of steps with
     a `wish`. `reached` names the budgets that are used up (`SCOPE:WHAT`), `budget` the limits somebody set anew. `undoing` are the
     compensations of a run that failed, in order. `memory` is the run's own: by key, the version of the request that put a value
-    there. `roles` are those it offers.
+    there. `roles` are those it offers. `reopened_at`: when it was last opened again after its end.
     """
 
     version: int = 0
@@ -241,6 +242,7 @@ class RunState(msgspec.Struct, array_like=True):
     undoing: list[str] | None = None
     memory: dict[str, int] = {}
     roles: list[str] = []
+    reopened_at: float | None = None
 
     @property
     def tokens(self) -> int:
