@@ -10,15 +10,14 @@ from unittest.mock import patch
 
 import msgspec
 
-from engine import CommandRefusedError, Engine, PipelineResult
+from engine import CommandRefusedError, Engine, EngineError, PipelineResult
 from engine.commands import awaiting
 from engine.definition import Definition
-from engine.graph import Plan
 from engine.record import Added, added_to
 from engine.result import result_of
 from engine.runtime import Runtime
 from store.errors import LeaseLostError, StoreError
-from store.events import Recorded, RunId
+from store.events import Recorded, RunCreated, RunId, RunMigrated
 from store.state import RunState, StepStatus
 from tests.simulation import pipelines
 from tests.simulation.clockwork import Loop, simulate
@@ -33,14 +32,17 @@ FAILED = (StepStatus.FAILED, StepStatus.TIMED_OUT)
 
 
 class Story(msgspec.Struct):
-    """All that came of a run. `deaths` are the versions that were durable when a driver had died."""
+    """All that came of a run. `deaths` are the versions that were durable when a driver had died, `definitions` what the run
+    was defined by, by the version from which on.
+    """
 
     seed: int
     racy: bool
     result: PipelineResult
     state: RunState
     events: list[Recorded]
-    plan: Plan
+    limit: int
+    definitions: dict[int, Definition]
     added: list[Added]
     world: World
     deaths: list[int]
@@ -57,7 +59,7 @@ class Life:
         self.random = Random(seed + 1)
         self.world = WORLDS[seed] = World(seed)
         self.deaths: list[int] = []
-        self.asked_again = False
+        self.asked_again, self.before = False, self.pipeline
         self.commanding: set[asyncio.Task[None]] = set()
 
     async def live(self) -> Story:
@@ -76,6 +78,8 @@ class Life:
                 self.world.life += 1
                 if state.status.ended:
                     break
+                if self.racy and self.random.random() < 0.3:
+                    self.before, self.pipeline = self.pipeline, pipelines.changed(self.random, self.pipeline)
                 await self._go_on(run)
                 continue
             await asyncio.gather(*self.commanding)
@@ -103,19 +107,28 @@ class Life:
     async def _told(self, run: RunId) -> Story:
         engine, log = self.engine, self.engine.log
         state = await engine.view(run)
-        definition = Definition.from_json(await log.blob(state.definition))
         added = await added_to(log, run, state)
         events = list(await engine.events(run))
         result = await result_of(log, run)
-        plan = Plan(definition, self.limit)
-        return Story(self.seed, self.racy, result, state, events, plan, added, self.world, self.deaths)
+        definitions = {
+            item.version: Definition.from_json(await log.blob(item.event.definition))
+            for item in events
+            if isinstance(item.event, RunCreated | RunMigrated)
+        }
+        return Story(self.seed, self.racy, result, state, events, self.limit, definitions, added, self.world, self.deaths)
 
     async def _go_on(self, run: RunId, **how: Any) -> None:
+        """Drive it on: as the changed pipeline, or as the recorded one while something in doubt is in the way of that."""
         if (await self.engine.view(run)).status.ended:
             return
         with contextlib.suppress(CommandRefusedError):
-            await self.engine.resume(run, self.pipeline, **how)
-            self._doom(run)
+            try:
+                await self.engine.resume(run, self.pipeline, on_change="migrate", **how)
+            except EngineError as error:
+                if "cannot migrate" not in str(error):
+                    raise
+                await self.engine.resume(run, self.before, on_change="recorded")
+        self._doom(run)
 
     async def _decide(self, run: RunId, state: RunState) -> None:
         """What a person does where the run waits for one."""

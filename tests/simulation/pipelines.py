@@ -31,6 +31,21 @@ def drawn(random: Random, racy: bool) -> Pipeline:
     return pipeline
 
 
+def changed(random: Random, pipeline: Pipeline) -> Pipeline:
+    """The pipeline with another step at its end, and one of its steps another or, where nothing hangs on it, gone."""
+    other = pipeline.copy()
+    if random.random() < 0.5:
+        last = other.steps[-1].name
+        other.step(f"t{random.randrange(10**6)}", run=work, retry=RETRY, depends_on=[last], execution_mode="concurrent")
+    step = random.choice(other.steps)
+    needed = {name for one in other.steps for name in (*(dep.step for dep in one.dependencies), one.fallback, *(one.switch or ()))}
+    if step.name not in needed and random.random() < 0.4 and len(other.steps) > 1:
+        other.steps.remove(step)
+    else:
+        step.timeout = 20.0 + random.randint(0, 5)
+    return other
+
+
 def _options(random: Random, number: int, racy: bool) -> dict[str, Any]:
     names = random.sample([f"s{before}" for before in range(number)], min(number, random.choice([0, 1, 1, 2, 3])))
     found: dict[str, Any] = {"depends_on": [_dep(random, name, racy) for name in names]}

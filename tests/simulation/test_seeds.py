@@ -10,7 +10,7 @@ import pytest
 
 from engine.graph import Plan
 from engine.scheduler import Schedule
-from store.events import Recorded, StepAdded
+from store.events import Recorded, RunMigrated, StepAdded
 from store.projector import evolve
 from store.state import RunState, RunStatus, StepStatus
 from tests.simulation.lives import Story, lived
@@ -23,16 +23,23 @@ BLOCKS = [int(ONLY)] if ONLY else range(0, 1000, BLOCK)
 def follows(story: Story) -> None:
     """Every recorded decision is the one that a schedule made from the events before it comes to, and no version is missing."""
     state, added = RunState(), 0
-    plan = Plan(story.plan.definition, story.plan.limit)
+    plan = Plan(story.definitions[1], story.limit)
     for number, recorded in enumerate(story.events, 1):
         assert recorded.version == number
-        if recorded.event.decision and recorded.event.type not in ("step.evaluated", "effect.in_doubt"):
+        if recorded.event.decision and not owed(recorded):
             decided = Schedule(plan, state).decide(state, recorded.at)
             assert decided == (recorded.event, recorded.step, recorded.attempt), (decided, recorded)
         evolve(state, recorded)
-        if isinstance(recorded.event, StepAdded):
-            added += 1
-            plan = Plan(story.plan.definition, story.plan.limit, story.added[:added])
+        if isinstance(recorded.event, StepAdded | RunMigrated):
+            added += isinstance(recorded.event, StepAdded)
+            definition = story.definitions[max(version for version in story.definitions if version <= number)]
+            plan = Plan(definition, story.limit, story.added[:added])
+
+
+def owed(recorded: Recorded) -> bool:
+    """Whether a decision comes of a look, or of a takeover or a migration in whose commit it is."""
+    reset = recorded.event.type == "step.reset" and recorded.event.reason == "the definition changed"
+    return reset or recorded.event.type in ("step.evaluated", "effect.in_doubt")
 
 
 def adds_up(story: Story) -> None:
