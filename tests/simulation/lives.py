@@ -73,6 +73,7 @@ class Life:
             try:
                 await engine.wait(run)
             except (StoreError, asyncio.CancelledError):
+                await asyncio.gather(*self.commanding)  # who commands a run without a driver holds it for a moment
                 state = await engine.view(run)
                 self.deaths.append(state.version)
                 self.world.life += 1
