@@ -166,6 +166,8 @@ class Agenda:
             self._tell(state, rescued)
 
     def _tell_one(self, state: RunState, dependant: str, name: str) -> None:
+        if name in state.steps[dependant].refused:
+            return  # counted when it was refused
         deps = self.plan.deps[dependant]
         if len(deps) > 1 and dependant in self.plan.plain and len(deps) == len(self.plan.needs[dependant]):
             own, found = True, self._plain_verdict(state, dependant, name)

@@ -270,3 +270,17 @@ def test_the_attempts_of_children_do_not_start_over_with_their_group() -> None:
     group(run, "each", 1)
     run.settle((RunMigrated("0" * 64, ["each"], changed=["each"]), None, 0))
     assert group(run, "each", 2)[1:] == [(StepStarted(), "each[0]", 2), (StepStarted(), "each[1]", 2)]
+
+
+def test_a_refused_output_of_a_stand_in_is_counted_once() -> None:
+    """A driver that comes anew does not count a refused dependency once more when it finds that the rescued step had failed."""
+    needs = (Dep("b"), Dep("a", "data", paths=("x",)))
+    run = Run(plan_of(with_(step("a"), fallback="f"), step("f"), step("b"), with_(step("d"), depends_on=needs, join=1), limit=4))
+    run.attach()
+    run.fail("a")
+    run.complete("f")
+    run.look("d", StepEvaluated("wait", "needs x of a", ["a"]))
+    state, schedule = run.at(run.state.version)
+    assert schedule.decide(state, run.now) is None
+    assert words(run.complete("b")) == []
+    assert list(run.schedule.looking) == ["d"]
