@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import msgspec
 
-from engine import CommandRefusedError, Engine, EngineError, PipelineResult
+from engine import CommandRefusedError, DefinitionChangedError, Engine, EngineError, PipelineResult
 from engine.commands import awaiting
 from engine.definition import Definition
 from engine.record import Added, added_to
@@ -59,7 +59,7 @@ class Life:
         self.random = Random(seed + 1)
         self.world = WORLDS[seed] = World(seed)
         self.deaths: list[int] = []
-        self.asked_again, self.before = False, self.pipeline
+        self.asked_again, self.pipelines = False, [self.pipeline]
         self.commanding: set[asyncio.Task[None]] = set()
 
     async def live(self) -> Story:
@@ -80,7 +80,8 @@ class Life:
                 if state.status.ended:
                     break
                 if self.racy and self.random.random() < 0.3:
-                    self.before, self.pipeline = self.pipeline, pipelines.changed(self.random, self.pipeline)
+                    self.pipeline = pipelines.changed(self.random, self.pipeline)
+                    self.pipelines.append(self.pipeline)
                 await self._go_on(run)
                 continue
             await asyncio.gather(*self.commanding)
@@ -128,8 +129,15 @@ class Life:
             except EngineError as error:
                 if "cannot migrate" not in str(error):
                     raise
-                await self.engine.resume(run, self.before, on_change="recorded")
+                await self._as_recorded(run)
         self._doom(run)
+
+    async def _as_recorded(self, run: RunId) -> None:
+        """As the newest of the pipelines so far that has every function of what was recorded."""
+        for pipeline in reversed(self.pipelines):
+            with contextlib.suppress(DefinitionChangedError):
+                await self.engine.resume(run, pipeline, on_change="recorded")
+                return
 
     async def _decide(self, run: RunId, state: RunState) -> None:
         """What a person does where the run waits for one."""
