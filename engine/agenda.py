@@ -168,6 +168,8 @@ class Agenda:
             self._tell(state, rescued)
 
     def _tell_one(self, state: RunState, dependant: str, name: str) -> None:
+        if name in state.steps[dependant].refused:
+            return  # counted when it was refused
         if dependant in self.plan.simple:
             own, found = True, self._simple_verdict(state, dependant, name)
         else:

@@ -10,18 +10,21 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from engine.graph import Plan, base_of
-from store import Log
-from store.events import RunId
+from store import Lease, Log
+from store.events import Recorded
 from store.state import RunState, StepState, child_of, group_of
 
 OUTPUTS = frozenset({"step.completed", "step.reused", "step.published"})
 
 
 class Outputs:
-    """Outputs by the version that holds them. `state` is the driver's own and is only looked at."""
+    """Outputs by the version that holds them. `state` is the driver's own and is only looked at.
 
-    def __init__(self, log: Log, run: RunId, plan: Plan, state: RunState) -> None:
-        self._log, self._run, self._plan, self._state = log, run, plan, state
+    It may be ahead of the disk: whatever is read from the log is made durable first.
+    """
+
+    def __init__(self, log: Log, lease: Lease, plan: Plan, state: RunState) -> None:
+        self._log, self._lease, self._plan, self._state = log, lease, plan, state
         self._texts: dict[int, bytes] = {}
         self._users: dict[str, int] = {}
         self._items: dict[int, list[msgspec.Raw]] = {}
@@ -38,8 +41,12 @@ class Outputs:
         return found
 
     async def _read(self, version: int) -> bytes:
-        recorded = (await self._log.events(self._run, after=version - 1, upto=version))[0]
+        recorded = await self._recorded(version)
         return await self._log.text(recorded.event.output)
+
+    async def _recorded(self, version: int) -> Recorded:
+        await self._lease.flush()
+        return (await self._log.events(self._lease.run, after=version - 1, upto=version))[0]
 
     def given(self, versions: Mapping[str, int]) -> dict[str, bytes]:
         """The texts of these versions by name, all of which are at hand."""
@@ -51,7 +58,8 @@ class Outputs:
         missing = {version for version in versions if version is not None and version not in self._texts}
         texts: dict[int, bytes] = {}
         if missing:
-            for recorded in await self._log.events(self._run, after=min(missing) - 1, upto=max(missing), types=OUTPUTS):
+            await self._lease.flush()
+            for recorded in await self._log.events(self._lease.run, after=min(missing) - 1, upto=max(missing), types=OUTPUTS):
                 if recorded.version in missing:
                     texts[recorded.version] = await self._log.text(recorded.event.output)
         return [None if version is None else self._texts.get(version, texts.get(version)) for version in versions]
@@ -76,7 +84,7 @@ class Outputs:
     async def _items_of(self, group: StepState) -> list[msgspec.Raw]:
         version = group.evaluated or 0
         if version not in self._items:
-            recorded = (await self._log.events(self._run, after=version - 1, upto=version))[0]
+            recorded = await self._recorded(version)
             self._items[version] = msgspec.json.decode(await self._log.text(recorded.event.values), type=list[msgspec.Raw])
         return self._items[version]
 

@@ -71,6 +71,10 @@ def _with_bodies(pipeline: Pipeline, place: str = "steps") -> Iterator[str]:
 
 def refuse_doubtful(run: RunId, state: RunState, reset: set[str]) -> None:
     """A reset forgets a step's effects; one of unknown outcome would be done again without anybody having said so."""
+    if state.undoing is not None:
+        raise EngineError(
+            f"Run {run} cannot migrate any more: it has failed and undoes what it did; resume with --definition recorded."
+        )
     names = sorted({effect.step for effect in state.open.values() if effect.safety == "irreversible" and effect.step in reset})
     if names:
         raise EngineError(

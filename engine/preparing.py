@@ -29,7 +29,7 @@ class Preparing:
 
     def __init__(self, log: Log, lease: Lease, record: Record, given: Mapping[str, bytes]) -> None:
         self._log, self._lease, self._record, self._given = log, lease, record, given
-        self.outputs = Outputs(log, lease.run, record.plan, record.state)
+        self.outputs = Outputs(log, lease, record.plan, record.state)
 
     @property
     def _state(self) -> RunState:
@@ -45,8 +45,6 @@ class Preparing:
         names: Mapping[str, Any] = NOTHING
         if path not in plan.steps:
             base = base_of(path)
-            if not outputs.items_at_hand(path):
-                await self._lease.flush()  # the look that brought them may still be on its way to the disk
             given = await outputs.item(path)
             if path.endswith(COMPENSATE):
                 inputs, given = {}, inputs

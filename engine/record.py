@@ -13,7 +13,7 @@ from engine.definition import StepDefinition
 from engine.graph import Plan
 from engine.scheduler import Schedule
 from store import Lease, Log, RunSummary
-from store.events import Event, Recorded, RunId, RunMigrated, StepAdded
+from store.events import Event, Recorded, RunId, RunMigrated, StepAdded, StepReset
 from store.projector import evolve
 from store.state import RunState, StepStatus, waits_for_person
 
@@ -72,8 +72,8 @@ class Record:
         recorded = Recorded(state.version + 1, now, event, step, attempt, cause, actor)
         evolve(state, recorded)
         self.schedule.note(state, recorded)
-        if type(event) is RunMigrated:
-            self.running = {name: attempt for name, attempt in self.running.items() if name in state.steps}
+        if type(event) is RunMigrated or type(event) is StepReset:  # with a group its children go
+            self.running = {name: attempt for name, attempt in self.running.items() if name in state.steps and name != step}
         elif step is not None and step in state.steps:
             held = state.steps[step]
             if held.status is StepStatus.RUNNING and held.items is None:

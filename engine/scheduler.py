@@ -224,11 +224,17 @@ class Schedule(Agenda):
         return self._skip(state) if self.skips else None
 
     def _fail_fast(self, state: RunState) -> Decision | None:
-        """Cancel what is left because of the first step that failed for good with nothing to stand in for it."""
+        """Cancel what is left because of the first step that failed for good with nothing to stand in for it.
+
+        Where somebody tries a step of an ended run again, the others that had failed by then do not stop it.
+        """
         if self.plan.definition.on_failure != "fail_fast" or not self.final or self.cancels == deque():
             return None
-        found = (name for name in self.final if name in self.plan.place and self.plan.steps[name].fallback is None)
-        fatal = min(found, key=self.plan.place.__getitem__, default=None)
+        plan, since = self.plan, state.reopened_at or 0.0
+        alone = (name for name in self.final if name in plan.place and plan.steps[name].fallback is None)
+        fatal = min(
+            (name for name in alone if (state.steps[name].ended_at or 0.0) >= since), key=plan.place.__getitem__, default=None
+        )
         return None if fatal is None else self._stop_rest(state, f"{fatal} {settled_how(state.steps[fatal])}")
 
     def _refuse(self, state: RunState) -> Decision | None:

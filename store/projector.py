@@ -234,6 +234,7 @@ def _run_compensating(state: RunState, version: int, at: float, path: str, attem
 
 def _run_reopened(state: RunState, version: int, at: float, path: str, attempt: int, event: RunReopened) -> None:
     state.status, state.ended_at, state.reason, state.cancelling = RunStatus.RUNNING, None, None, False
+    state.reopened_at = at
 
 
 def _run_paused(state: RunState, version: int, at: float, path: str, attempt: int, event: RunPaused) -> None:

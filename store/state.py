@@ -124,6 +124,7 @@ class StepState(msgspec.Struct, array_like=True):
     attempt was given, where that is not simply the outputs. `passes`: it was skipped and its dependants may run all the same.
     `partial` is the version of what it published last. `disabled` says why it is to be skipped when its turn comes. `wish` is what
     a person asked for it and is not carried out yet. `nested`: it belongs to another step, as a group's child or a compensation.
+    `tried` is the last attempt of any child that it had before it was reset.
     """
 
     kind: str = "f"
@@ -161,6 +162,7 @@ class StepState(msgspec.Struct, array_like=True):
     wish: str = ""
     failure_classes: tuple[str, ...] = ()
     nested: bool = False
+    tried: int = 0
 
 
 class OpenEffect(msgspec.Struct, array_like=True, gc=False):
@@ -213,7 +215,7 @@ class RunState(msgspec.Struct, array_like=True):
     a `wish`. `reached` names the budgets that are used up (`SCOPE:WHAT`), `budget` the limits somebody set anew. `undoing` are the
     compensations of a run that failed, in order. `memory` is the run's own: by key, the version of the request that put a value
     there. `roles` are those it offers; `breakers` are models and tools whose last call failed. `nested` counts the steps that
-    belong to another step, `nested_settled` the settled of them.
+    belong to another step, `nested_settled` the settled of them. `reopened_at`: when it was last opened again after its end.
     """
 
     version: int = 0
@@ -264,6 +266,7 @@ class RunState(msgspec.Struct, array_like=True):
     depth: int = 0
     nested: int = 0
     nested_settled: int = 0
+    reopened_at: float | None = None
 
     @property
     def tokens(self) -> int:

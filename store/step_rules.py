@@ -60,7 +60,11 @@ def step_evaluated(state: RunState, version: int, at: float, path: str, attempt:
 def _spread(state: RunState, step: StepState, path: str) -> None:
     """Make the children a group has by now; those it has stay."""
     for index in range(step.items or 0):
-        step_at(state, child_of(path, index)).kind = step.kind
+        known = child_of(path, index) in state.steps
+        child = step_at(state, child_of(path, index))
+        child.kind = step.kind
+        if not known:
+            child.attempt, child.first_attempt = step.tried, step.tried + 1
 
 
 def approval_requested(state: RunState, version: int, at: float, path: str, attempt: int, event: ApprovalRequested) -> None:
@@ -184,10 +188,11 @@ def step_reset(state: RunState, version: int, at: float, path: str, attempt: int
 
 
 def _gather_in(state: RunState, step: StepState, path: str) -> None:
-    """A group that starts over has no children until it is evaluated again."""
+    """A group that starts over has no children until it is evaluated again; their attempts do not start over from 1."""
     for index in range(step.items or 0):
         child = state.steps.pop(child_of(path, index), None)
         if child is not None:
+            step.tried = max(step.tried, child.attempt)
             heed(state, child, child_of(path, index))
             forget(state, child)
             close_effects(state, child_of(path, index))

@@ -18,7 +18,8 @@ from tests.crashing import ROOT
 
 SMALL, SIXTY = "tests.pipelines.crashing:small", "tests.pipelines.crashing:sixty"
 NESTED = "tests.pipelines.crashing:nested"
-ONCE_ONLY = ("pays 1 pay", "posts 1 body")
+FULL, UNDONE = "tests.pipelines.crashing:full", "tests.pipelines.crashing:undone"
+ONCE_ONLY = ("pays 1 pay", "posts 1 body", "each[0] 1 item")
 
 
 def stories(
@@ -46,7 +47,7 @@ def fixed(story: dict[str, Any]) -> dict[str, Any]:
 def judge_story(story: dict[str, Any], whole: dict[str, Any], *, exact: bool = True) -> None:
     """Hold one story to the promises."""
     about = f"killed at {story['deaths']}"
-    assert story["end"]["status"] == "completed", (about, story["end"])
+    assert story["end"]["status"] == whole["end"]["status"], (about, story["end"])
     assert fixed(story) == fixed(whole), about
     last = story["last"]
     assert last["gapless"], about
@@ -85,7 +86,7 @@ def spread(head: int, count: int) -> list[int]:
 def try_all(target: str, folder: Path, deaths: list[list[int]], *, exact: bool = True) -> list[dict[str, Any]]:
     """Live through and judge; returns the stories."""
     whole, *told = stories(target, folder, deaths, exact=exact)
-    assert whole["end"]["status"] == "completed", whole
+    assert whole["end"]["status"] == ("failed" if target == UNDONE else "completed"), whole
     assert len(told) == len(deaths)
     for story in told:
         judge_story(story, whole, exact=exact)
@@ -160,9 +161,22 @@ def test_killed_across_sixty_steps_it_goes_on(tmp_path: Path) -> None:
     try_all(SIXTY, tmp_path / "each", [[version] for version in spread(head, 7)])
 
 
+def test_killed_across_every_kind_of_step_it_goes_on(tmp_path: Path) -> None:
+    """Groups, a loop, a switch, stand-ins, joins, typed dependencies and a step added at run time, killed at events all over it."""
+    head = head_of(FULL, tmp_path / "whole")
+    try_all(FULL, tmp_path / "each", [[version] for version in spread(head, 14)])
+
+
+def test_killed_while_it_undoes_what_it_did_it_goes_on(tmp_path: Path) -> None:
+    """A failed run whose compensations are killed at events all over it undoes each step, last first, and stays failed."""
+    head = head_of(UNDONE, tmp_path / "whole")
+    told = try_all(UNDONE, tmp_path / "each", [[version] for version in spread(head, 8)])
+    assert all(story["last"]["done"][-2:] == ["second/compensate", "first/compensate"] for story in told)
+
+
 @pytest.mark.torture
 @pytest.mark.parametrize("exact", [True, False], ids=["exact", "commit"])
-@pytest.mark.parametrize("target", [SMALL, SIXTY, NESTED], ids=["small", "sixty", "nested"])
+@pytest.mark.parametrize("target", [SMALL, SIXTY, NESTED, FULL, UNDONE], ids=["small", "sixty", "nested", "full", "undone"])
 def test_killed_at_every_event(target: str, exact: bool, tmp_path: Path) -> None:
     """Every event index of the run, and some beyond (runs differ in length by what wins a race)."""
     head = head_of(target, tmp_path / "whole")

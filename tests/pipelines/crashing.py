@@ -11,7 +11,8 @@ import secrets
 import time
 from typing import Any
 
-from engine import EffectFailedError, Pipeline, RetryPolicy, StepContext
+from engine import Dep, EffectFailedError, Pipeline, PipelineStep, RetryPolicy, StepContext
+from engine.definition import OTHERWISE
 
 SOON = RetryPolicy(max_retries=2, backoff="fixed", delay=0.01, jitter=0.0)
 
@@ -234,3 +235,90 @@ def sixty() -> Pipeline:
             retry=SOON,
         )
     return pipeline
+
+
+# -- every kind of step
+
+
+async def lists(ctx: StepContext) -> Any:
+    """What others go over."""
+    await ask(ctx, "list")
+    return {"items": [1, 2, 3], "n": 3}
+
+
+async def item(ctx: StepContext, item: int, index: int) -> Any:
+    """One item: an effect, for the first one an irreversible one; the second fails at first."""
+    await ask(ctx, "item", safety="irreversible" if index == 0 else "idempotent")
+    if index == 1 and ctx.attempt == 1:
+        raise OSError("the second item fails at first")
+    return item * 10
+
+
+async def counts(ctx: StepContext, output: Any, iteration: int) -> Any:
+    """One iteration: one more than the last."""
+    await ask(ctx, "count")
+    return {"n": iteration + 1 if output is None else output["n"] + 1}
+
+
+async def asks(ctx: StepContext) -> str:
+    """A step of one effect, that returns its name."""
+    await ask(ctx, "ask")
+    return ctx.step
+
+
+async def breaks(ctx: StepContext) -> Any:
+    """Fails for good after an effect."""
+    await ask(ctx, "break")
+    raise ValueError("it breaks")
+
+
+async def adds(ctx: StepContext) -> str:
+    """Adds a step that the last one then waits for."""
+    await ask(ctx, "before adding")
+    await ctx.add_step(PipelineStep("extra", run=asks, execution_mode="concurrent"), before=["last"])
+    await ask(ctx, "after adding")
+    return "added"
+
+
+def ends(ctx: Any) -> list[str]:
+    """What it was given, by name."""
+    return sorted(ctx.inputs)
+
+
+def full() -> Pipeline:
+    """Groups, a loop, a switch, each type of dependency, two of three, a stand-in, a merge, and a step added at run time."""
+    together: dict[str, Any] = {"execution_mode": "concurrent", "retry": SOON}
+    data, validation = Dep("lists", "data", paths=("items",)), Dep("again", "validation", when="output.n > 2")
+    return (
+        Pipeline("full")
+        .step("lists", run=lists)
+        .step("each", run=item, depends_on=["lists"], for_each="steps.lists.output.items", max_concurrent=2, **together)
+        .step("again", run=counts, depends_on=[data], while_="output.n < 3", **together)
+        .step("chooses", switch={"left": "steps.lists.output.n == 3", "right": OTHERWISE}, depends_on=["lists"])
+        .step("left", run=asks, **together)
+        .step("right", run=asks, **together)
+        .step("broken", run=breaks, fallback="standin", max_retries=0, execution_mode="concurrent")
+        .step("standin", run=asks, **together)
+        .step("rescued", run=asks, depends_on=["broken"], **together)
+        .step("validated", run=asks, depends_on=[validation], condition="steps.lists.output.n > 1", **together)
+        .step("two", run=asks, depends_on=["left", "standin", "again"], join=2, **together)
+        .step("merged", merge="dict", depends_on=["left", "rescued"], execution_mode="parallel_merge")
+        .step("adds", run=adds, **together)
+        .step("last", run=ends, depends_on=["each", Dep("right", "soft"), "validated", "two", "merged", "adds"], final=True)
+    )
+
+
+async def undoes(ctx: StepContext, output: Any) -> str:
+    """A compensation with an effect; fails at first for one of them."""
+    await ask(ctx, f"undo {output}")
+    if ctx.attempt == 1 and output == "second":
+        raise OSError("it cannot be undone at first")
+    return f"undid {output}"
+
+
+def undone() -> Pipeline:
+    """Two steps that are undone, last first, because the third fails."""
+    pipeline = Pipeline("undone")
+    for name in ("first", "second"):
+        pipeline.step(name, run=asks, compensate=undoes)
+    return pipeline.step("third", run=breaks, depends_on=["first", "second"], max_retries=0)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from engine.record import Record
 from store.events import (
     EffectRequested,
@@ -10,9 +12,11 @@ from store.events import (
     Recorded,
     RunAttached,
     RunCreated,
+    RunMigrated,
     Safety,
     SignalReceived,
     StepCompleted,
+    StepEvaluated,
     StepFailed,
 )
 from store.projector import project
@@ -140,3 +144,15 @@ def test_nothing_to_record_appends_nothing() -> None:
     record.commit([ATTACHED])
     assert record.commit([]) == []
     assert len(kept.batches) == 1
+
+
+def test_a_group_that_is_reset_leaves_no_child_running() -> None:
+    """When a migration resets a running group its children are gone, also from what counts as running."""
+    each = msgspec.structs.replace(step("each"), for_each="params.items")
+    state = project([Recorded(1, 1000.0, RunCreated("p", "0" * 64, ["each"]), actor="user")])
+    record = Record(Kept(), state, plan_of(each), Clock())  # type: ignore[arg-type]
+    record.commit([ATTACHED])
+    record.commit([(StepEvaluated("run", items=2), "each", 0)])
+    assert set(record.running) == {"each[0]", "each[1]"}
+    record.commit([(RunMigrated("0" * 64, ["each"], changed=["each"]), None, 0)])
+    assert record.running == {}

@@ -19,6 +19,7 @@ from store.events import (
     StepEvaluated,
     StepFailed,
     StepReset,
+    StepStarted,
 )
 from store.state import StepStatus
 from tests.deciding import Run, plan_of, step, words
@@ -248,3 +249,38 @@ def test_a_migration_resets_what_used_the_output_of_a_changed_stand_in() -> None
     run.complete("d")
     decided = run.settle((RunMigrated("0" * 64, ["a", "f", "d", "e"], changed=["f"]), None, 0))
     assert words(decided)[:2] == ["step.reset f", "step.reset d"]
+
+
+def test_a_failure_of_before_does_not_stop_what_is_tried_again() -> None:
+    """Where two steps failed and everything else was cancelled, one of them can be tried again; a new failure stops the rest."""
+    run = Run(with_fail_fast(plan_of(step("a"), step("b"), step("c", "a"))))
+    run.attach()
+    facts = [(StepFailed(Failure("error", "it broke")), name, 1) for name in ("a", "b")]
+    assert words(run.settle(*facts))[-1] == "run.failed"
+    run.wait(1.0)
+    assert words(run.command("retry", step="a"))[-1] == "step.started a"
+    assert words(run.complete("a")) == ["step.started c"]
+    assert words(run.complete("c")) == ["run.failed"]
+
+
+def test_the_attempts_of_children_do_not_start_over_with_their_group() -> None:
+    """A child of a group that was reset goes on counting, so that what an earlier one recorded is never taken for its own."""
+    run = Run(plan_of(with_(step("each"), for_each="params.items")))
+    run.attach()
+    group(run, "each", 1)
+    run.settle((RunMigrated("0" * 64, ["each"], changed=["each"]), None, 0))
+    assert group(run, "each", 2)[1:] == [(StepStarted(), "each[0]", 2), (StepStarted(), "each[1]", 2)]
+
+
+def test_a_refused_output_of_a_stand_in_is_counted_once() -> None:
+    """A driver that comes anew does not count a refused dependency once more when it finds that the rescued step had failed."""
+    needs = (Dep("b"), Dep("a", "data", paths=("x",)))
+    run = Run(plan_of(with_(step("a"), fallback="f"), step("f"), step("b"), with_(step("d"), depends_on=needs, join=1), limit=4))
+    run.attach()
+    run.fail("a")
+    run.complete("f")
+    run.look("d", StepEvaluated("wait", "needs x of a", ["a"]))
+    state, schedule = run.at(run.state.version)
+    assert schedule.decide(state, run.now) is None
+    assert words(run.complete("b")) == []
+    assert list(run.schedule.looking) == ["d"]
