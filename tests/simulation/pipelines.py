@@ -27,7 +27,7 @@ def drawn(random: Random, racy: bool) -> Pipeline:
             free.difference_update(later[:2])
             options[number]["switch"] = {f"s{later[0]}": "output.n > 20", f"s{later[1]}": OTHERWISE}
     for number in range(count):
-        pipeline.step(f"s{number}", run=work, retry=RETRY, timeout=30.0, **options[number])
+        pipeline.step(f"s{number}", run=work, retry=RETRY, timeout=5.0, **options[number])
     return pipeline
 
 
@@ -42,7 +42,7 @@ def changed(random: Random, pipeline: Pipeline) -> Pipeline:
     if step.name not in needed and random.random() < 0.4 and len(other.steps) > 1:
         other.steps.remove(step)
     else:
-        step.timeout = 20.0 + random.randint(0, 5)
+        step.timeout = 6.0 + random.randint(0, 3)
     return other
 
 

@@ -82,11 +82,11 @@ async def work(ctx: StepContext) -> Any:
     if chance(seed, "asks", path) < 0.15:
         total += int(await ctx.model(f"{seed} {path} {attempt}: how many?"))
     if chance(seed, "adds", path) < 0.1:
-        await ctx.add_step(PipelineStep(f"added_{path.partition('[')[0]}", run=work, retry=RETRY))
+        await ctx.add_step(PipelineStep(f"added_{path.partition('[')[0]}", run=work, retry=RETRY, timeout=5.0))
     if chance(seed, "fails", path, attempt) < 0.15:
         raise ValueError(f"{path} fails in attempt {attempt}")
     if chance(seed, "hangs", path, attempt) < 0.04:
-        await ctx.sleep(3600.0)
+        await ctx.sleep(60.0)
     last = ctx.given.get("output")
     n = last["n"] + 1 if isinstance(last, dict) else int(chance(seed, "n", path) * 6) if "iteration" in ctx.given else total % 50
     return {"n": n, "items": list(range(int(chance(seed, "items", path) * 5))), "go": chance(seed, "go", path) < 0.7}
