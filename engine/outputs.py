@@ -76,11 +76,6 @@ class Outputs:
         items = await self._items_of(self._state.steps[group])
         return {"item": bytes(items[index]), "index": str(index).encode()}
 
-    def items_at_hand(self, path: str) -> bool:
-        """Whether what a child of a group is given needs no reading from the log."""
-        group = group_of(path)
-        return group is None or self._plan.steps[group].for_each is None or self._state.steps[group].evaluated in self._items
-
     async def _items_of(self, group: StepState) -> list[msgspec.Raw]:
         version = group.evaluated or 0
         if version not in self._items:

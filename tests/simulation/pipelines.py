@@ -5,7 +5,7 @@ from typing import Any
 
 from engine import Pipeline
 from engine.definition import OTHERWISE, Approval, Dep
-from tests.simulation.worlds import RETRY, undo, work
+from tests.simulation.worlds import RETRY, pooled, undo, work
 
 MODES = ["serial", "concurrent", "concurrent", "conditional", "parallel_merge"]
 
@@ -27,7 +27,8 @@ def drawn(random: Random, racy: bool) -> Pipeline:
             free.difference_update(later[:2])
             options[number]["switch"] = {f"s{later[0]}": "output.n > 20", f"s{later[1]}": OTHERWISE}
     for number in range(count):
-        pipeline.step(f"s{number}", run=work, retry=RETRY, timeout=5.0, **options[number])
+        body = None if "merge" in options[number] else work
+        pipeline.step(f"s{number}", run=body, retry=RETRY, timeout=5.0, **options[number])
     return pipeline
 
 
@@ -49,11 +50,14 @@ def changed(random: Random, pipeline: Pipeline) -> Pipeline:
 def _options(random: Random, number: int, racy: bool) -> dict[str, Any]:
     names = random.sample([f"s{before}" for before in range(number)], min(number, random.choice([0, 1, 1, 2, 3])))
     found: dict[str, Any] = {"depends_on": [_dep(random, name, racy) for name in names]}
-    mode = found["execution_mode"] = random.choice(MODES)
+    mode = random.choice(MODES if names else MODES[:-1])
+    found["execution_mode"] = mode
     first = next((name for name in names), None)
     if mode == "conditional" or random.random() < 0.1:
         found["condition"] = "true" if first is None else f"exists(steps.{first}.output.n) and steps.{first}.output.n != 7"
-    if random.random() < 0.2:
+    if mode == "parallel_merge":
+        found["merge"] = pooled
+    elif random.random() < 0.2:
         found["for_each"] = "[1, 2, 3]" if first is None else f"steps.{first}.output.items"
         found["max_concurrent"] = random.choice([None, 1, 2])
         found["item_failures"] = random.choice(["fail", "keep"]) if racy else "keep"

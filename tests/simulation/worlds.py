@@ -92,6 +92,11 @@ async def work(ctx: StepContext) -> Any:
     return {"n": n, "items": list(range(int(chance(seed, "items", path) * 5))), "go": chance(seed, "go", path) < 0.7}
 
 
+async def pooled(outputs: list[Any]) -> dict[str, Any]:
+    """A merge that comes to the like of what a step returns."""
+    return {"n": sum(value.get("n", 0) for value in outputs if isinstance(value, dict)), "items": [1, 2]}
+
+
 async def undo(ctx: StepContext, output: Any) -> str:
     """A compensation: one touch."""
 
