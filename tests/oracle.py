@@ -50,8 +50,10 @@ class Oracle:
         """Whether a dependency is met, cannot be met, or is open."""
         if dep.step in self.state.steps[name].refused:
             return False
+        if dep.type == "soft" and not dep.wait:
+            return True
         if dep.type == "soft" and self.chooser.get(name) != dep.step:
-            return True if not dep.wait or self.settled(dep.step) else None
+            return True if self.settled(dep.step) else None
         if not self.settled(dep.step):
             return None
         outcome = self.outcome(dep.step)
@@ -140,8 +142,16 @@ class Oracle:
             return None if running and len(self.children(group, UNDER_WAY)) < self.width(group) else "its group has no room"
         if path in self.plan.serial and self.chain(UNDER_WAY):
             return "another serial step is under way"
+        if path in self.plan.serial and any(self._keeps_turn(name) for name in self.plan.serial if self._before(name, path)):
+            return "an earlier serial step is looked at"
         stand = self.stand(path)
         return None if stand == "ready" else stand
+
+    def _before(self, one: str, other: str) -> bool:
+        return self.plan.place[one] < self.plan.place[other]
+
+    def _keeps_turn(self, name: str) -> bool:
+        return self.state.steps[name].status is StepStatus.PENDING and self.stand(name) == "look"
 
     def _may_retry(self, path: str, now: float) -> str | None:
         """A retry goes beside others that wait for theirs (somebody may have asked for it), not beside what runs."""

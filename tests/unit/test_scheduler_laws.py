@@ -301,7 +301,7 @@ class Driven:
         """The verdict is the oracle's, everything has settled, and what completed is undone where the run failed."""
         state, plan = self.run.state, self.run.plan
         oracle = Oracle(plan, state)
-        assert state.settled == len(state.steps), state
+        assert state.settled + state.nested_settled == len(state.steps), state
         assert not (state.reason or "").startswith("deadlock")
         spent = any(item.event.action == "fail" for item in self.run.events if isinstance(item.event, BudgetReached))
         if not spent:
