@@ -111,7 +111,7 @@ def _text(value: str) -> Any:
     try:
         value.encode()
     except UnicodeEncodeError:
-        return {"$str": base64.b64encode(value.encode("utf-16-le", "surrogatepass")).decode()}
+        return {"$str": base64.b64encode(value.encode("utf-8", "surrogatepass")).decode()}
     return value
 
 
@@ -201,7 +201,7 @@ def _reserved(key: str, item: Any) -> Any:
     if key == "$bytes":
         return base64.b64decode(item)
     if key == "$str":
-        return base64.b64decode(item).decode("utf-16-le", "surrogatepass")
+        return base64.b64decode(item).decode("utf-8", "surrogatepass")
     if key == "$map":
         return {_hashable(_restore(name)): _restore(held) for name, held in item}
     return {key: _restore(item)}

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from store import values
@@ -43,6 +43,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 @given(trees)
+@example("\ud800\udc00")
 def test_plain_values_come_back_exactly(value: Any) -> None:
     """NaN, infinities, -0.0, integers of any size, bytes, lone surrogates and odd keys round-trip in type and value."""
     assert same(values.decode(values.encode(value)), value)
@@ -68,7 +69,7 @@ def test_equal_values_have_equal_texts(value: dict[str, int]) -> None:
         (2**53, b'{"$int":"0x20000000000000"}'),
         (2**53 - 1, b"9007199254740991"),
         (b"\x00\xff", b'{"$bytes":"AP8="}'),
-        ("\ud800", b'{"$str":"ANg="}'),
+        ("\ud800", b'{"$str":"7aCA"}'),
         ({1: "a"}, b'{"$map":[[1,"a"]]}'),
         ({"$int": "5"}, b'{"$map":[["$int","5"]]}'),
         ({"b": 1, "a": [1.5, None, True]}, b'{"a":[1.5,null,true],"b":1}'),
