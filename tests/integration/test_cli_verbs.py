@@ -195,7 +195,7 @@ def test_events_are_lines_of_text_or_json(stocked: Shell) -> None:
     """Events after a version, of a type by pattern, in order, in both forms."""
     lines = stocked.tui("events", "last", "--json", "--after", "2", "--type", "step.*").lines
     assert [line["type"] for line in lines] == ["step.started", "step.completed", "step.started", "step.completed"]
-    assert lines[1]["data"] == {"output": 1}
+    assert lines[1]["data"] == {"output": 1, "closes": None}
     text = stocked.tui("events", "last", "--type", "step.completed").out.splitlines()
     assert len(text) == 2
     assert "first" in text[0]

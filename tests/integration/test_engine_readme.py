@@ -27,4 +27,4 @@ def test_an_example_prints_what_it_says(number: int, tmp_path: Path) -> None:
 
 def test_there_are_examples() -> None:
     """The README shows steps, options, files, plans, effects, conditions, failures, messages, child runs, resuming, control."""
-    assert len(EXAMPLES) == 9
+    assert len(EXAMPLES) == 10
