@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from engine.answers import Answer
 from engine.definition import Definition, StepDefinition
-from engine.effects import Answer
 from engine.limits import Caller, Gate
 from engine.models.errors import ModelError, ModelErrorKind
 from engine.models.litellm_failures import sentence

@@ -15,8 +15,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+from engine.answers import Answer, Asked
 from engine.definition import Definition, StepDefinition
-from engine.effects import Answer, Asked, Effects
+from engine.effects import Effects
 from engine.errors import ChildFailedError, CommandRefusedError, EffectFailedError, EngineError
 from engine.pipeline import Pipeline
 from store import Lease, values

@@ -18,9 +18,10 @@ from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
+from engine.answers import Answer, Asked
 from engine.asking import ELSEWHERE, Asking
 from engine.children import Children
-from engine.effects import Answer, Asked, Effects
+from engine.effects import Effects
 from engine.errors import AttemptClosedError, EffectFailedError, ExpressionError, OutputInvalidError
 from engine.exchange import Exchange
 from engine.expressions import parse

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any
 
-import msgspec
-
+from engine.answers import Answer, Asked, Blob, Issue, Recorder, Told
 from engine.errors import AttemptClosedError, ChildFailedError, DivergenceError
 from engine.failures import error_of, failure_of
 from engine.models.errors import ModelError
@@ -28,7 +27,6 @@ from store.events import (
     EffectRequested,
     EffectResolved,
     EffectSucceeded,
-    Event,
     Failure,
     Payload,
     Recorded,
@@ -42,51 +40,6 @@ GRACE_SECONDS = 5.0
 
 STALL_SECONDS = 30.0
 """How long a body driven again may wait for something outside its effects before its missing request is called a divergence."""
-
-Blob = tuple[str, bytes]
-
-
-class Answer(msgspec.Struct):
-    """What came back from the world: the value, what it used, and whether a simulation made it."""
-
-    value: Any
-    usage: Usage | None = None
-    simulated: bool = False
-    spent: tuple[Spent, ...] = ()
-
-
-class Recorder(Protocol):
-    """What an attempt needs of the driver: to write its events, and to know they are safe."""
-
-    def record(self, event: Event, step: str, attempt: int, blobs: Sequence[Blob] = (), *, wake: bool = False) -> int:
-        """Record a fact of an attempt now, and return its version."""
-        ...
-
-    async def flush(self) -> None:
-        """Wait until everything recorded so far is durable."""
-        ...
-
-    async def load(self, payload: Payload) -> Any:
-        """The value of a payload."""
-        ...
-
-    def now(self) -> float:
-        """Unix seconds."""
-        ...
-
-
-class Asked(NamedTuple):
-    """A request as it is carried out, perhaps once more: its version in the run, and its time (unix seconds)."""
-
-    version: int
-    at: float
-
-
-Issue = Callable[[Asked], Awaitable[Answer] | Answer]
-"""Touches the world, and once more where it was, if it is repeated. One that need not wait answers at once."""
-
-Told = Callable[[int, bool], None]
-"""Hears of the request of that version: True in the turn that records its outcome, False when none will be recorded."""
 
 
 class _Call:

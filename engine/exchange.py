@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from engine.effects import Asked
+from engine.answers import Asked
 from store import Lease, Log
 from store.errors import StoreError
 from store.mail import Mail, Message, Wanted

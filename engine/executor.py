@@ -16,9 +16,10 @@ from typing import Any
 import msgspec
 
 from engine import capture
+from engine.answers import Answer, Asked, Recorder
 from engine.context import StepContext, Surroundings, SyncStepContext
 from engine.definition import Definition, StepDefinition
-from engine.effects import Answer, Asked, Effects, Recorder
+from engine.effects import Effects
 from engine.errors import (
     AttemptClosedError,
     ConditionFailedError,

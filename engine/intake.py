@@ -9,14 +9,13 @@ from collections import deque
 from collections.abc import MutableMapping
 from typing import Any
 
+from engine.answers import Blob
 from engine.commands import Fact
 from engine.executor import Completed, Outcome, Skipped
 from engine.looks import Seen
 from engine.record import Record
 from engine.written import Written
 from store.events import Payload, StepCompleted, StepFailed, StepSkipped
-
-Blob = tuple[str, bytes]
 
 
 class Intake:

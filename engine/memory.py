@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from engine.effects import Answer, Asked, Effects
+from engine.answers import Answer, Asked
+from engine.effects import Effects
 from engine.exchange import Exchange, Reach
 from store.events import Safety
 from store.memories import Memory

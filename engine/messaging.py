@@ -10,7 +10,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from engine.effects import Answer, Asked, Effects
+from engine.answers import Answer, Asked
+from engine.effects import Effects
 from engine.exchange import Reach, Sight
 from store.events import Safety
 from store.mail import TYPES, Message, Wanted

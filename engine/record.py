@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from engine.answers import Blob
 from engine.commands import Fact, awaiting, questions
 from engine.definition import StepDefinition
 from engine.graph import Plan
@@ -16,8 +17,6 @@ from store import Lease, Log, RunSummary
 from store.events import Event, Recorded, RunId, RunMigrated, StepAdded, StepReset
 from store.projector import evolve
 from store.state import RunState, StepStatus, waits_for_person
-
-Blob = tuple[str, bytes]
 
 Added = tuple[StepDefinition, Sequence[str]]
 """A step that was added at run time, and what it came before."""

@@ -1,49 +1,42 @@
 """What happens next: pure decisions from a run's state and the time. No clock, no I/O, no randomness in here.
 
-The rules about state live here, in the files this one asks (`graph.py`, `joins.py`, `agenda.py`, `budgets.py`), and in the store's
-`state.py` and `projector.py`, and nowhere else. A `Schedule` answers one question, `decide`: the next decision that follows, or
-none. The runtime records it, folds it, and asks again until nothing follows.
+The rules about state live here, in the files this one asks (`graph.py`, `joins.py`, `agenda.py`, `wishes.py`, `budgets.py`), and in
+the store's `state.py` and `projector.py`, and nowhere else. A `Schedule` answers one question, `decide`: the next decision that
+follows, or none. The runtime records it, folds it, and asks again until nothing follows.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterator
 
-from engine.agenda import Agenda
 from engine.budgets import breach, next_deadline, over
 from engine.graph import COMPENSATE, Plan
 from engine.joins import FAILURES, covered, inputs, losers, settled_how, why_not
 from engine.policies import Retry, decide_retry, seconds_left
+from engine.wishes import Decision, Wishes
 from store.events import (
     ApprovalExpired,
     ApprovalRequested,
     EffectInDoubt,
-    Event,
     RunCancelled,
     RunCompensating,
     RunCompleted,
     RunFailed,
     RunPaused,
-    RunReopened,
     RunUnpaused,
-    StepCancelled,
     StepRefused,
     StepReset,
     StepRetryScheduled,
     StepSkipped,
     StepStarted,
 )
-from store.state import STEP_TRANSITIONS, RunState, RunStatus, StepState, StepStatus, children_of, group_of
-
-Decision = tuple[Event, str | None, int]
-"""(event, step path or None for the run, attempt)"""
+from store.state import RunState, RunStatus, StepState, StepStatus, children_of, group_of
 
 PENDING, RUNNING, WAITING, IN_DOUBT = StepStatus.PENDING, StepStatus.RUNNING, StepStatus.WAITING, StepStatus.IN_DOUBT
 
 
-class Schedule(Agenda):
+class Schedule(Wishes):
     """What is due, kept in step with the state: call `note` after each event is folded, then `decide` until it returns None.
 
     `may_start` is off where nobody is there to run what would be started (a command without a driver).
@@ -55,7 +48,7 @@ class Schedule(Agenda):
 
     def decide(self, state: RunState, now: float) -> Decision | None:
         """The next decision that follows from the state at `now`, or None when nothing does."""
-        if state.wishes and (wished := self._wish(state, now)):
+        if state.wishes and (wished := self.wished(state, now)):
             return wished
         if state.status.ended:
             return None
@@ -91,66 +84,7 @@ class Schedule(Agenda):
                 return started
         return self._end(state)
 
-    # -- what people asked for
-
-    def _wish(self, state: RunState, now: float) -> Decision | None:
-        for path in state.wishes:
-            step = state.steps.get(path)
-            if step is None or not self.plan.knows(path):
-                continue
-            if step.wish == "retry":
-                decision = self._again(state, path, now)
-            elif state.status.ended or step.status.settled:
-                decision = None
-            elif child := next(self._unsettled_children(state, path), None):
-                decision = self._stop(state, child, f"{path} was {'cancelled' if step.wish == 'cancel' else 'skipped'}")
-            elif step.wish == "cancel":
-                decision = self._stop(state, path, "cancelled by a command")
-            else:
-                decision = StepSkipped("skipped by a command", passes=True), path, step.attempt
-            if decision is not None:
-                return decision
-        return None
-
-    def _again(self, state: RunState, path: str, now: float) -> Decision | None:
-        """Try a failed step again: first the run is open, then what fell with it is pending, then the next attempt is due.
-
-        A step that was refused never began: it is pending again, so that it is judged anew.
-        """
-        step = state.steps[path]
-        if step.status not in FAILURES:
-            return None
-        if state.status.ended:
-            return RunReopened(), None, 0
-        if self.fallen is None or self.fallen[0] != path:
-            below = self.plan.descendants({path}) - {path}
-            self.fallen = path, deque(sorted(below & state.steps.keys(), key=self.plan.place.__getitem__))
-        while self.fallen[1]:
-            name = self.fallen[1].popleft()
-            if self._fell(state.steps[name]):
-                return StepReset(f"{path} is tried again"), name, state.steps[name].attempt
-        for child in children_of(state, path):
-            held = state.steps[child]
-            if held.status in FAILURES:
-                return StepRetryScheduled(now), child, held.attempt
-            if held.status is StepStatus.CANCELLED:
-                return StepReset(f"{path} is tried again"), child, held.attempt
-        if step.attempt < step.first_attempt:
-            return StepReset("it is tried again"), path, step.attempt
-        return StepRetryScheduled(now), path, step.attempt
-
-    def _fell(self, step: StepState) -> bool:
-        if step.status is PENDING:
-            return bool(step.refused)  # it refused what is to come anew
-        return step.status is StepStatus.CANCELLED or (step.status is StepStatus.SKIPPED and not step.passes)
-
-    def _unsettled_children(self, state: RunState, path: str) -> Iterator[str]:
-        for child in children_of(state, path):
-            if not state.steps[child].status.settled:
-                yield child
-
-    def _stop(self, state: RunState, path: str, reason: str) -> Decision:
-        return StepCancelled(f"{reason}{_unknown(state, path)}"), path, state.steps[path].attempt
+    # -- what went before
 
     def _doubt(self, state: RunState) -> Decision | None:
         while self.doubts:
@@ -171,14 +105,14 @@ class Schedule(Agenda):
         while self.cancels:
             path = self.cancels.popleft()
             if not state.steps[path].status.settled:
-                return self._stop(state, path, reason)
+                return self.stop(state, path, reason)
         return None
 
     def _stop_idle(self, state: RunState, reason: str) -> Decision | None:
         """Cancel the next of what has not begun or waits to begin again; what runs is let finish."""
         for path, step in state.steps.items():
             if step.status is PENDING or step.status is WAITING:
-                return self._stop(state, path, reason)
+                return self.stop(state, path, reason)
         return None
 
     # -- what may not run
@@ -254,7 +188,7 @@ class Schedule(Agenda):
             name = self.plan.path(self.drops[0])
             for child in children_of(state, name):
                 if state.steps[child].status is PENDING:
-                    return self._stop(state, child, "another item failed")
+                    return self.stop(state, child, "another item failed")
             heapq.heappop(self.drops)
         return None
 
@@ -264,7 +198,7 @@ class Schedule(Agenda):
             if state.steps[name].status is PENDING:
                 for loser in losers(self.plan, state, name):
                     path = next(self._unsettled_children(state, loser), loser)
-                    return self._stop(state, path, f"{name} took the first of what it needs")
+                    return self.stop(state, path, f"{name} took the first of what it needs")
             heapq.heappop(self.losers)
         return None
 
@@ -438,15 +372,3 @@ def _why_failed(state: RunState, failed: list[str]) -> str:
     first = state.steps[failed[0]]
     more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
     return f"{failed[0]}: {first.reason or 'failed'}{more}"
-
-
-def _unknown(state: RunState, name: str) -> str:
-    """What a step leaves behind that may have happened or not."""
-    left = [effect.name for effect in state.open.values() if effect.step == name and effect.safety == "irreversible"]
-    return f"; {', '.join(map(repr, left))} has no known outcome" if left else ""
-
-
-def legal(event: Event, before: StepStatus, after: StepStatus) -> bool:
-    """Whether the table of transitions allows what an event did to its step (events that move no step are always legal)."""
-    allowed = STEP_TRANSITIONS.get(event.type)
-    return allowed is None or (before, after) in allowed

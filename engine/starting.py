@@ -9,12 +9,11 @@ from typing import Any
 
 import msgspec
 
+from engine.answers import Blob
 from engine.definition import Definition
 from engine.pipeline import Pipeline
 from store import values
 from store.events import Recorded, RunCreated, RunId
-
-Blob = tuple[str, bytes]
 
 
 class Order(msgspec.Struct, frozen=True):

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from engine.effects import Answer, Asked, Effects
+from engine.answers import Answer, Asked
+from engine.effects import Effects
 from store.events import Safety
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from engine.commands import facts_of
 from engine.definition import Definition, Dep, ExecutionMode, StepDefinition
 from engine.graph import Plan
 from engine.policies import RetryPolicy
-from engine.scheduler import Decision, Schedule, legal
+from engine.scheduler import Schedule
+from engine.wishes import Decision
 from store.events import (
     EffectRequested,
     EffectResolved,
@@ -23,7 +24,7 @@ from store.events import (
     StepFailed,
 )
 from store.projector import evolve, project
-from store.state import RunState, StepStatus
+from store.state import STEP_TRANSITIONS, RunState, StepStatus
 
 NO_RETRY = RetryPolicy(max_retries=0)
 
@@ -132,6 +133,12 @@ class Run:
         """State and schedule rebuilt from the first events, as a driver that comes anew makes them."""
         state = project(self.events[:version])
         return state, Schedule(plan_at(self.plan, self.events[:version]), state)
+
+
+def legal(event: Event, before: StepStatus, after: StepStatus) -> bool:
+    """Whether the table of transitions allows what an event did to its step (events that move no step are always legal)."""
+    allowed = STEP_TRANSITIONS.get(event.type)
+    return allowed is None or (before, after) in allowed
 
 
 def plan_at(plan: Plan, events: Iterable[Recorded]) -> Plan:

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from engine.effects import Answer, Effects
+from engine.answers import Answer
+from engine.effects import Effects
 from engine.errors import AttemptClosedError
 from store import values
 from store.events import EffectRequested, Event, Payload, Recorded, Safety

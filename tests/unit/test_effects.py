@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from engine import effects as effects_module
-from engine.effects import Answer, Effects
+from engine.answers import Answer
+from engine.effects import Effects
 from engine.errors import AttemptClosedError, DivergenceError
 from store.events import EffectRequested, Safety
 from tests.recording import Recording, Touch, World, drive, names

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.effects import Answer
+from engine.answers import Answer
 from engine.errors import EffectFailedError
 from engine.tape import arguments_hash
 from store.events import EffectRequested, EffectResolved, EffectSucceeded, Payload, Recorded, Safety

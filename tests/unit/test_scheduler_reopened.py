@@ -8,7 +8,7 @@ from engine.commands import Fact, facts_of
 from engine.definition import OTHERWISE, Approval, Dep, StepDefinition
 from engine.graph import Plan
 from engine.policies import RetryPolicy
-from engine.scheduler import Decision
+from engine.wishes import Decision
 from store.events import (
     EffectInDoubt,
     Failure,
