@@ -63,12 +63,33 @@ class Links:
                     todo.append(earlier)
 
     def cycle(self) -> list[str]:
-        """Steps that wait for each other, the first again at the end; empty when there are none."""
+        """Steps that wait for each other, the first again at the end; empty when there are none.
+
+        Who waits for a step also waits for what stands in for it, should it fail; a stand-in that needs the very step it is for is
+        told by itself.
+        """
+        waits: dict[str, dict[str, None]] = self.before
+        if self.rescued:
+            waits = {name: {**before, **self._standins(name)} for name, before in self.before.items()}
         try:
-            graphlib.TopologicalSorter(self.before).prepare()
+            graphlib.TopologicalSorter(waits).prepare()
         except graphlib.CycleError as error:
             return list(reversed(error.args[1]))
         return []
+
+    def _standins(self, name: str) -> dict[str, None]:
+        found: dict[str, None] = {}
+        for needed in (*self.steps[name].needs, *self.switches.get(name, ())):
+            failed, passed = needed, {needed}
+            while failed in self.steps:
+                standin = self.steps[failed].fallback
+                if not isinstance(standin, str) or standin not in self.steps or standin in passed:
+                    break
+                if not self.needs(standin, failed):
+                    found[standin] = None
+                passed.add(standin)
+                failed = standin
+        return found
 
     def in_order(self) -> list[str]:
         """All names, each after what it waits for. Only where there is no cycle."""
