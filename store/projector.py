@@ -222,7 +222,7 @@ def _budget_set(state: RunState, version: int, at: float, path: str, attempt: in
             state.budget = {**state.budget, what: float(limit)}
             if f":{what}" in state.reached:
                 state.reached = [reached for reached in state.reached if reached != f":{what}"]
-                state.pausing = False
+                state.pausing = state.pausing and any(reached[0] == ":" for reached in state.reached)
 
 
 def _run_compensating(state: RunState, version: int, at: float, path: str, attempt: int, event: RunCompensating) -> None:

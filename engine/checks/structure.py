@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from engine.checks.conditions import has_body
 from engine.checks.links import Links
 from engine.definition import NAME, OTHERWISE, Dep, DependencyType
 from engine.errors import ExpressionError, Problem, suggestion
@@ -77,8 +76,6 @@ def _count(count: int) -> str:
 
 
 def _switch(step: PipelineStep, where: str, links: Links) -> Iterator[Problem]:
-    if has_body(step) and (step.for_each is not None or step.while_ is not None):
-        yield Problem(f"{where}.switch", "stands in a step that is many; put it into a step that depends on this one")
     if not step.switch:
         yield Problem(f"{where}.switch", "has no cases; write branch: condition for each, or remove it")
         return

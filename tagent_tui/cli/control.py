@@ -22,7 +22,7 @@ from tagent_tui.cli.ending import conclude
 from tagent_tui.cli.exits import Exit, RefusedError
 from tagent_tui.cli.running import follow_up
 from tagent_tui.cli.session import Session
-from tagent_tui.cli.verbs import BUDGET, RUN, verb
+from tagent_tui.cli.verbs import RUN, limits_of, verb
 
 
 class How(NamedTuple):
@@ -44,7 +44,13 @@ class How(NamedTuple):
 @click.option("--resolve", "words", multiple=True, metavar=FORM, help="What became of a step's effect in doubt.")
 @click.option("--target", metavar="TARGET", help="Where the pipeline is now, if not where the run was started.")
 @click.option("--trust", is_flag=True, help="Execute what an imported run names.")
-@click.option("--budget", type=BUDGET, metavar="USD", help="What the run may cost in all from now on.")
+@click.option(
+    "--budget",
+    multiple=True,
+    callback=limits_of,
+    metavar="USD|WHAT=N",
+    help="What the run may cost in all from now on, or the tokens, calls or seconds it may use (tokens=20000).",
+)
 @click.option("--ui/--no-ui", default=False, help="Open the run's screen; it runs in a process of its own.")
 @click.option("--detach", is_flag=True, help="Go on in a process of its own.")
 def resume(
@@ -54,7 +60,7 @@ def resume(
     words: tuple[str, ...],
     target: str | None,
     trust: bool,
-    budget: float | None,
+    budget: dict[str, float],
     ui: bool,
     detach: bool,
 ) -> int:
@@ -69,12 +75,12 @@ def resume(
 COMMANDS = {"resume": resume}
 
 
-async def _resume(session: Session, wanted: str, how: How, budget: float | None) -> int:
+async def _resume(session: Session, wanted: str, how: How, budget: dict[str, float]) -> int:
     await (await session.reading()).close()
     async with Engine(session.stored(), session.config, tee=False) as engine:
         row = await engine.log.find(wanted)
-        if budget is not None:
-            await engine.set_budget(row.id, cost=budget)
+        if budget:
+            await engine.set_budget(row.id, **budget)
         while True:
             try:
                 ended = await _driven(session, engine, row.id, how)
@@ -127,7 +133,7 @@ def _ask_change(session: Session, error: DefinitionChangedError) -> str:
     return str(said)
 
 
-def _spawn(session: Session, wanted: str, how: How, budget: float | None, *, ui: bool, detach: bool) -> int:
+def _spawn(session: Session, wanted: str, how: How, budget: dict[str, float], *, ui: bool, detach: bool) -> int:
     from engine.driver import spawn_resume
 
     if ui and detach:
@@ -138,9 +144,9 @@ def _spawn(session: Session, wanted: str, how: How, budget: float | None, *, ui:
     async def start() -> tuple[str, int]:
         async with await session.reading() as log:
             row = await log.find(wanted)
-        if budget is not None:
+        if budget:
             async with await session.writing() as log:
-                await signal(log, row.id, "budget", {"cost": budget})
+                await signal(log, row.id, "budget", budget)
         spawned = await spawn_resume(session.stored(), row.id, **how._asdict(), config=session.config)
         return spawned.run_id, spawned.pid
 

@@ -87,7 +87,9 @@ async def _last_words(session: Session, log: Log, ended: Ended) -> None:
     if ended.status is RunStatus.WAITING:
         await tell_waits(session, log, ended.row, state)
     elif ended.over_budget and not state.status.ended:
-        output.note(f"  its budget is used up; tagent-tui resume {run} --budget USD goes on")
+        used_up = [reached[1:] for reached in state.reached if reached[0] == ":"]
+        more = " ".join("--budget USD" if what == "cost" else f"--budget {what}=N" for what in used_up)
+        output.note(f"  its budget is used up; tagent-tui resume {run} {more} goes on".replace("  goes", " goes"))
     elif not state.status.ended:
         output.note(f"  tagent-tui resume {run} goes on")
     else:

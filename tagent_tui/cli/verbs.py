@@ -135,3 +135,24 @@ RUN = click.argument("run", metavar="RUN", type=StoredWord(), shell_complete=_co
 
 BUDGET = click.FloatRange(0, min_open=True)
 """US dollars."""
+
+
+def limits_of(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -> dict[str, float]:
+    """What a run may use by name, from words such as `2.50` (US dollars) and `tokens=20000`."""
+    from engine.commands import LIMITS
+
+    found: dict[str, float] = {}
+    for word in words:
+        named, _, number = word.rpartition("=")
+        what = named or "cost"
+        if what not in LIMITS:
+            others = ", ".join(f"{limit}=N" for limit in LIMITS[1:])
+            raise click.BadParameter(f"{what!r} is no limit; write US dollars, or {others}.", ctx, param)
+        whole = what in ("tokens", "calls")
+        try:
+            found[what] = int(number) if whole else float(number)
+        except ValueError:
+            raise click.BadParameter(f"{number!r} is not a {'whole ' if whole else ''}number.", ctx, param) from None
+        if not 0 < found[what] < 1e15:
+            raise click.BadParameter(f"{number!r} is not a number greater than 0.", ctx, param)
+    return found

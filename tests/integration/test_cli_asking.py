@@ -133,10 +133,13 @@ def test_a_used_up_budget_exits_6(shell: Shell) -> None:
     (shell.folder / "paid.py").write_text(PAID)
     done = shell.tui("run", "paid:pipeline", "--offline")
     assert done.code == 6
-    assert "--budget USD goes on" in done.err
+    assert "--budget tokens=N goes on" in done.err
     shown = shell.tui("show", "last", "--json").data
     assert (shown["status"], [step["status"] for step in shown["steps"]]) == ("paused", ["completed", "ready"])
     assert shell.tui("resume", "last").code == 2
+    for nonsense in ("tokens=", "tokens=0", "tokens=1.5", "money=3", "nan", "inf"):
+        assert shell.tui("resume", "last", "--budget", nonsense).code == 2
+    assert shell.tui("resume", "last", "--budget", "tokens=100000", "--budget", "3").code == 0
     failed = shell.tui("run", "paid:fails", "--offline", "--json")
     assert (failed.code, failed.lines[-1]["data"]["status"]) == (6, "failed")
 

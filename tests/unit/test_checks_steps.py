@@ -110,10 +110,6 @@ CASES: list[tuple[Pipeline, str]] = [
         x(fallback="y").step("y", run=fine, depends_on="z").step("z", run=fine, fallback="w").step("w", run=fine, depends_on="x"),
         "steps: these wait for each other: ",  # should both fail, y waits for w, and w for y
     ),
-    (
-        x(for_each="[1]", switch={"y": "true"}).step("y", run=fine),
-        "steps.x.switch: stands in a step that is many; put it into a step that depends on this one",
-    ),
     (x(compensate=undo_with), "steps.x.compensate: parameter 'outputs' is neither output nor a param; did you mean 'output'?"),
     (x(compensate=3), "steps.x.compensate: is 3, which cannot be called; give a function"),
     # approvals and budgets
