@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from engine.result import result_of
@@ -61,15 +62,12 @@ def print_value(session: Session, value: Any, *, simulated: bool) -> None:
 
 
 def counted(state: RunState) -> str:
-    """`4 steps`, or how many there are of each status: `2 completed, 1 failed, 1 skipped`."""
-    if state.counts[StepStatus.COMPLETED] == len(state.steps):
+    """`4 steps`, or how many there are of each status: `2 completed, 1 failed, 1 skipped`; items count with their step."""
+    counts = Counter(step.status for step in state.steps.values() if not step.nested)
+    if counts[StepStatus.COMPLETED] == state.total:
         return plural(state.total, "step")
-    return ", ".join(f"{events(count)} {status.word.replace('_', ' ')}" for status, count in _counts(state))
-
-
-def _counts(state: RunState) -> list[tuple[StepStatus, int]]:
     order = sorted(StepStatus, key=lambda status: (not status.settled, status))
-    return [(status, state.counts[status]) for status in order if state.counts[status]]
+    return ", ".join(f"{events(counts[status])} {status.word.replace('_', ' ')}" for status in order if counts[status])
 
 
 async def _last_words(session: Session, log: Log, ended: Ended) -> None:
