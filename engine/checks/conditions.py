@@ -53,10 +53,8 @@ def of_conditions(step: PipelineStep, where: str, links: Links, params: list[str
             yield Problem(here, message)
         if any(reference.path[:2] == ("steps", step.name) for reference in asked.references):
             yield Problem(here, f"reads the step itself{'; write output' if 'output' in place.sees else ', which has not run yet'}")
-        if asked.asks_model and place.asks and names_of_group(step) and place.where == "condition":
-            yield Problem(here, "asks a model, which the condition of a step that is many cannot; ask in a step before")
-        elif asked.asks_model and not place.asks:
-            yield Problem(here, "asks a model, which only a condition or a switch can; ask in one of those, or in a step before")
+        if asked.asks_model and not place.asks:
+            yield Problem(here, "asks a model, which only the condition of a single step before it runs can; ask in a step before")
 
 
 def expressions_of(step: PipelineStep) -> Iterator[Expression | Template]:
@@ -73,15 +71,16 @@ def _places(step: PipelineStep) -> Iterator[Place]:
     if isinstance(step.goal, str) and OPEN in step.goal:
         yield Place("goal", partial(Template.parse, step.goal), group)
     if step.condition is not None:
-        sees = ("output", *group) if step.condition_mode == "post" else ()
-        yield Place("condition", partial(condition_of, step.condition), sees, True)
+        post = step.condition_mode == "post"
+        asks = not post and not group  # a group has no attempt to ask in, and what has run is judged without one
+        yield Place("condition", partial(condition_of, step.condition), ("output", *group) if post else (), asks)
     if step.for_each is not None:
         yield Place("for_each", partial(_items, step.for_each))
     if step.while_ is not None:
         yield Place("while", partial(condition_of, step.while_), AGAIN)
     for branch, case in (step.switch or {}).items():
         if not isinstance(case, str) or case != OTHERWISE:
-            yield Place(f"switch.{branch}", partial(condition_of, case), ("output",) if has_body(step) else (), True)
+            yield Place(f"switch.{branch}", partial(condition_of, case), ("output",) if has_body(step) else ())
     for dep in step.dependencies:
         yield from _of_dependency(dep)
     for path in step.read_data:
