@@ -14,13 +14,15 @@ from typing import Any
 import msgspec
 
 from engine.checks.links import Links
+from engine.checks.options import of_calls
 from engine.definition import OTHERWISE, Dep
 from engine.errors import Problem
-from engine.expressions import Template, condition_of, parse
+from engine.expressions import Template, condition_of, map_templates, parse
 from engine.expressions.renaming import renamed, renamed_template
 from engine.expressions.templates import OPEN
+from engine.policies import limits_of
 from engine.rebinding import rebound
-from engine.steps import PipelineStep, free_parameters
+from engine.steps import SELF, PipelineStep, free_parameters
 
 
 def sources(steps: Sequence[PipelineStep]) -> list[PipelineStep]:
@@ -41,6 +43,24 @@ def clashes(title: str, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> I
     for name, value in theirs.items():
         if name in mine and mine[name] != value:
             yield Problem(f"{title}.{name}", f"is {mine[name]!r} in one and {value!r} in the other; make them agree, or rename one")
+
+
+def clashing_limits(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[Problem]:
+    """The same for limits, by the names of models and tools; or what is wrong with the limits themselves."""
+    if wrong := [*of_calls(None, mine), *of_calls(None, theirs)]:
+        yield from wrong
+        return
+    held = limits_of(mine)
+    for group, named in limits_of(theirs).items():
+        yield from clashes(f"limits.{group}", held.get(group, {}), named)
+
+
+def calling_self(steps: Sequence[PipelineStep]) -> Iterator[Problem]:
+    """The steps for which `self` would mean another pipeline than it did once they are part of one."""
+    for step in steps:
+        if step.pipeline == SELF:
+            advice = "name the pipeline that is meant by module:name or a file"
+            yield Problem(f"steps.{step.name}.pipeline", f"is 'self', which would be the whole then; {advice}")
 
 
 def prefixed(steps: Sequence[PipelineStep], prefix: str) -> list[PipelineStep]:
@@ -66,6 +86,7 @@ def _renamed(step: PipelineStep, names: Mapping[str, str]) -> PipelineStep:
         made.for_each = _text(step.for_each, names) if OPEN in step.for_each else renamed(parse(step.for_each), names)
     if step.goal is not None:
         made.goal = _text(step.goal, names)
+    made.params = map_templates(step.params, lambda template, _: renamed_template(template, names))
     made.read_data = [renamed(parse(path), names) for path in step.read_data]
     if step.run is not None:
         made.run = _function(step.run, {dep.step: names.get(dep.step, dep.step) for dep in step.dependencies})

@@ -15,7 +15,7 @@ import msgspec
 from engine.definition import MAX_NESTING, Budget, Definition, Dep
 from engine.errors import PipelineValidationError, Problem
 from engine.params import Param, split
-from engine.policies import BreakerPolicy, limits_of
+from engine.policies import BreakerPolicy, limits_of, merged
 from engine.steps import PipelineStep, budget_of, plain
 
 
@@ -73,8 +73,8 @@ class Pipeline:
     def include(self, other: Pipeline, *, prefix: str = "", depends_on: Iterable[str | Dep] | str = ()) -> Self:
         """Add the steps of another pipeline, `prefix` before their names; those that wait for nothing depend on `depends_on`.
 
-        Its params and shared values come along, its constraints stay with its steps, its final step is final no more. Functions
-        keep the parameters they have. Raises `PipelineValidationError` with everything on which the two do not agree.
+        Its params, shared values and limits come along, its constraints stay with its steps, its final step is final no more.
+        Functions keep the parameters they have. Raises `PipelineValidationError` with everything on which the two do not agree.
         """
         from engine.composing import prefixed, sources
 
@@ -95,6 +95,8 @@ class Pipeline:
         self.steps.extend(made)
         self.params, self.declared = {**other.params, **self.params}, {**other.declared, **self.declared}
         self.shared_values = {**other.shared_values, **self.shared_values}
+        if other.limits:
+            self.limits = merged(limits_of(other.limits), limits_of(self.limits))
         self.maker_params = tuple(dict.fromkeys([*self.maker_params, *other.maker_params]))
         return self
 
@@ -104,8 +106,10 @@ class Pipeline:
         The result is that of `other`; the constraints of each stay with its steps. Names that both have are refused unless
         `prefix` tells those of `other` apart.
         """
-        from engine.composing import sinks
+        from engine.composing import calling_self, sinks
 
+        if found := list(calling_self(self.steps)):
+            raise PipelineValidationError(self.name, found)
         made = self.copy()
         for step in made.steps:
             step.constraints = [*made.constraints, *step.constraints]
@@ -126,20 +130,22 @@ class Pipeline:
 
     def _clashes(self, other: Pipeline, names: list[str]) -> list[Problem]:
         """What keeps another pipeline from being a part of this one."""
-        from engine.composing import clashes
+        from engine.composing import calling_self, clashes, clashing_limits
 
         taken = {step.name for step in self.steps}
         found = [Problem(f"steps.{name}", "is in both pipelines; give prefix=...") for name in names if name in taken]
         for title in ("params", "declared", "shared_values"):
             found += clashes("params" if title == "declared" else title, getattr(self, title), getattr(other, title))
+        found += [*clashing_limits(self.limits, other.limits), *calling_self(other.steps)]
         if other.on_failure != self.on_failure:
             found.append(
                 Problem("on_failure", f"is {self.on_failure!r} in one and {other.on_failure!r} in the other; make them agree")
             )
+        apart = "of a part cannot be kept apart from the whole"
         if other.budget not in (None, self.budget):
-            found.append(
-                Problem("budget", "of a part cannot be kept apart from the whole; give its steps budgets, or this pipeline")
-            )
+            found.append(Problem("budget", f"{apart}; give its steps budgets, or this pipeline"))
+        if other.breaker not in (None, self.breaker):
+            found.append(Problem("breaker", f"{apart}; give this pipeline the same one"))
         return found
 
     def copy(self, made: Mapping[int, Pipeline] | None = None) -> Pipeline:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine import ConditionDSL, Dep, Pipeline, PipelineValidationError
+from engine import BreakerPolicy, ConditionDSL, Dep, Limit, Pipeline, PipelineValidationError
 from engine.definition import Budget
 from engine.errors import EngineError
 from engine.expressions import Template, parse
@@ -127,6 +127,44 @@ def test_what_two_pipelines_do_not_agree_on_is_told_at_once() -> None:
     ]
     assert str(refused.value.problems[0]) == "steps.fetch: is in both pipelines; give prefix=..."
     assert len(one.steps) == 1
+
+
+def test_what_a_step_gives_the_pipeline_it_runs_names_the_renamed_steps() -> None:
+    """Templates in `params`, however deep, follow the prefix; the rest of the params stays."""
+    part = Pipeline("part").step("a", run=lambda: 1)
+    part.step("b", pipeline="x.yaml", params={"q": ["${{ steps.a.output }}", 2], "r": "steps.a"}, depends_on="a")
+    made = Pipeline("w").include(part, prefix="p_")
+    assert made.problems([]) == []
+    assert made.steps[1].params == {"q": ["${{ steps.p_a.output }}", 2], "r": "steps.a"}
+
+
+def test_limits_of_a_part_are_limits_of_the_whole() -> None:
+    """They hold for models and tools by name, so they come together; two for one name have to be alike."""
+    part = Pipeline("part", limits={"models": {"m": {"concurrent": 1}}}).step("s", "Say")
+    whole = Pipeline("w", limits={"models": {"n": Limit(2)}, "tools": {"t": {"per_minute": 3}}}).include(part)
+    assert whole.define().limits == {"models": {"m": Limit(1), "n": Limit(2)}, "tools": {"t": Limit(per_minute=3)}}
+    with pytest.raises(PipelineValidationError, match=r"limits\.models\.m: is Limit\(.*\) in one and Limit\(.*in the other"):
+        Pipeline("w", limits={"models": {"m": {"concurrent": 2}}}).include(part)
+    with pytest.raises(PipelineValidationError, match=r"limits\.models\.m: concurrent is 0"):
+        Pipeline("w").include(Pipeline("part", limits={"models": {"m": {"concurrent": 0}}}).step("s", "Say"))
+
+
+def test_a_breaker_of_a_part_is_not_lost() -> None:
+    """It would hold for every step of the whole, so it is refused unless the whole has the same."""
+    part = Pipeline("part", breaker=BreakerPolicy(3, 5)).step("s", "Say")
+    with pytest.raises(PipelineValidationError, match="breaker: of a part cannot be kept apart from the whole"):
+        Pipeline("w").include(part)
+    assert Pipeline("w", breaker=BreakerPolicy(3, 5)).include(part).define().breaker == BreakerPolicy(3, 5)
+
+
+def test_self_does_not_come_to_mean_another_pipeline() -> None:
+    """A step that runs the pipeline it stands in is refused as a part; the pipeline that takes parts in may have one."""
+    again = Pipeline("again").step("s", pipeline="self", condition="params.n > 0")
+    plain = Pipeline("plain").step("p", "Say")
+    for refused in (lambda: plain.copy().include(again), lambda: plain.then(again), lambda: again.then(plain)):
+        with pytest.raises(PipelineValidationError, match=r"steps\.s\.pipeline: is 'self', which would be the whole then"):
+            refused()
+    assert [step.name for step in again.copy().include(plain).steps] == ["s", "p"]
 
 
 def test_a_pipeline_can_be_followed_by_itself() -> None:
