@@ -168,13 +168,7 @@ class Pipeline:
         when there is none. A name that nothing asks for is a problem if that can be known: the pipeline declares params, or no
         step is a goal or takes `ctx`, which see all of them.
         """
-        from engine.checks import unknown_params
-
-        found = self._flaws(params, model)
-        if params:
-            known = [*self.params, *self.declared, *self.maker_params]
-            found += unknown_params(self.steps, params, known, declared=bool(self.params or self.declared))
-        return found
+        return self._flaws(params, model) + (self._unknown(params) if params else [])
 
     def hints(self) -> list[Problem]:
         """What is worth knowing about a pipeline without problems: its longest chain, what runs together, what nobody uses."""
@@ -224,6 +218,18 @@ class Pipeline:
 
         return dump(self.define(), json=True)
 
+    def _misgiven(self, params: Mapping[str, Any]) -> list[Problem]:
+        """What is wrong with what a step gives this pipeline, as it is written: names nothing asks for, values that do not fit."""
+        from engine.checks import misfits_as_written
+
+        return [*self._unknown(params), *misfits_as_written(self.declared, params)]
+
+    def _unknown(self, params: Iterable[str]) -> list[Problem]:
+        from engine.checks import unknown_params
+
+        known = [*self.params, *self.declared, *self.maker_params]
+        return list(unknown_params(self.steps, params, known, declared=bool(self.params or self.declared)))
+
     def _flaws(self, params: Iterable[str] | None, model: str | None, within: Sequence[Pipeline] = ()) -> list[Problem]:
         """What is wrong with the pipeline itself and with those in its steps; `within` are the pipelines it stands in."""
         from engine.checks import Asked, problems  # here, with the language it needs: 30 ms that importing does not pay
@@ -248,8 +254,13 @@ class Pipeline:
             return [Problem(place, "stands in itself; write pipeline='self', or the word by which it is found")]
         if len(within) > MAX_NESTING:
             return [Problem(place, f"is nested deeper than {MAX_NESTING} pipelines; name it by a word")]
-        found = nested._flaws(list(step.params) if known else None, step.model or model, within)
-        return [Problem(f"{place}.{problem.where}" if problem.where else place, problem.message) for problem in found]
+        params = step.params if isinstance(step.params, Mapping) else {}
+        given = {name: value for name, value in params.items() if isinstance(name, str)}
+        found = nested._flaws(list(given) if known else None, step.model or model, within)
+        return [
+            *(Problem(f"{place}.{problem.where}" if problem.where else place, problem.message) for problem in found),
+            *(Problem(f"steps.{step.name}.{problem.where}", problem.message) for problem in nested._misgiven(given)),
+        ]
 
 
 def _plain_param(param: Param) -> Param:

@@ -5,7 +5,7 @@ checks a pipeline pays for loading them.
 """
 
 from engine.checks.hints import hints
-from engine.checks.params import unknown_params
+from engine.checks.params import misfits_as_written, unknown_params
 from engine.checks.whole import Asked, problems
 
-__all__ = ["Asked", "hints", "problems", "unknown_params"]
+__all__ = ["Asked", "hints", "misfits_as_written", "problems", "unknown_params"]

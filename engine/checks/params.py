@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.checks.conditions import expressions_of
-from engine.errors import Problem, suggestion
+from engine.errors import ExpressionError, Problem, suggestion
+from engine.expressions import map_templates
 from engine.params import Param, misfit, problems_of
 from engine.steps import PipelineStep, encodable, free_parameters
 
@@ -33,6 +34,25 @@ def of_values(declared: Mapping[str, Param], defaults: Mapping[str, Any], given:
                 yield Problem(f"params.{name}", f"has to be given{about}; give it with -p {name}=... or params={{{name!r}: ...}}")
         elif isinstance(given, Mapping) and not problems_of(param) and (why := misfit(param, given[name])):
             yield Problem(f"params.{name}", why)
+
+
+def misfits_as_written(declared: Mapping[str, Param], given: Mapping[str, Any]) -> Iterator[Problem]:
+    """The values that do not fit their declared types, of those that are known before `${{ ... }}` is filled in."""
+    for name, value in given.items():
+        param = declared.get(name)
+        if param is None or problems_of(param) or encodable(value) or _filled_in(value):
+            continue
+        if why := misfit(param, value):
+            yield Problem(f"params.{name}", why)
+
+
+def _filled_in(value: Any) -> bool:
+    found: list[str] = []
+    try:
+        map_templates(value, lambda _, place: found.append(place))
+    except ExpressionError:  # a problem of its own
+        return True
+    return bool(found)
 
 
 def unknown_params(

@@ -11,6 +11,7 @@ from engine import (
     DefinitionChangedError,
     EffectFailedError,
     Engine,
+    Param,
     Pipeline,
     PipelineValidationError,
     RetryPolicy,
@@ -200,6 +201,21 @@ async def test_problems_of_a_nested_pipeline_have_their_place() -> None:
         await drive(Pipeline("outer").step("child", pipeline=nested, params={"n": 1}))
     places = [problem.where for problem in refused.value.problems]
     assert places == ["steps.child.pipeline.steps.x.run", "steps.child.pipeline.steps.y.depends_on"]
+
+
+async def test_what_a_child_is_given_is_held_against_its_types_when_it_begins() -> None:
+    """A value that is known only then fails the step that calls, in the words of a run's start; so does one from a body."""
+    nested = Pipeline("nested", params={"n": Param("integer", minimum=1)}).step("x", run=lambda n: n)
+
+    async def calls(ctx: StepContext) -> object:
+        return await ctx.child(nested, {"n": 0})
+
+    outer = Pipeline("outer").step("says", run=lambda: "many").step("calls", run=calls, execution_mode="concurrent", retry=ONCE)
+    outer.step("step", pipeline=nested, params={"n": "${{ steps.says.output }}"}, depends_on="says", retry=ONCE)
+    result = await drive(outer)
+    told = {failure.step: failure.message for failure in result.failures}
+    assert "params.n: is 'many'; give a whole number" in told["step"]
+    assert "params.n: is 0; " in told["calls"]
 
 
 class Gate:

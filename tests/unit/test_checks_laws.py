@@ -52,6 +52,7 @@ odd = (
     | st.builds(Approval, message=junk, timeout=junk, default=junk)
     | st.builds(Budget, cost=junk, tokens=junk, action=words)
     | st.builds(RetryPolicy, max_retries=junk, delay=junk, backoff=junk)
+    | st.builds(lambda: Pipeline("nested", params={"a": Param("integer")}).step("a", "g"))
     | st.sampled_from([len, int, print, object(), ExecutionMode.PARALLEL_MERGE, b"x", {1: 2}])
 )
 listed = {"depends_on", "constraints", "read_data", "fallback_models"}
