@@ -24,7 +24,6 @@ from engine.children import Children
 from engine.effects import Effects
 from engine.errors import AttemptClosedError, EffectFailedError, ExpressionError, OutputInvalidError
 from engine.exchange import Exchange
-from engine.expressions import parse
 from engine.memory import Remembering, RunMemory, Space
 from engine.messaging import Messaging
 from engine.models import replies
@@ -94,6 +93,8 @@ class StepContext(Remembering, Messaging, Steering):
     @property
     def data(self) -> dict[str, Any]:
         """The values that the step's `read_data` names, by path; those that are not there are left out."""
+        from engine.expressions import parse
+
         found = {}
         for path in self._paths:
             with contextlib.suppress(ExpressionError):

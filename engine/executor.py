@@ -28,10 +28,8 @@ from engine.errors import (
     ExpressionError,
     OutputInvalidError,
 )
-from engine.expressions import map_templates, parse
 from engine.failures import failure_of
 from engine.goals import merge, run_goal
-from engine.looks import choose
 from engine.models.schemas import misfit
 from engine.names import Decoded
 from engine.reads import asks
@@ -209,6 +207,8 @@ class Executor:
         """The attempt of a step that has no function of the user's: a pipeline, a goal, a merge, or nothing but a switch."""
         step = task.step
         if step.kind == "p":
+            from engine.expressions import map_templates
+
             given = map_templates(step.params, lambda template, _: template.render({**task.names, **Decoded(task.given)}))
             return await self._around.children.of_step(effects, step, task.path, task.attempt, given)
         if step.kind == "s":
@@ -271,6 +271,8 @@ def _safe(failed: Failed, effects: Effects) -> Failed:
 
 async def _judge(step: StepDefinition, task: StepTask, context: StepContext) -> None:
     """Ask the model what the condition asks it; raises `_SkippedError` if the condition does not hold."""
+    from engine.expressions import parse
+
     condition = parse(step.condition or "true")
     answers = {}
     for question in condition.asks_model:
@@ -289,6 +291,9 @@ def _completed(task: StepTask, value: Any) -> Outcome:
     step = task.step
     if step.switch is None and (step.condition is None or step.condition_mode == "pre"):
         return _packed(step, value)
+    from engine.expressions import parse
+    from engine.looks import choose
+
     try:
         output = values.decode(values.encode(value))
         names = {**task.names, "output": output, "attempt": task.attempt}

@@ -13,7 +13,6 @@ import msgspec
 
 from engine.context import StepContext
 from engine.definition import Definition, StepDefinition
-from engine.expressions import Template
 from engine.merging import merged
 from store import values
 
@@ -30,6 +29,8 @@ async def run_goal(ctx: StepContext, step: StepDefinition, pipeline: Definition,
 
     `names` are what `${{ ... }}` in the goal sees, besides the words of the moment.
     """
+    from engine.expressions import Template
+
     goal = str(Template.parse(step.goal or "").render({**names, **ctx.given, "attempt": ctx.attempt}))
     return await ctx.model(_question(ctx, goal), schema=schema, system=_rules(step, pipeline))
 

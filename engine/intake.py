@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.answers import Blob
 from engine.commands import Fact
 from engine.executor import Completed, Outcome, Skipped
-from engine.looks import Seen
 from engine.record import Record
 from engine.written import Written
 from store.events import Payload, StepCompleted, StepFailed, StepSkipped
+
+if TYPE_CHECKING:
+    from engine.looks import Seen
 
 
 class Intake:

@@ -6,11 +6,10 @@ Stands apart from the runtime, which decides when attempts run and looks are tak
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.executor import StepTask
 from engine.graph import COMPENSATE, base_of
-from engine.looks import Seen, after, before
 from engine.names import Decoded, given_versions, known_texts, names_of
 from engine.outputs import Outputs
 from engine.policies import seconds_left
@@ -19,6 +18,9 @@ from engine.tape import Done, Identity, done_for_good
 from store import Lease, Log
 from store.events import Recorded
 from store.state import RunState, StepStatus
+
+if TYPE_CHECKING:
+    from engine.looks import Seen
 
 EFFECT_TYPES = frozenset({"effect.requested", "effect.succeeded", "effect.failed", "effect.resolved"})
 NOTHING: Mapping[str, Any] = {}
@@ -75,6 +77,8 @@ class Preparing:
 
     async def look(self, path: str) -> Seen:
         """What the contents come to that a step's start, or a group's end, hangs on."""
+        from engine.looks import after, before
+
         plan, state = self._record.plan, self._state
         names = await self._names(plan.looks[path] | plan.reads.get(path, frozenset()), NOTHING, NOTHING)
         step = state.steps[path]
