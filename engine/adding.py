@@ -10,12 +10,16 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from engine.definition import NAME, StepDefinition
+from engine.definition import NAME, StepDefinition, walk
 from engine.errors import Problem, suggestion
 from engine.graph import Plan
+from engine.kinds import REFERENCE
+from engine.pipeline import Pipeline
 from engine.reads import read_before, read_during
-from engine.steps import PipelineStep, reference
+from engine.steps import PipelineStep
 from store.state import RunState, StepStatus
+
+LOST = "could not be found again after a crash; name a function of a module that can be imported"
 
 
 def misfits(plan: Plan, state: RunState, step: str, added: PipelineStep, before: Sequence[str], model: str | None) -> list[Problem]:
@@ -23,22 +27,23 @@ def misfits(plan: Plan, state: RunState, step: str, added: PipelineStep, before:
     found = _own(plan, added, model)
     if found:
         return found
+    definition = added.define()
     if added.name in plan.steps:
-        if not same(added.define(), plan.steps[added.name]):
+        if not same(definition, plan.steps[added.name]):
             found.append(Problem(f"steps.{added.name}", f"is there already, and {step} adds another; choose another name"))
         return found
-    function = None if added.run is None else reference(added.run)
-    if function is not None and ("<" in function or function.startswith("__main__:")):
-        advice = "could not be found again after a crash; name a function of a module that can be imported"
-        found.append(Problem(f"steps.{added.name}.run", advice))
+    for place, one in walk([definition]):
+        found += [
+            Problem(f"{place}.{field}", LOST)
+            for field, name in one.functions.items()
+            if not REFERENCE.fullmatch(name) or name.startswith("__main__:")
+        ]
     after = [*before, *(added.switch or ()), *([added.fallback] if added.fallback else [])]
     return found + list(_before(plan, state, added, after))
 
 
 def _own(plan: Plan, added: PipelineStep, model: str | None) -> list[Problem]:
     """The problems of the step itself, among stand-ins for the steps it names."""
-    from engine.checks import Asked, problems  # here: only who adds a step pays for the rules
-
     named = {dep.step for dep in added.dependencies} | {name for name in (added.fallback,) if name} | set(added.switch or ())
     place = f"steps.{added.name}"
 
@@ -48,7 +53,9 @@ def _own(plan: Plan, added: PipelineStep, model: str | None) -> list[Problem]:
 
     def judged(names: set[str]) -> list[Problem]:
         standins = [PipelineStep(name, "stands in for a step of the run", depends_on=()) for name in names if name in plan.steps]
-        every = problems(Asked(plan.definition.name, [*standins, added], model=model or "unchecked"))
+        whole = Pipeline(plan.definition.name)
+        whole.steps = [*standins, added]
+        every = whole.problems(model=model or "unchecked")
         return [problem for problem in every if problem.where == place or problem.where.startswith(f"{place}.")]
 
     named.discard(added.name)

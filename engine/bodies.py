@@ -5,17 +5,18 @@ Stands apart from the engine because a definition is values and a pipeline has t
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine import targets
 from engine.definition import StepDefinition
-from engine.graph import COMPENSATE
 from engine.models.schemas import schema_of
 from engine.pinning import step_of
 from engine.pipeline import Pipeline
 from engine.record import Added
+from engine.steps import functions_of
 
 
 class Bodies(NamedTuple):
@@ -34,12 +35,7 @@ def bodies_of(definitions: Iterable[StepDefinition], pipeline: Pipeline) -> Bodi
         as_driven = driven.get(step.name)
         if as_driven is None:
             continue
-        if as_driven.run is not None and step.run is not None:
-            found.functions[step.name] = step.run
-        if as_driven.kind == "m" and callable(step.merge):
-            found.functions[step.name] = step.merge
-        if as_driven.compensate is not None and step.compensate is not None:
-            found.functions[f"{step.name}{COMPENSATE}"] = step.compensate
+        found.functions.update(functions_of(step, as_driven))
         if isinstance(step.pipeline, Pipeline):
             found.nested[step.name] = step.pipeline
         if step.output_schema is not None and schema_of(step.output_schema) == as_driven.output_schema:
@@ -53,6 +49,5 @@ def with_added(pipeline: Pipeline, added: Iterable[Added], folder: Path) -> Pipe
     known = {step.name for step in pipeline.steps}
     for definition, _ in added:
         if definition.name not in known:
-            body = None if definition.run is None else targets.find(definition.run, folder)
-            pipeline.add_step(step_of(definition, body))
+            pipeline.add_step(step_of(definition, functools.partial(targets.find, folder=folder)))
     return pipeline

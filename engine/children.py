@@ -114,7 +114,7 @@ class Children:
     """The child runs of one run. `pipelines` are the nested pipelines of its steps, with their functions, by step."""
 
     def __init__(self, run: RunId, home: Home, pipelines: Mapping[str, Pipeline], model: str | None) -> None:
-        self._run, self._home, self._pipelines, self._model = run, home, pipelines, model
+        self._run, self._home, self._pipelines, self._model = run, home, dict(pipelines), model
         self._context = contextvars.copy_context()  # not that of a body: what it set there is its own
         self._caller: Caller | None = None
         self._driven: dict[RunId, Driven] = {}
@@ -123,6 +123,10 @@ class Children:
         self._unwanted: dict[RunId, dict[str, Any]] = {}
         self._unpaused: dict[RunId, asyncio.Event] = {}
         self._stopped = False
+
+    def know(self, step: str, pipeline: Pipeline) -> None:
+        """Take the nested pipeline of a step that was added at run time."""
+        self._pipelines[step] = pipeline
 
     def bind(self, caller: Caller) -> None:
         """Say which run calls; done once, before anything is asked."""

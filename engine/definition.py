@@ -6,7 +6,7 @@ Stands apart from `pipeline.py` so that looking at a run never needs the user's 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import Any
 
@@ -145,6 +145,13 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
         return "m" if self.merge is not None else "s"
 
     @property
+    def functions(self) -> dict[str, str]:
+        """The names of the functions behind the step, by field: `run`, a `merge` that is one, `compensate`."""
+        merge = self.merge if self.merge is not None and ":" in self.merge else None
+        named = {"run": self.run, "merge": merge, "compensate": self.compensate}
+        return {field: name for field, name in named.items() if name is not None}
+
+    @property
     def many(self) -> bool:
         """Whether the step is a group: run once for each item, or again and again."""
         return self.for_each is not None or self.while_ is not None
@@ -209,10 +216,7 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def walk(self, place: str = "steps") -> Iterator[tuple[str, StepDefinition]]:
         """Every step and every nested pipeline's, with its place (`steps.child.pipeline.steps.x`)."""
-        for step in self.steps:
-            yield f"{place}.{step.name}", step
-            if isinstance(step.pipeline, Definition):
-                yield from step.pipeline.walk(f"{place}.{step.name}.pipeline.steps")
+        return walk(self.steps, place)
 
     def to_json(self) -> bytes:
         """Canonical JSON text; `from_json` reads it back."""
@@ -224,3 +228,11 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
         """The definition that `to_json` wrote."""
         plain = values.decode(text)
         return msgspec.convert({**plain, "steps": [_by_branch(step) for step in plain.get("steps", ())]}, Definition)
+
+
+def walk(steps: Iterable[StepDefinition], place: str = "steps") -> Iterator[tuple[str, StepDefinition]]:
+    """See `Definition.walk`."""
+    for step in steps:
+        yield f"{place}.{step.name}", step
+        if isinstance(step.pipeline, Definition):
+            yield from walk(step.pipeline.steps, f"{place}.{step.name}.pipeline.steps")

@@ -12,7 +12,7 @@ import msgspec
 
 from engine.definition import Definition, ExecutionMode, StepDefinition
 from engine.errors import EngineError
-from engine.fields import FUNCTIONS, PIPELINE, STEP, attribute
+from engine.fields import PIPELINE, STEP, attribute
 from engine.kinds import REFERENCE
 from engine.policies import RetryPolicy
 
@@ -66,9 +66,8 @@ def _params(definition: Definition) -> dict[str, Any]:
 
 
 def _step_tree(step: StepDefinition) -> dict[str, Any]:
-    for key in FUNCTIONS:
-        name = getattr(step, key)
-        if isinstance(name, str) and (key != "merge" or ":" in name) and not REFERENCE.fullmatch(name):
+    for name in step.functions.values():
+        if not REFERENCE.fullmatch(name):
             raise EngineError(f"The step {step.name!r} runs {name}, which a file cannot name; use a function of a module.")
     held = {key: getattr(step, attribute(key)) for key in STEP if key not in ("max_retries", "retry")} | _tries(step)
     if isinstance(step.pipeline, Definition):

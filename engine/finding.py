@@ -5,6 +5,7 @@ Stands apart from the engine because it only reads: what a log says of a target,
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,9 @@ async def find_again(log: Log, run: RunId, state: RunState, params: Mapping[str,
     if target is not None:
         return targets.load(target, cwd=Path(state.cwd or "."), params=dict(params)).pipeline
     recorded = Definition.from_json(await log.blob(state.definition))
-    missing = [place.removeprefix("steps.") for place, step in recorded.walk() if step.run is not None]
+    missing = [place.removeprefix("steps.") for place, step in recorded.walk() if step.functions]
     if not missing:
-        return pipeline_of(recorded, {})
+        return pipeline_of(recorded, functools.partial(targets.find, folder=Path(state.cwd or ".")))
     if state.caller is None:
         raise TargetError(
             f"Run {run} was started from Python, so its functions ({', '.join(missing[:3])}) can be found only there; "

@@ -51,8 +51,10 @@ def pin(
 
 def need_bodies(run: RunId, recorded: Definition, pipeline: Pipeline) -> None:
     """Raise if a function that the recorded definition names is gone from the pipeline, or from one in it."""
-    known = set(_with_bodies(pipeline))
-    missing = [place.removeprefix("steps.") for place, step in recorded.walk() if step.run is not None and place not in known]
+    known = dict(_with_bodies(pipeline))
+    missing = [
+        place.removeprefix("steps.") for place, step in recorded.walk() if not known.get(place, set()).issuperset(step.functions)
+    ]
     if missing:
         raise DefinitionChangedError(
             f"Run {run} cannot go on as recorded: the functions of {', '.join(missing)} are gone from the pipeline; put them "
@@ -61,10 +63,9 @@ def need_bodies(run: RunId, recorded: Definition, pipeline: Pipeline) -> None:
         )
 
 
-def _with_bodies(pipeline: Pipeline, place: str = "steps") -> Iterator[str]:
+def _with_bodies(pipeline: Pipeline, place: str = "steps") -> Iterator[tuple[str, set[str]]]:
     for step in pipeline.steps:
-        if step.run is not None:
-            yield f"{place}.{step.name}"
+        yield f"{place}.{step.name}", {field for field in ("run", "merge", "compensate") if callable(getattr(step, field))}
         if isinstance(step.pipeline, Pipeline):
             yield from _with_bodies(step.pipeline, f"{place}.{step.name}.pipeline.steps")
 
@@ -83,8 +84,8 @@ def refuse_doubtful(run: RunId, state: RunState, reset: set[str]) -> None:
         )
 
 
-def pipeline_of(definition: Definition, bodies: Mapping[str, Callable[..., Any]]) -> Pipeline:
-    """A pipeline from its plain values and the functions of its steps; nested ones have none."""
+def pipeline_of(definition: Definition, find: Callable[[str], Callable[..., Any]]) -> Pipeline:
+    """A pipeline from its plain values; `find` gives the functions of its steps, nested ones too, by their names."""
     pipeline = Pipeline(
         definition.name, definition.description,
         on_failure=definition.on_failure, budget=definition.budget,
@@ -93,13 +94,14 @@ def pipeline_of(definition: Definition, bodies: Mapping[str, Callable[..., Any]]
     pipeline.params, pipeline.declared = dict(definition.params), dict(definition.declared)
     pipeline.constraints, pipeline.shared_values = list(definition.constraints), dict(definition.shared)
     for step in definition.steps:
-        pipeline.add_step(step_of(step, bodies.get(step.name)))
+        pipeline.add_step(step_of(step, find))
     return pipeline
 
 
-def step_of(step: StepDefinition, body: Callable[..., Any] | None) -> PipelineStep:
-    """A step from its plain values and its function."""
-    options = {name: getattr(step, name) for name in step.__struct_fields__ if name not in ("run", "source", "compensate")}
+def step_of(step: StepDefinition, find: Callable[[str], Callable[..., Any]]) -> PipelineStep:
+    """A step from its plain values, `find` as in `pipeline_of`."""
+    options = {name: getattr(step, name) for name in step.__struct_fields__ if name != "source"}
+    options |= {field: find(name) for field, name in step.functions.items()}
     if isinstance(step.pipeline, Definition):
-        options["pipeline"] = pipeline_of(step.pipeline, {})
-    return PipelineStep(run=body, **options)
+        options["pipeline"] = pipeline_of(step.pipeline, find)
+    return PipelineStep(**options)

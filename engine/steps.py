@@ -20,6 +20,7 @@ from engine.policies import RetryPolicy
 from engine.rebinding import ARGUMENTS
 from store import values
 from store.errors import ValueEncodingError
+from store.state import COMPENSATE
 
 if TYPE_CHECKING:
     from engine.expressions import ConditionDSL, Expression
@@ -222,6 +223,13 @@ def reference(function: Callable[..., Any]) -> str:
     rebound = ", ".join(f"{name}={what}" for name, what in getattr(function, ARGUMENTS, {}).items())
     module = getattr(target, "__module__", None) or type(target).__module__
     return f"{module}:{name}({rebound})" if rebound else f"{module}:{name}"
+
+
+def functions_of(step: PipelineStep, driven: StepDefinition) -> dict[str, Callable[..., Any]]:
+    """The functions of a step by the path each runs at, of those that `driven` names: its body or merge, and what undoes it."""
+    body = step.run if driven.run is not None else step.merge if driven.kind == "m" else None
+    undo = step.compensate if driven.compensate is not None else None
+    return {path: found for path, found in ((step.name, body), (f"{step.name}{COMPENSATE}", undo)) if callable(found)}
 
 
 def source_hash(function: Callable[..., Any]) -> str | None:

@@ -15,8 +15,9 @@ from engine.asking import Asking
 from engine.children import Children
 from engine.errors import AttemptClosedError, PipelineValidationError, Problem, suggestion
 from engine.exchange import Exchange
+from engine.pipeline import Pipeline
 from engine.record import Record
-from engine.steps import PipelineStep
+from engine.steps import PipelineStep, functions_of
 from engine.threads import Threads
 from engine.written import Written
 from store import Lease, Log, values
@@ -163,10 +164,11 @@ class RunSurroundings:
         found = misfits(plan, self._state, step, added, before, self.asking.model)
         if found:
             raise PipelineValidationError(plan.definition.name, found)
-        if added.run is not None:
-            self.bodies[added.name] = added.run
+        definition = added.define()
+        self.bodies.update(functions_of(added, definition))
+        if isinstance(added.pipeline, Pipeline):
+            self.children.know(added.name, added.pipeline)
         if added.name not in plan.steps:
-            definition = added.define()
             self.record(StepAdded(added.name, definition.to_json(), definition.kind, list(before)), step, attempt)
 
     async def answer(self, request: int, due: float | None) -> Any:

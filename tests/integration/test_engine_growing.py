@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from engine import Dep, Pipeline, PipelineStep, StepContext
+from engine.bodies import bodies_of, with_added
+from engine.definition import StepDefinition
+from tests.crashing import ROOT
 from tests.driving import drive, engine_at, history, typed, until
-from tests.pipelines.growing import growing, square
+from tests.pipelines.growing import behind, growing, square, summed, twice, undo
 
 
 async def test_added_steps_run_and_what_they_come_before_waits_for_them() -> None:
@@ -35,8 +38,51 @@ async def test_added_steps_survive_a_crash(tmp_path: Path) -> None:
     assert len(pipeline.steps) == 3
 
 
+async def test_added_steps_have_all_their_functions() -> None:
+    """A nested pipeline runs as a child, a reducer merges, and a compensation undoes when a later step fails."""
+
+    async def grows(ctx: StepContext) -> int:
+        for added in behind():
+            await ctx.add_step(added, before=["fails"])
+        return 1
+
+    def fails() -> None:
+        raise ValueError("too late")
+
+    pipeline = Pipeline("p").step("one", run=lambda: 1).step("grows", run=grows).step("fails", run=fails, max_retries=0)
+    pipeline.steps[-1].depends_on = ["grows"]
+    result, events = await history(pipeline, model="offline")
+    assert (result.status, result.output("nested"), result.output("merged")) == ("failed", 8, 9)
+    assert result.step_metadata["undone/compensate"]["status"] == "completed"
+    assert "step.completed undone/compensate" in typed(events)
+
+
+def test_all_functions_of_added_steps_are_found_again_by_name() -> None:
+    """Read back from the log in another process, body, reducer, compensation and those of nested pipelines are there."""
+    read = [(StepDefinition.from_json(added.define().to_json()), []) for added in behind()]
+    bodies = bodies_of([step for step, _ in read], with_added(Pipeline("p"), read, ROOT))
+    assert bodies.functions == {"merged": summed, "undone/compensate": undo}
+    assert bodies.nested["nested"].steps[0].run is twice
+
+
 REFUSED: list[tuple[PipelineStep, list[str], str]] = [
     (PipelineStep("new", run=lambda: 1), [], "could not be found again after a crash"),
+    (PipelineStep("new", run=square, compensate=lambda: 1), [], "steps.new.compensate: could not be found again after a crash"),
+    (
+        PipelineStep("new", execution_mode="parallel_merge", merge=lambda all: 1, depends_on="end"),
+        [],
+        "steps.new.merge: could not be",
+    ),
+    (
+        PipelineStep("new", pipeline=Pipeline("in").step("x", run=lambda: 1)),
+        [],
+        "steps.new.pipeline.steps.x.run: could not be found again after a crash",
+    ),
+    (
+        PipelineStep("new", pipeline=Pipeline("in").step("x", run=square, timeout=-1)),
+        [],
+        "steps.new.pipeline.steps.x.timeout: is -1; give seconds greater than 0",
+    ),
     (PipelineStep("new", run=square, depends_on=["nobody"]), [], "there is no step 'nobody'"),
     (PipelineStep("new", run=square, depends_on=["end"]), ["end"], "would wait for itself"),
     (PipelineStep("new", run=square), ["first"], "cannot come before first, which has started"),

@@ -9,7 +9,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from engine import DefinitionChangedError, Engine, EngineError, Pipeline, PipelineValidationError, StepContext
+from engine import DefinitionChangedError, Engine, EngineError, Pipeline, PipelineValidationError, StepContext, TargetError
 from store.state import StepStatus
 from tests.driving import Scripted, drive, engine_at, typed, until
 
@@ -180,6 +180,40 @@ async def test_the_recorded_one_needs_its_functions(tmp_path: Path) -> None:
     async with engine_at(tmp_path / "runs.db") as engine:
         with pytest.raises(DefinitionChangedError, match=r"functions of b are gone from the pipeline.*--definition migrate"):
             await engine.resume(run, removed(calls), on_change="recorded")
+
+
+def summed(outputs: list[str]) -> str:
+    return "".join(outputs)
+
+
+def undone(output: str) -> None:
+    raise AssertionError(output)
+
+
+@pytest.mark.parametrize(
+    ("kept", "gone"), [({"merge": summed}, {"merge": "list"}), ({"merge": "list", "compensate": undone}, {"merge": "list"})]
+)
+async def test_the_recorded_one_needs_what_merges_and_undoes_too(tmp_path: Path, kept: Any, gone: Any) -> None:
+    """A step whose reducer or compensation is gone cannot be gone on with as recorded either, before anything runs."""
+    calls = Calls()
+    merging = {"execution_mode": "parallel_merge", "depends_on": ["a", "b"]}
+    run = await interrupted(tmp_path / "runs.db", calls, calls.pipeline().step("m", **merging, **kept))
+    async with engine_at(tmp_path / "runs.db") as engine:
+        with pytest.raises(DefinitionChangedError, match=r"functions of m are gone from the pipeline"):
+            await engine.resume(run, calls.pipeline().step("m", **merging, **gone), on_change="recorded")
+        await engine.resume(run, calls.pipeline().step("m", **merging, **kept))
+        assert (await engine.result(run)).success
+
+
+async def test_a_reducer_that_only_python_has_is_named_when_the_run_is_resumed_without_it(tmp_path: Path) -> None:
+    """A run of goals and a reducer, started from Python, says which step's function is missing and how to go on."""
+    pipeline = Pipeline("p").step("one", "Say 1", approval=True).step("two", "Say 2")
+    pipeline.step("m", execution_mode="parallel_merge", merge=summed, depends_on=["one", "two"])
+    async with engine_at(tmp_path / "runs.db") as engine:
+        run = await engine.start(pipeline, model="offline")
+        assert await engine.wait(run) == "waiting"
+        with pytest.raises(TargetError, match=r"so its functions \(m\) can be found only there"):
+            await engine.resume(run)
 
 
 async def test_a_recorded_goal_stays_a_goal(tmp_path: Path) -> None:

@@ -32,6 +32,31 @@ def total(ctx: Any) -> int:
     return sum(output for name, output in ctx.inputs.items() if name.startswith("square"))
 
 
+def twice(value: int) -> int:
+    """What a step in an added pipeline does."""
+    return value * 2
+
+
+def summed(outputs: list[int]) -> int:
+    """How an added step merges."""
+    return sum(outputs)
+
+
+def undo(output: int, ctx: Any) -> None:
+    """How an added step is undone."""
+    ctx.log(f"undid {output}")
+
+
+def behind() -> list[PipelineStep]:
+    """Steps with each kind of function behind them: in a nested pipeline, a merge, a compensation."""
+    nested = Pipeline("nested", params={"value": 1}).step("twice", run=twice)
+    return [
+        PipelineStep("nested", pipeline=nested, params={"value": 4}),
+        PipelineStep("merged", execution_mode="parallel_merge", merge=summed, depends_on=["nested", "one"]),
+        PipelineStep("undone", "Say it", compensate=undo, depends_on="merged"),
+    ]
+
+
 def growing(folder: str | None = None) -> Pipeline:
     """Numbers, a step that adds one for each, and their sum."""
     return (
