@@ -167,7 +167,7 @@ async def test_an_effect_in_doubt_is_resolved_through_the_inbox(bench: Bench) ->
     driver goes on with that value, and the effect was done once.
     """
     run = await bench.start("doubtful")
-    await until(lambda: (bench.folder / "paid").exists(), "the payment")
+    await payment(bench)
     os.kill(bench.spawned[-1].pid, signals.SIGKILL)
     await bench.gone()
     await bench.resume(run)
@@ -192,7 +192,7 @@ async def test_an_effect_in_doubt_is_issued_again_only_when_told(bench: Bench, t
     resume, it is done a second time, and a third resume would not ask once more.
     """
     run = await bench.start("doubtful")
-    await until(lambda: (bench.folder / "paid").exists(), "the payment")
+    await payment(bench)
     os.kill(bench.spawned[-1].pid, signals.SIGKILL)
     await bench.gone()
     bench.go("beside")
@@ -212,10 +212,16 @@ async def test_an_effect_in_doubt_is_issued_again_only_when_told(bench: Bench, t
     assert (bench.folder / "paid").read_text() == "xx"
 
 
+async def payment(bench: Bench) -> None:
+    """Wait until what was paid is written: the file is there a moment earlier."""
+    paid = bench.folder / "paid"
+    await until(lambda: paid.exists() and paid.read_text(), "the payment")
+
+
 async def killed_inside(bench: Bench) -> str:
     """A run whose driver was killed while it paid; nobody has looked at it since."""
     run = await bench.start("doubtful")
-    await until(lambda: (bench.folder / "paid").exists(), "the payment")
+    await payment(bench)
     os.kill(bench.spawned[-1].pid, signals.SIGKILL)
     await bench.gone()
     bench.go("beside")
@@ -253,7 +259,7 @@ async def test_a_doubt_resolved_as_failed_is_not_tried_again(bench: Bench) -> No
 async def test_a_live_effect_is_not_in_doubt(bench: Bench) -> None:
     """While its driver lives an irreversible effect under way cannot be resolved, and the driver keeps its run."""
     run = await bench.start("doubtful")
-    await until(lambda: (bench.folder / "paid").exists(), "the payment")
+    await payment(bench)
     with pytest.raises(CommandRefusedError, match="nothing in this run is in doubt"):
         await signal(bench.engine.log, (await bench.engine.log.find(run)).id, "resolve", {"step": "pays", "outcome": "failed"})
     bench.go("pay")
