@@ -160,8 +160,16 @@ class Agenda:
 
     def _tell(self, state: RunState, name: str) -> None:
         """A step has settled for good: count it for each that depends on it, or on what it stands in for."""
-        for dependant in self.plan.dependants[name]:
-            if dependant in self.missing:
+        plan, steps, missing = self.plan, state.steps, self.missing
+        completed = steps[name].status is StepStatus.COMPLETED
+        for dependant in plan.dependants[name]:
+            if dependant not in missing:
+                continue
+            if completed and dependant in plan.simple and not steps[dependant].refused:  # the usual case, in one go
+                missing[dependant] -= 1
+                if missing[dependant] <= 0 and self.spare[dependant] >= 0:
+                    self._push(state, dependant, steps[dependant])
+            else:
                 self._tell_one(state, dependant, name)
         rescued = self.plan.rescues.get(name)
         if rescued is not None and state.steps[rescued].status in FAILURES:
@@ -330,12 +338,11 @@ class Agenda:
         self.chain.discard(path)
         if path in self.missing:
             del self.missing[path], self.spare[path]
-        group = group_of(path)
-        if group is not None:
-            self._settle_child(state, group, int(path[len(group) + 1 : -1]))
-        elif path in self.plan.place:
+        if path in self.plan.place:
             self.groups.pop(path, None)
             self._tell(state, path)
+        elif (group := group_of(path)) is not None:
+            self._settle_child(state, group, int(path[len(group) + 1 : -1]))
 
     def has_room(self, state: RunState, path: str) -> bool:
         """Whether a step that waits for its retry may run beside what runs: in the chain of serial ones, in its group."""

@@ -135,7 +135,8 @@ class Executor:
         await self._recorder.flush()  # here, so that all above is made while the disk works (a chain's step: 30 of 370 us)
         token = capture.writing.set(writer)
         try:
-            value = await self._timed(task, effects)
+            timed = task.step.timeout is not None or task.left is not None
+            value = await (self._timed(task, effects) if timed else self._body(task, effects))
             self._tell_unmade(task.path, task.attempt, effects)
             return _completed(task, value)
         except _SkippedError as skipped:
@@ -155,8 +156,6 @@ class Executor:
 
     async def _timed(self, task: StepTask, effects: Effects) -> Any:
         limits = [seconds for seconds in (task.step.timeout, task.left) if seconds is not None]
-        if not limits:
-            return await self._body(task, effects)
         if min(limits) <= 0:
             raise OutOfTimeError
         return await within(min(limits), self._body(task, effects))

@@ -85,23 +85,26 @@ class Outputs:
 
     def keep(self, path: str, version: int, text: bytes) -> None:
         """A step completed; its output is kept if somebody needs it, and it needs its own inputs no more."""
-        base = base_of(path)
-        if path != base or self._plan.dependants[base]:
+        dependants = self._plan.dependants
+        if path not in dependants:
             self._texts[version] = text
-        if path != base:
             return
-        self._let_go(self._state.steps[path], path)
+        if dependants[path]:
+            self._texts[version] = text
+        if (step := self._state.steps[path]).items is not None:
+            self._let_go(step, path)
         for need in self._plan.needs[path]:
-            self._users[need] = self._users.get(need, len(self._plan.dependants[need])) - 1
-            if self._users[need] <= 0:
+            left = self._users.get(need, len(dependants[need])) - 1
+            if left > 0:
+                self._users[need] = left
+            else:
+                self._users.pop(need, None)
                 self._drop([self._state.steps[need].output])
-                self._users.pop(need)
 
     def _let_go(self, step: StepState, path: str) -> None:
         """A group completed: what its children returned is in its output."""
-        if step.items is not None:
-            self._drop(self._state.steps[child_of(path, index)].output for index in range(step.items))
-            self._items.pop(step.evaluated or 0, None)
+        self._drop(self._state.steps[child_of(path, index)].output for index in range(step.items or 0))
+        self._items.pop(step.evaluated or 0, None)
 
     def _drop(self, versions: Iterable[int | None]) -> None:
         for version in versions:

@@ -312,6 +312,8 @@ class Runtime:
 
     def _idle(self) -> bool:
         """Whether nothing is under way. A step that was started counts before its task exists: its commit may be in flight."""
+        if self._record.running and not self.state.open and not self._halted:
+            return False  # asked after every step: the usual case first
         if self._intake or self._looks or self._record.schedule.next_timer(self.state) is not None:
             return False
         if self._halted and self.state.status is RunStatus.PAUSED:

@@ -244,7 +244,7 @@ class Schedule(Wishes):
             step = steps.get(path)
             if step is not None and step.status is WAITING and step.due == due:
                 heapq.heappush(self.late, key)
-        for key in sorted(self.late):
+        for key in sorted(self.late) if self.late else ():
             path = self.plan.path(key)
             if path not in steps or steps[path].status is not WAITING:
                 self.late.remove(key)

@@ -300,6 +300,8 @@ def waits_for_person(state: RunState) -> bool:
     A child run that was paused alone waits for somebody too.
     """
     counts = state.counts
+    if not (state.open or state.approvals or counts[StepStatus.IN_DOUBT]):
+        return False  # asked at every commit: the usual case first
     if state.status.ended or counts[StepStatus.WAITING] > state.approvals:
         return False
     if counts[StepStatus.RUNNING] == state.groups:
