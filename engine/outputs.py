@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from engine.graph import Plan, base_of
+from engine.graph import Plan
 from store import Lease, Log
 from store.events import Recorded
 from store.state import RunState, StepState, child_of, group_of
@@ -31,7 +31,7 @@ class Outputs:
 
     def at_hand(self, versions: Mapping[str, int]) -> bool:
         """Whether all of these are in memory."""
-        return all(version in self._texts for version in versions.values())
+        return self._texts.keys() >= set(versions.values())
 
     async def load(self, versions: Mapping[str, int]) -> dict[str, bytes]:
         """The texts of these versions by name; what is not in memory is read."""

@@ -73,8 +73,7 @@ class Record:
         self.schedule.note(state, recorded)
         if type(event) is RunMigrated or type(event) is StepReset:  # with a group its children go
             self.running = {name: attempt for name, attempt in self.running.items() if name in state.steps and name != step}
-        elif step is not None and step in state.steps:
-            held = state.steps[step]
+        elif step is not None and (held := state.steps.get(step)) is not None:
             if held.status is StepStatus.RUNNING and held.items is None:
                 self.running[step] = held.attempt
             else:

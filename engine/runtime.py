@@ -256,7 +256,8 @@ class Runtime:
                 self._preparing.outputs.keep(recorded.step, recorded.version, kept[recorded.step])
             elif kind in STOPPING and recorded.step in self._tasks:
                 self._leave(self._tasks.pop(recorded.step))
-        self._look_out()
+        if self._record.schedule.looking:
+            self._look_out()
         return starts
 
     def _look_out(self) -> None:

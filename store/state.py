@@ -315,7 +315,8 @@ def waits_for_person(state: RunState) -> bool:
 
 def working(state: RunState) -> int:
     """How many steps are under way, without groups and without those that only wait for people or for parked child runs."""
-    return state.counts[StepStatus.RUNNING] - state.groups - len(resting_steps(state, timed=True))
+    running = state.counts[StepStatus.RUNNING] - state.groups
+    return running - len(resting_steps(state, timed=True)) if state.open else running
 
 
 def resting_steps(state: RunState, *, timed: bool = False) -> set[str]:
