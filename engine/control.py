@@ -37,6 +37,12 @@ _DONE = {
 }
 
 
+def _done(kind: str, body: dict[str, Any]) -> str:
+    if kind == "pause" and body.get("now"):
+        return "stops now; what runs is driven again from its record on resume"
+    return _DONE[kind]
+
+
 async def signal(log: Log, run: RunId, kind: str, body: dict[str, Any], *, actor: str = "user", lease: Lease | None = None) -> str:
     """Give a run a command (see `commands.KINDS`) and wait until it is recorded; returns a sentence about it.
 
@@ -46,7 +52,7 @@ async def signal(log: Log, run: RunId, kind: str, body: dict[str, Any], *, actor
         if kind == "resolve":
             await _admit_doubts(log, lease)
         await _record(log, lease, kind, body, actor)
-        return f"Run {run} {_DONE[kind]}."
+        return f"Run {run} {_done(kind, body)}."
     state = await log.state(run)
     if kind == "resolve" and unadmitted(state):
         state = await _after_a_dead_driver(log, run)
@@ -63,7 +69,7 @@ async def signal(log: Log, run: RunId, kind: str, body: dict[str, Any], *, actor
         except RunConflictError:
             if await _taken(log, run, sent):
                 await _refuse_refused(log, run, sent, kind, body)
-                return f"Run {run} {_DONE[kind]}."
+                return f"Run {run} {_done(kind, body)}."
             if time.monotonic() > deadline:
                 return (
                     f"Run {run} was told to {kind}, but its driver has not answered for {ANSWER_SECONDS:g} s; it will when it can."
@@ -75,7 +81,7 @@ async def signal(log: Log, run: RunId, kind: str, body: dict[str, Any], *, actor
         finally:
             await own.release()
         await _refuse_refused(log, run, sent, kind, body)
-        return f"Run {run} {_DONE[kind]}{'; no driver was alive, so this was recorded here' if here else ''}."
+        return f"Run {run} {_done(kind, body)}{'; no driver was alive, so this was recorded here' if here else ''}."
 
 
 async def _taken(log: Log, run: RunId, sent: int) -> bool:

@@ -172,6 +172,10 @@ class ChildFailedError(EffectFailedError):
         super().__init__(message, kind="child", retryable=retryable)
 
 
+class InputMissingError(Exception):
+    """A function cannot be called: the step a parameter is named after has no output, and the parameter no default."""
+
+
 class OutputInvalidError(Exception):
     """Raised inside a step's body when a model's answer does not fit the schema, after one repair."""
 

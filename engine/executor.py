@@ -11,7 +11,7 @@ import functools
 import inspect
 import traceback
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -26,6 +26,7 @@ from engine.errors import (
     DivergenceError,
     EffectFailedError,
     ExpressionError,
+    InputMissingError,
     OutputInvalidError,
 )
 from engine.failures import failure_of
@@ -96,8 +97,16 @@ class _SkippedError(Exception):
     """The step's condition does not hold."""
 
 
-def _shape(body: Callable[..., Any]) -> tuple[tuple[str, ...], bool, bool]:
-    """(parameter names, whether one is `ctx`, whether the body is async)."""
+class _Shape(NamedTuple):
+    """The names of a body's parameters, those that have no default, whether one is `ctx`, whether it is async."""
+
+    names: tuple[str, ...]
+    needed: frozenset[str]
+    wants_context: bool
+    is_async: bool
+
+
+def _shape(body: Callable[..., Any]) -> _Shape:
     try:
         return _shape_of(body)
     except TypeError:  # a callable object that cannot be hashed
@@ -105,11 +114,13 @@ def _shape(body: Callable[..., Any]) -> tuple[tuple[str, ...], bool, bool]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _shape_of(body: Callable[..., Any]) -> tuple[tuple[str, ...], bool, bool]:
+def _shape_of(body: Callable[..., Any]) -> _Shape:
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    names = tuple(p.name for p in inspect.signature(body).parameters.values() if p.kind in kinds)
+    parameters = [one for one in inspect.signature(body).parameters.values() if one.kind in kinds]
+    names = tuple(one.name for one in parameters if one.name != "ctx")
+    needed = frozenset(one.name for one in parameters if one.default is one.empty)
     is_async = inspect.iscoroutinefunction(body) or inspect.iscoroutinefunction(getattr(body, "__call__", None))  # noqa: B004
-    return tuple(name for name in names if name != "ctx"), "ctx" in names, is_async
+    return _Shape(names, needed, any(one.name == "ctx" for one in parameters), is_async)
 
 
 class Executor:
@@ -182,7 +193,7 @@ class Executor:
         body = self._bodies.get(step.name)
         if body is None:
             return await self._without_function(task, inputs, params, effects)
-        names, wants_context, is_async = _shape(body)
+        names, needed, wants_context, is_async = _shape(body)
         if step.run is None:  # a merge
             merge_all = functools.partial(body, [inputs[dep.step] for dep in step.depends_on if dep.step in inputs])
             return await merge_all() if is_async else await self._threads.run(merge_all)
@@ -194,6 +205,10 @@ class Executor:
                 arguments[name] = values.decode(task.given[name])
             elif name in task.params:
                 arguments[name] = params[name]
+            elif name in needed:
+                raise InputMissingError(
+                    f"there is nothing to give its parameter {name!r}: {name} came to no output; give it a default"
+                )
         if wants_context:
             context = self._context(task, inputs, params, effects)
             arguments["ctx"] = context if is_async else SyncStepContext(context, asyncio.get_running_loop())
@@ -335,6 +350,8 @@ def _failed(error: BaseException) -> Failed:
         return Failed(msgspec.structs.replace(failure, kind="condition", retryable=False))
     if isinstance(error, OutputInvalidError):
         return Failed(msgspec.structs.replace(failure, kind="output"))
+    if isinstance(error, InputMissingError):
+        return Failed(msgspec.structs.replace(failure, kind="input", message=str(error), retryable=False))
     if isinstance(error, EffectFailedError | AttemptClosedError):
         return Failed(failure)
     text = "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace").decode()

@@ -106,7 +106,7 @@ class Runtime:
         self._preparing = Preparing(log, lease, self._record, {name: values.encode(value) for name, value in params.items()})
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
-        self._stopping = self._halted = False
+        self._stopping = False
         self._context = contextvars.copy_context()
         self._looks: dict[str, asyncio.Task[None]] = {}
         self._intake = Intake(self._record, self._around.written)
@@ -290,7 +290,6 @@ class Runtime:
             if signal.id <= self.state.inbox:
                 continue
             facts, blobs = facts_of(self.state, signal.kind, body_of(signal.body), signal.id, strict=False)
-            self._halted = signal.kind == "pause" and bool(body_of(signal.body).get("now"))
             before = set(self._record.running)
             self._start(self._turn(facts, blobs, signal.actor))
             await self.lease.flush()
@@ -313,11 +312,11 @@ class Runtime:
 
     def _idle(self) -> bool:
         """Whether nothing is under way. A step that was started counts before its task exists: its commit may be in flight."""
-        if self._record.running and not self.state.open and not self._halted:
+        if self._record.running and not self.state.open and not self.state.halted:
             return False  # asked after every step: the usual case first
         if self._intake or self._looks or self._record.schedule.next_timer(self.state) is not None:
             return False
-        if self._halted and self.state.status is RunStatus.PAUSED:
+        if self.state.halted and self.state.status is RunStatus.PAUSED:
             return True
         running = len(self._record.running)
         if running and (self.children.resting or self._around.asks):

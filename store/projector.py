@@ -187,8 +187,9 @@ def _signal_received(state: RunState, version: int, at: float, path: str, attemp
         state.inbox = event.inbox
     if event.kind == "pause":
         state.pausing = True
+        state.halted = b'"now":true' in bytes(event.body.json)  # as `values.encode` writes it
     elif event.kind == "resume":
-        state.pausing = False
+        state.pausing = state.halted = False
     elif event.target is not None and event.kind in ("cancel", "skip", "retry"):
         step = step_at(state, event.target)
         if not step.wish:

@@ -216,6 +216,7 @@ class RunState(msgspec.Struct, array_like=True):
     compensations of a run that failed, in order. `memory` is the run's own: by key, the version of the request that put a value
     there. `roles` are those it offers; `breakers` are models and tools whose last call failed. `nested` counts the steps that
     belong to another step, `nested_settled` the settled of them. `reopened_at`: when it was last opened again after its end.
+    `halted`: it was paused at once, so what was running is not and is driven again on resume.
     """
 
     version: int = 0
@@ -233,6 +234,7 @@ class RunState(msgspec.Struct, array_like=True):
     reason: str | None = None
     inbox: int = 0
     pausing: bool = False
+    halted: bool = False
     cancelling: bool = False
     cost: float = 0.0
     unpriced: int = 0
@@ -288,7 +290,7 @@ def shown_status(state: RunState, alive: bool) -> RunStatus:
     """The status to show, given whether a driver holds the run's lease now."""
     if waits_for_person(state):
         return RunStatus.WAITING
-    resting = state.status is RunStatus.PAUSED and not working(state)
+    resting = state.status is RunStatus.PAUSED and (state.halted or not working(state))
     if alive or resting or state.status.ended or state.status is RunStatus.PENDING:
         return state.status
     return RunStatus.INTERRUPTED

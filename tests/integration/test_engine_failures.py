@@ -377,3 +377,21 @@ async def test_prints_of_threads_left_behind_go_where_they_always_went(capsys: p
     await drive(Pipeline("p").step("x", run=lambda: print("inside")))
     print("outside")
     assert "outside" in capsys.readouterr().out
+
+
+async def test_a_parameter_that_nothing_can_be_given_for_fails_at_once() -> None:
+    """What needs the output of a step that was skipped says so, once; with a default it runs."""
+
+    def needs(left: int) -> int:
+        return left
+
+    def may(left: int = 7) -> int:
+        return left
+
+    pipeline = Pipeline("p").step("left", run=lambda: 1, enabled=False)
+    pipeline.step("needs", run=needs, depends_on="left").step("may", run=may, depends_on="left")
+    async with engine_at() as engine:
+        result = await engine.result(await engine.start(pipeline))
+    said = "there is nothing to give its parameter 'left': left came to no output; give it a default"
+    assert [(held.step, held.kind, held.message) for held in result.failures] == [("needs", "input", said)]
+    assert (result.step_metadata["needs"]["attempts"], result.output("may")) == (1, 7)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from engine import CommandRefusedError, Pipeline, StepContext
+from store.state import RunStatus, shown_status
 from tests.driving import drive, engine_at, history, typed, until
 
 
@@ -197,6 +198,7 @@ async def test_pausing_now_stops_what_runs_and_resuming_drives_it_again() -> Non
         await until(lambda: asked, "the first effect")
         await engine.pause(run, now=True)
         assert await engine.wait(run) == "paused"
+        assert shown_status(await engine.log.state(run), alive=False) is RunStatus.PAUSED  # not interrupted
         gate.set()
         await engine.resume(run, pipeline)
         result = await engine.result(run)
