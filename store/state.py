@@ -290,7 +290,7 @@ def shown_status(state: RunState, alive: bool) -> RunStatus:
     """The status to show, given whether a driver holds the run's lease now."""
     if waits_for_person(state):
         return RunStatus.WAITING
-    resting = state.status is RunStatus.PAUSED and (state.halted or not working(state))
+    resting = state.status is RunStatus.PAUSED and not working(state)
     if alive or resting or state.status.ended or state.status is RunStatus.PENDING:
         return state.status
     return RunStatus.INTERRUPTED
@@ -317,6 +317,8 @@ def waits_for_person(state: RunState) -> bool:
 
 def working(state: RunState) -> int:
     """How many steps are under way, without groups and without those that only wait for people or for parked child runs."""
+    if state.halted:
+        return 0
     running = state.counts[StepStatus.RUNNING] - state.groups
     return running - len(resting_steps(state, timed=True)) if state.open else running
 
