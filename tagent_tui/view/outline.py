@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.policies import RetryPolicy
+import msgspec
+
+from engine.policies import BreakerPolicy, RetryPolicy
 from store import values
 from store.errors import ValueEncodingError
 from store.events import StepAdded
@@ -45,13 +47,17 @@ class StepOutline:
     irreversible: bool = False
 
 
+_BREAKER = BreakerPolicy()
+
+
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """All steps by name, who comes after whom, and what the run may use (`cost`, `tokens`, `calls`, `seconds`)."""
+    """All steps by name, who comes after whom, what the run may use (`cost`, `tokens`, `calls`, `seconds`), and its breaker."""
 
     steps: Mapping[str, StepOutline] = field(default_factory=dict)
     after: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     budget: Mapping[str, float] = field(default_factory=dict)
+    breaker: BreakerPolicy = _BREAKER
 
     def step(self, name: str) -> StepOutline:
         """The step's outline; a child has its group's but needs nothing, an unknown name an empty one."""
@@ -89,7 +95,15 @@ def read_outline(text: bytes, added: Iterable[StepAdded] = ()) -> Outline:
                 entry["depends_on"] = [*entry.get("depends_on", []), event.name]
     _turn_round(known)
     outline = outline_of((entry["name"], _step(entry)) for entry in known)
-    return replace(outline, budget=_budget(found.get("budget")))
+    return replace(outline, budget=_budget(found.get("budget")), breaker=_breaker(found.get("breaker")))
+
+
+def _breaker(found: Any) -> BreakerPolicy:
+    """The pipeline's breaker; one that has none goes by the settings of who drives it, here by what holds without any."""
+    try:
+        return msgspec.convert(found, type=BreakerPolicy)
+    except msgspec.ValidationError:
+        return _BREAKER
 
 
 def _budget(found: Any) -> dict[str, float]:
@@ -111,8 +125,9 @@ def _turn_round(entries: Iterable[dict[str, Any]]) -> None:
         fallback, switch = entry.get("fallback"), entry.get("switch")
         if isinstance(fallback, str) and fallback in known:
             known[fallback]["rescues"] = name
-        for branch in switch if isinstance(switch, dict) else ():
-            if branch in known:
+        for case in switch if isinstance(switch, list) else ():  # pairs, in the order in which they are asked
+            branch = case[0] if isinstance(case, list) and case else None
+            if isinstance(branch, str) and branch in known:
                 known[branch]["route"] = name
 
 

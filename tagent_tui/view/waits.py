@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
+from engine.breakers import Open, Trial, verdict
 from store.state import RunState, RunStatus, StepState, StepStatus
 from tagent_tui.numbers import limit, plural, size
 from tagent_tui.rows import Ink, Row, Seg
@@ -51,6 +52,7 @@ def _sentences(scene: Scene) -> Iterator[Row]:
     yield from _budgets(scene)
     yield from _run_waits(scene)
     if not scene.state.status.ended:
+        yield from _breakers(scene)
         yield from _retries(scene)
         yield from _held(scene)
 
@@ -134,6 +136,23 @@ def _run_waits(scene: Scene) -> Iterator[Row]:
         yield Row([paused, Seg(f" it pauses when {_steps(running)} under way ended", Ink.MUTED)])
     elif scene.status is RunStatus.PAUSED:
         yield Row([paused, Seg(" it is paused", Ink.MUTED), key, Seg(" goes on", Ink.MUTED)])
+
+
+def _breakers(scene: Scene) -> Iterator[Row]:
+    """Models and tools that failed again and again: left alone until when, or tried by one call."""
+    for key, held in scene.state.breakers.items():
+        kind, _, name = key.partition(" ")
+        found = verdict(scene.state, kind, name, scene.now, scene.outline.breaker)
+        words = [Seg(f"failed {held.failures} times in a row", Ink.MUTED)]
+        if isinstance(found, Open):
+            when = Seg(f" left alone until {time_of_day(found.until)}", Ink.MUTED)
+            yield _row(Seg(scene.glyphs.failed, Ink.WARNING), f"{kind} {name}", words, scene)._replace(right=[when])
+        elif isinstance(found, Trial):
+            yield _row(
+                Seg(scene.glyphs.waiting, Ink.MUTED), f"{kind} {name}", [*words, Seg("; one call tries it", Ink.MUTED)], scene
+            )
+        elif held.failures > 1:
+            yield _row(Seg(scene.glyphs.waiting, Ink.MUTED), f"{kind} {name}", words, scene)
 
 
 def _retries(scene: Scene) -> Iterator[Row]:

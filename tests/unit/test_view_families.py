@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
+import msgspec
 import pytest
 
+from engine import Pipeline
 from store.events import RunCompensating, RunFailed, StepAdded, StepCompleted, StepStarted
 from store.projector import project
-from store.state import RunState, owner_of
+from store.state import Breaker, RunState, owner_of
 from tagent_tui.rows import cells
 from tagent_tui.text import strange
 from tagent_tui.view import waits
 from tagent_tui.view.asking import waits_of
 from tagent_tui.view.card import Asked, Card, rows, value_of
+from tagent_tui.view.clock import time_of_day
 from tagent_tui.view.detail import Subject
 from tagent_tui.view.document import Content
 from tagent_tui.view.families import Families, roots, short_name
@@ -210,3 +215,35 @@ def test_an_answer_that_is_no_choice_is_refused() -> None:
     """What is none of the choices is not sent."""
     with pytest.raises(ValueError, match="from 1 to 2"):
         value_of("3", ["DE", "FR"])
+
+
+def test_a_model_that_is_left_alone_says_until_when() -> None:
+    """Counted while it is asked all the same, then left alone until a time, then tried by one call."""
+    made = deploying(142)
+    definition = msgspec.json.decode(made.blobs[project(made.events).definition])
+    outline = read_outline(msgspec.json.encode({**definition, "breaker": {"failures": 3, "seconds": 60.0}}))
+    said = []
+    for failures, later in ((1, 0.0), (2, 0.0), (3, 10.0), (3, 70.0)):
+        state = project(made.events)
+        state.breakers = {"model gpt-4.1": Breaker(failures, made.at)}
+        rows_ = waits.rows(look(state, outline, alive=True, now=made.at + later), 9)
+        said.append(
+            next((f"{text(row)}|{''.join(seg.text for seg in row.right)}" for row in rows_ if "gpt-4.1" in text(row)), None)
+        )
+    until = time_of_day(made.at + 60.0)
+    assert said == [
+        None,
+        "◇ model gpt-4.1  failed 2 times in a row|",
+        f"✗ model gpt-4.1  failed 3 times in a row| left alone until {until}",
+        "◇ model gpt-4.1  failed 3 times in a row; one call tries it|",
+    ]
+
+
+def test_a_branch_knows_who_chooses_it() -> None:
+    """As the definition is written, cases in their order; what is damaged there is passed over."""
+    made = Pipeline("p").step("a", run=len, switch={"c": "output > 1", "b": "otherwise"}).step("b", run=len).step("c", run=len)
+    text_of = made.plain().to_json()
+    outline = read_outline(text_of)
+    assert [outline.step(name).route for name in "abc"] == ["", "a", "a"]
+    for damaged in (b"3", b"[3]", b"[[]]", b"[[[1], 2]]", b"null"):
+        assert read_outline(re.sub(rb'"switch":\[.*?\]\]', b'"switch":' + damaged, text_of)).step("b").route == ""
