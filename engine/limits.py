@@ -7,6 +7,7 @@ as the step's latest line, and does not count in the call's time. What has no li
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import msgspec
@@ -102,6 +103,6 @@ class Gate:
         return any((call.kind, call.name, call.step, call.attempt) == (kind, name, *caller) for call in calls)
 
     def _refusal(self, kind: str, name: str, left: float) -> CircuitOpenError:
-        when = f"it is tried again in {left:.0f} s" if left else "one call is finding out whether it is well again"
+        when = f"it is tried again in {math.ceil(left)} s" if left else "one call is finding out whether it is well again"
         text = f"The {kind} {name} failed {self._policy.failures} times in a row and is left alone; {when}."
         return CircuitOpenError(text, kind="circuit", retry_after=left)
