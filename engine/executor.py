@@ -19,7 +19,7 @@ from engine import capture
 from engine.answers import Answer, Asked, Recorder
 from engine.context import StepContext, Surroundings, SyncStepContext
 from engine.definition import Definition, StepDefinition
-from engine.effects import Effects
+from engine.effects import Effects, NoEffects
 from engine.errors import (
     AttemptClosedError,
     ConditionFailedError,
@@ -93,6 +93,9 @@ class Failed(msgspec.Struct):
 Outcome = Completed | Failed | Skipped
 
 
+NO_EFFECTS = NoEffects()
+
+
 class _SkippedError(Exception):
     """The step's condition does not hold."""
 
@@ -137,11 +140,13 @@ class Executor:
     ) -> None:
         self._definition, self._bodies, self._schemas = definition, bodies, schemas
         self._recorder, self._around, self._threads = recorder, surroundings, threads
+        self._askers: dict[str, bool] = {}
         self._shared = {name: values.encode(value) for name, value in definition.shared.items()}
 
     async def run(self, task: StepTask) -> Outcome:
         """Run one attempt to its end, once its start is durable; raises only `CancelledError`, and `StoreError` before the body."""
-        effects = Effects(self._recorder, task.path, task.attempt, task.tape, task.done)
+        gated = bool(task.tape) or self._may_ask(task.step)
+        effects = Effects(self._recorder, task.path, task.attempt, task.tape, task.done) if gated else NO_EFFECTS
         writer = functools.partial(self._printed, task.path, task.attempt, asyncio.get_running_loop())
         await self._recorder.flush()  # here, so that all above is made while the disk works (a chain's step: 30 of 370 us)
         token = capture.writing.set(writer)
@@ -164,6 +169,15 @@ class Executor:
             effects.close()
             capture.finish(writer)
             capture.writing.reset(token)
+
+    def _may_ask(self, step: StepDefinition) -> bool:
+        """Whether an attempt of the step is given anything to ask the world by: a context, a goal, a pipeline, a gate around it."""
+        found = self._askers.get(step.name)
+        if found is None:
+            body = self._bodies.get(step.name)
+            bare = body is not None and step.run is not None and not step.irreversible and not asks(step)
+            found = self._askers[step.name] = not bare or body is None or _shape(body).wants_context
+        return found
 
     async def _timed(self, task: StepTask, effects: Effects) -> Any:
         limits = [seconds for seconds in (task.step.timeout, task.left) if seconds is not None]
