@@ -38,8 +38,25 @@ def misfits(plan: Plan, state: RunState, step: str, added: PipelineStep, before:
             for field, name in one.functions.items()
             if not REFERENCE.fullmatch(name) or name.startswith("__main__:")
         ]
+    found += _taken(plan, added)
     after = [*before, *(added.switch or ()), *([added.fallback] if added.fallback else [])]
     return found + list(_before(plan, state, added, after))
+
+
+def _taken(plan: Plan, added: PipelineStep) -> Iterator[Problem]:
+    """Branches and a fallback that belong to another step already."""
+    place = f"steps.{added.name}"
+    for branch in added.switch or ():
+        if (chooser := plan.routes.get(str(branch))) is not None:
+            yield Problem(f"{place}.switch.{branch}", f"is a branch of {chooser!r} too; a step can be chosen by one switch only")
+    if added.fallback is None:
+        return
+    if (rescued := plan.rescues.get(added.fallback)) is not None:
+        advice = f"{added.fallback!r} stands in for {rescued!r} already; give each step a fallback of its own"
+        yield Problem(f"{place}.fallback", advice)
+    elif (chooser := plan.routes.get(added.fallback)) is not None:
+        advice = f"{added.fallback!r} is a branch that {chooser!r} chooses; name a step that runs for this one only"
+        yield Problem(f"{place}.fallback", advice)
 
 
 def _own(plan: Plan, added: PipelineStep, model: str | None) -> list[Problem]:

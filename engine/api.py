@@ -56,6 +56,8 @@ async def run_pipeline(
     **overrides: Any,
 ) -> PipelineResult:
     """Run a pipeline to its end and return the result; see `run_agent`."""
+    if inputs is not None and only is None:
+        raise EngineError("inputs are outputs of other steps for one that runs alone; give only=STEP, or remove them.")
     if only is not None:
         pipeline = alone(pipeline, only, inputs)
     async with Engine(db, _settings(config, overrides)) as engine:

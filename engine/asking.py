@@ -12,6 +12,7 @@ import msgspec
 
 from engine.answers import Answer
 from engine.definition import Definition, StepDefinition
+from engine.errors import EngineError
 from engine.limits import Caller, Gate
 from engine.models.errors import ModelError, ModelErrorKind
 from engine.models.litellm_failures import sentence
@@ -80,7 +81,7 @@ class Asking:
         defined = self._step_of(step)
         name = model or defined.model or self._rules.model
         if name is None:
-            raise ValueError(f"step {step!r} asks a model but none is configured; give --model NAME or --offline")
+            raise EngineError(f"Step {step!r} asks a model but none is configured; give --model NAME or --offline.")
         return list(dict.fromkeys((name, *(defined.fallback_models or self._rules.fallback_models))))
 
     async def ask(self, caller: Caller, request: ModelRequest) -> Answer:

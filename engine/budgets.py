@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from engine.definition import Budget
-from store.events import BudgetReached
+from engine.graph import base_of
+from store.events import BudgetReached, BudgetSet
 from store.state import RunState, StepState, children_of
 
 WHATS = ("cost", "tokens", "calls", "seconds")
+_LEAST = {"cost": 1e-9, "tokens": 1.0, "calls": 1.0, "seconds": 1e-3}
 _UNITS = {"cost": "${:g}", "tokens": "{:,.0f} tokens", "calls": "{:,.0f} calls", "seconds": "{:g} s"}
 
 
@@ -37,6 +39,24 @@ def over(budgets: Mapping[str, Budget], state: RunState) -> str | None:
     return None
 
 
+def allowance(budgets: Mapping[str, Budget], state: RunState, path: str, own: Budget | None, now: float) -> BudgetSet | None:
+    """What a child run called at `path` may use: what is left of the budgets around it, and no more than its own; None if any.
+
+    What the child used so far is not in the caller's state before it has ended, so this is its allowance in all.
+    """
+    left: dict[str, float] = {}
+    actions = set()
+    for scope, what, limit, action in _limits(budgets, state):
+        if action != "warn" and scope in ("", base_of(path)):
+            rest = max(limit - (_used(state, scope, what, now) or 0.0), _LEAST[what])
+            left[what] = min(rest, left.get(what, rest), getattr(own, what, None) or rest)
+            actions.add(action)
+    if not left:
+        return None
+    tokens, calls = (int(left[what]) if what in left else None for what in ("tokens", "calls"))
+    return BudgetSet(left.get("cost"), tokens, calls, left.get("seconds"), "fail" if "fail" in actions else "pause")
+
+
 def next_deadline(budgets: Mapping[str, Budget], state: RunState) -> float | None:
     """When the run's time is used up, in unix seconds."""
     times = [limit for scope, what, limit, _ in _limits(budgets, state) if what == "seconds" and not scope]
@@ -54,7 +74,7 @@ def _limits(budgets: Mapping[str, Budget], state: RunState) -> Iterator[tuple[st
     for what in WHATS:
         limit = state.budget.get(what, getattr(whole, what, None))
         if limit is not None:
-            yield "", what, limit, whole.action if whole is not None else "pause"
+            yield "", what, limit, state.budget_action or (whole.action if whole is not None else "pause")
     for scope, budget in budgets.items():
         if scope:
             for what in WHATS:

@@ -72,11 +72,11 @@ class Home(Protocol):
         """A run's state, None if there is none."""
         ...
 
-    async def begin(self, child: RunId, call: Call) -> Driven:
-        """Record a child run; raises `EngineError` for what cannot be run."""
+    async def begin(self, child: RunId, call: Call, caller: RunState) -> Driven:
+        """Record a child run, with what is left of its caller's budgets; raises `EngineError` for what cannot be run."""
         ...
 
-    async def take_up(self, child: RunId, call: Call, *, unpause: bool) -> Driven | None:
+    async def take_up(self, child: RunId, call: Call, caller: RunState, *, unpause: bool) -> Driven | None:
         """Take a child run over, to drive it on; None while another process drives it."""
         ...
 
@@ -204,7 +204,11 @@ class Children:
                 if state is not None and not self._due(state, unpause):
                     unpause = await self._rest(child, call, state)
                     continue
-                driven = await (self._begin(child, call) if state is None else self._home.take_up(child, call, unpause=unpause))
+                driven = await (
+                    self._begin(child, call)
+                    if state is None
+                    else self._home.take_up(child, call, self.caller.state, unpause=unpause)
+                )
                 if driven is None:
                     await self._elsewhere(child)
                 elif not (state := await self._drive(child, driven)).status.ended:
@@ -227,7 +231,7 @@ class Children:
 
     async def _begin(self, child: RunId, call: Call) -> Driven:
         try:
-            return await self._home.begin(child, call)
+            return await self._home.begin(child, call, self.caller.state)
         except EngineError as error:
             raise EffectFailedError(f"Child run {child} cannot begin: {error}", kind="child", retryable=False) from error
 

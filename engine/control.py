@@ -15,7 +15,7 @@ from engine.record import Record, added_to
 from store import Driver, Lease, Log, values
 from store.errors import RunConflictError
 from store.events import RunAttached, RunId, Safety
-from store.state import RunState
+from store.state import RunState, StepStatus
 
 ANSWER_SECONDS = 10.0
 """How long a live driver may take to pick a signal up before we say that it did not."""
@@ -61,6 +61,8 @@ async def signal(log: Log, run: RunId, kind: str, body: dict[str, Any], *, actor
         raise CommandRefusedError(f"Run {run}: {why}")
     if kind == "answer":
         await _refuse_unoffered(log, run, state, body)
+    if kind == "retry":
+        await _refuse_rescued(log, run, state, body["step"])
     sent = await log.send(run, kind, values.encode(body), actor=actor, at=time.time())
     deadline = time.monotonic() + ANSWER_SECONDS
     while True:
@@ -111,6 +113,18 @@ async def _refuse_unoffered(log: Log, run: RunId, state: RunState, body: dict[st
     choices = (await log.value(recorded.event.arguments) or {}).get("choices")
     if choices is not None and body.get("value") not in choices:
         raise CommandRefusedError(f"Run {run}: the answer must be one of {', '.join(str(choice) for choice in choices)}.")
+
+
+async def _refuse_rescued(log: Log, run: RunId, state: RunState, step: str) -> None:
+    """A step is not tried again where another has done its work: what depends on it has been given that."""
+    fallbacks = {held.name: held.fallback for held in Definition.from_json(await log.blob(state.definition)).steps}
+    standin = fallbacks.get(step)
+    while standin is not None and state.steps[standin].status in (StepStatus.FAILED, StepStatus.TIMED_OUT):
+        standin = fallbacks.get(standin)
+    if standin is not None and state.steps[standin].status is StepStatus.COMPLETED:
+        raise CommandRefusedError(
+            f"Run {run}: {standin} stood in for {step}, and what depends on it was given that; start it anew."
+        )
 
 
 def unadmitted(state: RunState) -> bool:

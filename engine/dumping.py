@@ -6,6 +6,7 @@ Stands apart from reading because it needs nothing but a definition.
 from __future__ import annotations
 
 import io
+import math
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ _PIPELINE_DEFAULTS = Definition("")
 def dump(definition: Definition, *, json: bool = False) -> str:
     """The pipeline as YAML or JSON text. Raises `EngineError` for what a file cannot hold."""
     tree = _tree(definition)
-    if place := _unwritable(tree, ""):
+    if place := _unwritable(tree, "", json=json):
         raise EngineError(f"The value at {place} cannot be written in a pipeline file; use text, numbers, lists and objects.")
     if json:
         return msgspec.json.format(msgspec.json.encode(tree), indent=2).decode() + "\n"
@@ -91,22 +92,25 @@ def _tries(step: StepDefinition) -> dict[str, Any]:
     return {"retry": step.retry}
 
 
-def _unwritable(value: Any, place: str) -> str | None:
-    """The place of a value that has no word in a file (bytes, a key that is not text, half a surrogate pair), None if none."""
+def _unwritable(value: Any, place: str, *, json: bool) -> str | None:
+    """The place of a value that has no word in a file (bytes, a key that is not text, half a surrogate pair), None if none.
+
+    JSON has no word for infinity and what is not a number.
+    """
     if isinstance(value, dict):
         for key, item in value.items():
             inside = f"{place}.{key}" if place else str(key)
-            if not isinstance(key, str) or _unwritable(key, inside):
+            if not isinstance(key, str) or _unwritable(key, inside, json=json):
                 return ascii(inside)
-            if found := _unwritable(item, inside):
+            if found := _unwritable(item, inside, json=json):
                 return found
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            if found := _unwritable(item, f"{place}[{index}]"):
+            if found := _unwritable(item, f"{place}[{index}]", json=json):
                 return found
     elif isinstance(value, str):
         return ascii(place) if any("\ud800" <= char <= "\udfff" for char in value) else None
-    elif not isinstance(value, int | float | None):
+    elif not isinstance(value, int | float | None) or (json and isinstance(value, float) and not math.isfinite(value)):
         return place
     return None
 

@@ -140,8 +140,11 @@ class Engine(Commanding):
         await self._check_models(order.definition, order.settings.get("model"))
         created, blobs = first(order, time.time(), secrets.randbits(32), version())
         batch = [created]
-        if self.config.budget is not None:
-            batch.append(Recorded(2, created.at, BudgetSet(cost=self.config.budget), actor="user"))
+        budget = order.budget
+        if budget is None and order.caller is None and self.config.budget is not None:
+            budget = BudgetSet(cost=self.config.budget)
+        if budget is not None:
+            batch.append(Recorded(2, created.at, budget, actor=created.actor))
         lease = await self.log.create(order.run, batch, blobs, driver=self._driver)
         return self.runtime(lease, project(batch), order.definition, order.pipeline, order.params, order.settings)
 

@@ -132,7 +132,9 @@ class DependencyError(StepExecutionError):
 
 
 class MergeError(Exception):
-    """Raised in a merging step when the outputs cannot be merged as its strategy says."""
+    """Raised in a merging step when the outputs cannot be merged as its strategy says; they would not be another time."""
+
+    retryable = False
 
 
 class ConditionFailedError(Exception):

@@ -6,16 +6,20 @@ engine, of which it needs little.
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from engine import targets
 from engine.bodies import with_added
+from engine.budgets import allowance
 from engine.children import Call, Callee, Driven
+from engine.commands import LIMITS
 from engine.control import MOST_CHILDREN, signal
-from engine.definition import Definition
-from engine.errors import EngineError
+from engine.definition import Budget, Definition
+from engine.errors import CommandRefusedError, EngineError
 from engine.files import ENDINGS
 from engine.graph import base_of
 from engine.pinning import need_bodies
@@ -27,7 +31,7 @@ from engine.starting import Order
 from engine.steps import SELF, plain
 from store import Driver, Lease, Log
 from store.errors import RunConflictError, RunNotFoundError
-from store.events import RunId, Spent
+from store.events import BudgetSet, RunId, Spent
 from store.state import RunState, RunStatus
 
 
@@ -62,7 +66,7 @@ class Family:
         except RunNotFoundError:
             return None
 
-    async def begin(self, child: RunId, call: Call) -> Driven:
+    async def begin(self, child: RunId, call: Call, caller: RunState) -> Driven:
         """See `Home.begin`."""
         depth = self._depth + 1
         if depth > self._keeper.max_depth:
@@ -74,11 +78,17 @@ class Family:
         if callee.definition.declared:
             callee.pipeline.check(call.params, model=settings["model"])
         given = plain({**callee.definition.params, **call.params})
-        caller = (self._run, call.step)
-        cwd = callee.cwd or self._cwd
+        cwd, called = callee.cwd or self._cwd, (self._run, call.step)
+        budget = self._allowance(call, caller, callee.definition.budget)
         return await self._keeper.make(
-            Order(child, callee.definition, callee.pipeline, given, settings, callee.target, cwd, caller, depth)
+            Order(child, callee.definition, callee.pipeline, given, settings, callee.target, cwd, called, depth, budget)
         )
+
+    def _allowance(self, call: Call, caller: RunState, own: Budget | None) -> BudgetSet | None:
+        budgets = {step.name: step.budget for step in self._definition.steps if step.budget is not None}
+        if self._definition.budget is not None:
+            budgets[""] = self._definition.budget
+        return allowance(budgets, caller, call.step, own, max(time.time(), caller.last_at))
 
     def _model(self, step: str) -> str | None:
         own = next((held.model for held in self._definition.steps if held.name == base_of(step)), None)
@@ -95,7 +105,7 @@ class Family:
         definition = loaded.pipeline.define(call.params, model=self._model(call.step))
         return Callee(definition, loaded.pipeline, loaded.target, self._cwd)
 
-    async def take_up(self, child: RunId, call: Call, *, unpause: bool) -> Driven | None:
+    async def take_up(self, child: RunId, call: Call, caller: RunState, *, unpause: bool) -> Driven | None:
         """See `Home.take_up`."""
         log = self._keeper.log
         try:
@@ -104,12 +114,12 @@ class Family:
             return None
         try:
             state = await log.state(child)
-            if state.pausing and unpause and not state.status.ended:
-                await signal(log, child, "resume", {}, lease=lease, actor="caller")
-                state = await log.state(child)
             recorded = Definition.from_json(await log.blob(state.definition))
             pipeline = self._found(call).pipeline
             need_bodies(child, recorded, pipeline)
+            if state.pausing and unpause and not state.status.ended:
+                await self._unpause(lease, state, self._allowance(call, caller, recorded.budget))
+                state = await log.state(child)
             added = await added_to(log, child, state)
             pipeline = with_added(pipeline, added, Path(state.cwd or "."))
             created = (await log.events(child, limit=1))[0].event
@@ -118,6 +128,16 @@ class Family:
             await lease.release()
             raise
         return self._keeper.runtime(lease, state, recorded, pipeline, params, settings, None, added)
+
+    async def _unpause(self, lease: Lease, state: RunState, allowed: BudgetSet | None) -> None:
+        """Let a child go on, with what its caller's raised budget leaves it; it rests on where that is used up as it was."""
+        raised = {
+            what: limit for what in LIMITS if (limit := getattr(allowed, what, None)) and limit > state.budget.get(what, limit)
+        }
+        if raised:
+            await signal(self._keeper.log, lease.run, "budget", raised, lease=lease, actor="caller")
+        with contextlib.suppress(CommandRefusedError):
+            await signal(self._keeper.log, lease.run, "resume", {}, lease=lease, actor="caller")
 
     async def stirred(self, child: RunId, seen: int) -> int:
         """See `Home.stirred`."""

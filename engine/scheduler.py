@@ -299,7 +299,15 @@ class Schedule(Wishes):
     def _blamed(self, state: RunState) -> list[str]:
         """The steps that make the run fail, in definition order; not the children of groups, which answer for them."""
         names, steps = self.plan.names, state.steps
-        return [name for name in names if steps[name].status in FAILURES and not covered(self.plan, state, name)]
+        found = [name for name in names if steps[name].status in FAILURES and not covered(self.plan, state, name)]
+        return [name for name in found if not self._needless(state, name)]
+
+    def _needless(self, state: RunState, name: str) -> bool:
+        """Whether what a failed step stood in for completed after all, because somebody tried it again."""
+        rescued = self.plan.rescues.get(name)
+        while rescued is not None and state.steps[rescued].status is not StepStatus.COMPLETED:
+            rescued = self.plan.rescues.get(rescued)
+        return rescued is not None
 
     def _deadlock(self, state: RunState) -> Decision | None:
         """Nothing runs, nothing is due, and yet steps are pending: the run fails, saying who waits for whom."""

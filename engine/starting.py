@@ -13,11 +13,13 @@ from engine.answers import Blob
 from engine.definition import Definition
 from engine.pipeline import Pipeline
 from store import values
-from store.events import Recorded, RunCreated, RunId
+from store.events import BudgetSet, Recorded, RunCreated, RunId
 
 
 class Order(msgspec.Struct, frozen=True):
-    """A run to make. `settings` are kept for every later driver; `caller` (run, step) and `depth` are those of a child run."""
+    """A run to make. `settings` are kept for every later driver; `caller` (run, step) and `depth` are those of a child run.
+
+    `budget` is what it may use besides what its definition says."""
 
     run: RunId
     definition: Definition
@@ -28,6 +30,7 @@ class Order(msgspec.Struct, frozen=True):
     cwd: str | None = None
     caller: tuple[RunId, str] | None = None
     depth: int = 0
+    budget: BudgetSet | None = None
 
 
 def first(order: Order, now: float, seed: int, engine: str) -> tuple[Recorded, list[Blob]]:

@@ -381,13 +381,17 @@ class BudgetReached(Event, frozen=True, omit_defaults=True):
 
 
 class BudgetSet(Event, frozen=True, omit_defaults=True):
-    """Somebody gave the run another budget; None leaves a limit as it was."""
+    """Somebody gave the run another budget, or its caller what is left of its own; None leaves a limit as it was.
+
+    `action` is what follows when it is used up, where that is not as the definition says.
+    """
 
     type = "budget.set"
     cost: float | None = None
     tokens: int | None = None
     calls: int | None = None
     seconds: float | None = None
+    action: str | None = None
 
 
 class RunCompensating(Event, frozen=True, omit_defaults=True):

@@ -217,6 +217,7 @@ def _budget_reached(state: RunState, version: int, at: float, path: str, attempt
 
 
 def _budget_set(state: RunState, version: int, at: float, path: str, attempt: int, event: BudgetSet) -> None:
+    state.budget_action = event.action or state.budget_action
     for what in ("cost", "tokens", "calls", "seconds"):
         limit = getattr(event, what)
         if limit is not None:

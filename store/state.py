@@ -212,7 +212,8 @@ class RunState(msgspec.Struct, array_like=True):
     `steps` keeps definition order. `counts` has one entry a `StepStatus`. `inbox` is the cursor: the last signal recorded.
     `open` are effects in flight or in doubt, by the version of their request. `groups` counts steps that run as groups of children,
     `approvals` those that wait for a person's word, `added` those that were added at run time. `wishes` are the paths of steps with
-    a `wish`. `reached` names the budgets that are used up (`SCOPE:WHAT`), `budget` the limits somebody set anew. `undoing` are the
+    a `wish`. `reached` names the budgets that are used up (`SCOPE:WHAT`), `budget` the limits somebody set anew and
+    `budget_action` what follows of them. `undoing` are the
     compensations of a run that failed, in order. `memory` is the run's own: by key, the version of the request that put a value
     there. `roles` are those it offers; `breakers` are models and tools whose last call failed. `nested` counts the steps that
     belong to another step, `nested_settled` the settled of them. `reopened_at`: when it was last opened again after its end.
@@ -269,6 +270,7 @@ class RunState(msgspec.Struct, array_like=True):
     nested: int = 0
     nested_settled: int = 0
     reopened_at: float | None = None
+    budget_action: str | None = None
 
     @property
     def tokens(self) -> int:

@@ -170,10 +170,17 @@ class Oracle:
 
     # -- the end
 
+    def _needless(self, name: str) -> bool:
+        """What it stood in for, or what that stood in for, completed after all."""
+        if name not in self.stands_in_for:
+            return False
+        rescued = self.stands_in_for[name]
+        return self.state.steps[rescued].status is StepStatus.COMPLETED or self._needless(rescued)
+
     def verdict(self) -> str:
         """How a run whose steps have all settled ends."""
         if self.state.cancelling:
             return "cancelled"
-        if any(self.lost(name) and self.outcome(name) != "output" for name in self.plan.names):
+        if any(self.lost(name) and self.outcome(name) != "output" and not self._needless(name) for name in self.plan.names):
             return "failed"
         return "completed"

@@ -128,6 +128,10 @@ def _fallback(step: PipelineStep, where: str, links: Links) -> Iterator[Problem]
         yield Problem(here, f"there is no step {name!r}{suggestion(str(name), list(links.steps))}")
     elif (first := links.rescued[name][0]) != step.name:
         yield Problem(here, f"{name!r} stands in for {first!r} already; give each step a fallback of its own")
+    elif name in links.switches:
+        yield Problem(
+            here, f"{name!r} is a branch that {links.switches[name][0]!r} chooses; name a step that runs for this one only"
+        )
     elif links.needs(name, step.name):
         yield Problem(here, f"{name!r} depends on this step, so it could not run when this fails; remove that dependency")
 

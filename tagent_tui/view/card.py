@@ -75,7 +75,7 @@ def _approval(card: Card, width: int) -> Iterator[Row]:
         ("condition", step.condition),
         ("for each", step.each),
         ("while", step.again),
-        ("if it fails", step.fallback),
+        ("fallback", step.fallback),
     ):
         if text:
             yield _labelled(label, one_line(text, 400, scene.glyphs).segs())
@@ -154,15 +154,18 @@ def _then(scene: Scene, name: str) -> list[Seg]:
 
 
 def value_of(typed: str, choices: Sequence[object]) -> object:
-    """What an answer means: the choice of that number or text, else JSON, else the text. A `ValueError` says what is wrong."""
+    """What an answer means: the choice of that text, or of that number in the list, else JSON, else the text.
+
+    A `ValueError` says what is wrong.
+    """
     text = typed.strip()
     if choices:
-        if text.isdigit() and 1 <= int(text) <= len(choices):
-            return choices[int(text) - 1]
         chosen = [choice for choice in choices if text in (choice, json.dumps(choice, ensure_ascii=False, default=repr))]
-        if not chosen:
-            raise ValueError(f"type a number from 1 to {len(choices)}")
-        return chosen[0]
+        if chosen:
+            return chosen[0]
+        if text.isdecimal() and 1 <= int(text) <= len(choices):
+            return choices[int(text) - 1]
+        raise ValueError(f"type a number from 1 to {len(choices)}")
     try:
         return json.loads(text)
     except ValueError:

@@ -89,3 +89,35 @@ async def test_a_budget_that_is_none_is_refused(limits: dict[str, Any]) -> None:
         run = await engine.start(asking(1, 0.5), model="offline")
         with pytest.raises(CommandRefusedError, match=r"budget|nothing left"):
             await engine.set_budget(run, **limits)
+
+
+@pytest.mark.parametrize("where", ["run", "step"])
+async def test_a_child_run_may_use_what_is_left_of_the_budgets_around_it(where: str, tmp_path: Path) -> None:
+    """Three calls are allowed and one is used: the child stands after two of four, and goes on once its caller may use more."""
+    child = asking(4)
+    around = Budget(calls=3) if where == "run" else None
+    pipeline = asking(1, around).step("child", pipeline=child, depends_on="ask0", budget=None if around else Budget(calls=2))
+    async with engine_at(tmp_path / "runs.db") as engine:
+        engine._models["scripted"] = model = Scripted(*"abcdefgh")
+        run = await engine.start(pipeline, model="scripted")
+        await engine.wait(run)
+        (below,) = await engine.log.runs(caller=run)
+        assert (len(model.asked), below.status) == (3, "paused")
+        if where == "step":
+            await engine.set_budget(below.id, calls=9)
+        else:
+            await engine.set_budget(run, calls=9)
+        await engine.resume(run, pipeline)
+        result = await engine.result(run)
+        assert (result.status, len(model.asked)) == ("completed", 5)
+
+
+async def test_a_child_run_fails_of_its_callers_budget_where_that_says_so() -> None:
+    """`fail` is handed down with what is left."""
+    pipeline = Pipeline("p", budget=Budget(calls=2, action="fail")).step("child", pipeline=asking(4), max_retries=0)
+    async with engine_at() as engine:
+        engine._models["scripted"] = model = Scripted(*"abcdefgh")
+        run = await engine.start(pipeline, model="scripted")
+        result = await engine.result(run)
+        assert (result.status, len(model.asked)) == ("failed", 2)
+        assert "budget of 2 calls" in result.summary

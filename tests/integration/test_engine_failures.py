@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from engine import (
+    CommandRefusedError,
     DependencyError,
     EffectFailedError,
     Engine,
@@ -395,3 +396,46 @@ async def test_a_parameter_that_nothing_can_be_given_for_fails_at_once() -> None
     said = "there is nothing to give its parameter 'left': left came to no output; give it a default"
     assert [(held.step, held.kind, held.message) for held in result.failures] == [("needs", "input", said)]
     assert (result.step_metadata["needs"]["attempts"], result.output("may")) == (1, 7)
+
+
+async def test_outputs_that_cannot_be_merged_are_merged_once() -> None:
+    """They would be the same another time."""
+    pipeline = Pipeline("p").step("one", run=lambda: 1).step("two", run=lambda: {"a": 1})
+    pipeline.step("both", execution_mode="parallel_merge", merge="deep", depends_on=["one", "two"])
+    async with engine_at() as engine:
+        result = await engine.result(await engine.start(pipeline))
+    assert result.step_metadata["both"]["attempts"] == 1
+
+
+async def test_a_step_whose_fallback_did_its_work_is_not_tried_again(tmp_path: Any) -> None:
+    """What depends on it was given the fallback's output; where the fallback failed too it is tried, and that decides the run."""
+    broken = {"pay", "ship", "ship_later", "other"}
+
+    def made(name: str) -> Callable[[], str]:
+        def body() -> str:
+            if name in broken:
+                raise OSError(name)
+            return name
+
+        return body
+
+    pipeline = Pipeline("p")
+    for name, fallback in (
+        ("pay", "pay_later"),
+        ("pay_later", None),
+        ("ship", "ship_later"),
+        ("ship_later", None),
+        ("other", None),
+    ):
+        pipeline.step(name, run=made(name), fallback=fallback, max_retries=0)
+    async with engine_at(tmp_path / "runs.db") as engine:
+        run = await engine.start(pipeline)
+        assert (await engine.result(run)).status == "failed"
+        with pytest.raises(CommandRefusedError, match="pay_later stood in for pay, and what depends on it was given that"):
+            await engine.retry(run, "pay", pipeline)
+        broken.clear()
+        await engine.retry(run, "other", pipeline)
+        assert (await engine.result(run)).status == "failed"
+        await engine.retry(run, "ship", pipeline)
+        result = await engine.result(run)
+    assert (result.status, result.output("ship")) == ("completed", "ship")

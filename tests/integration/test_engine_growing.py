@@ -135,3 +135,26 @@ async def test_a_disabled_step_is_skipped_and_what_needs_it_goes_on() -> None:
     assert (held["propagates"], held["blocked"]) == ("skipped", "skipped")
     assert result.output("softly") == []
     assert result.status == "completed"
+
+
+@pytest.mark.parametrize(
+    ("added", "said"),
+    [
+        (PipelineStep("new", run=square, fallback="spare"), "'spare' stands in for 'risky' already"),
+        (PipelineStep("new", run=square, fallback="left"), "'left' is a branch that 'fork' chooses"),
+        (PipelineStep("new", switch={"left": "params.n > 1", "end": "otherwise"}), "is a branch of 'fork' too"),
+    ],
+    ids=["fallback", "branch", "switch"],
+)
+async def test_a_branch_or_a_fallback_belongs_to_one_step(added: PipelineStep, said: str) -> None:
+    """What a definition is refused for is refused at run time too."""
+
+    async def first(ctx: StepContext) -> None:
+        await ctx.add_step(added)
+
+    pipeline = Pipeline("p", params={"n": 1}).step("first", run=first).step("end", run=lambda: 1, depends_on="first")
+    pipeline.step("fork", switch={"left": "params.n > 5", "right": "otherwise"}, depends_on="first")
+    pipeline.step("left", run=lambda: 1).step("right", run=lambda: 2)
+    pipeline.step("risky", run=lambda: 1, fallback="spare", depends_on="first").step("spare", run=lambda: 3)
+    result = await drive(pipeline)
+    assert said in result.failures[0].message

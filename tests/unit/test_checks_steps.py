@@ -110,6 +110,13 @@ CASES: list[tuple[Pipeline, str]] = [
         x(fallback="y").step("y", run=fine, depends_on="z").step("z", run=fine, fallback="w").step("w", run=fine, depends_on="x"),
         "steps: these wait for each other: ",  # should both fail, y waits for w, and w for y
     ),
+    (
+        x(fallback="y")
+        .step("s", run=None, switch={"y": "params.limit > 1", "z": "otherwise"})
+        .step("y", run=fine)
+        .step("z", run=fine),
+        "steps.x.fallback: 'y' is a branch that 's' chooses; name a step that runs for this one only",
+    ),
     (x(compensate=undo_with), "steps.x.compensate: parameter 'outputs' is neither output nor a param; did you mean 'output'?"),
     (x(compensate=3), "steps.x.compensate: is 3, which cannot be called; give a function"),
     # approvals and budgets

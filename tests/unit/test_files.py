@@ -258,3 +258,12 @@ def test_what_is_wrong_inside_has_its_line_and_place() -> None:
         "pipeline.yaml:9 steps.inline.pipeline.steps.x.depends_on: there is no step 'z'",
         "pipeline.yaml:13 steps.again.pipeline: is the number 3; write self, module:name, a file, or a mapping with steps:",
     ]
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan")])
+def test_json_has_no_word_for_what_is_no_finite_number(number: float) -> None:
+    """It is refused with its place instead of becoming null; YAML has a word for it."""
+    definition = Pipeline("p", params={"n": [number]}).step("a", "Say a").define()
+    with pytest.raises(EngineError, match=r"The value at params\.n\[0\] cannot be written"):
+        dump(definition, json=True)
+    assert repr(parse(dump(definition)).pipeline.params["n"]) == repr([number])

@@ -200,15 +200,21 @@ def test_what_one_would_not_see_is_counted(given: str, hidden: int, codes: tuple
     [
         ("2", ["DE", "FR"], "FR"),
         ("FR", ["DE", "FR"], "FR"),
-        ("2", [2, 3], 3),
+        ("2", [2, 3], 2),
+        ("1", ["2", "1"], "1"),
+        ("3", [2, 1], ValueError),
         ('{"a": 1}', (), {"a": 1}),
         ("plain words", (), "plain words"),
         ("12", (), 12),
     ],
 )
 def test_an_answer_is_a_choice_or_json_or_text(typed: str, choices: list[object], value: object) -> None:
-    """A number means the choice of that number; without choices JSON is read, and text is text."""
-    assert value_of(typed, choices) == value
+    """What is a choice means that, else a number that in the list; without choices JSON is read, and text is text."""
+    if value is ValueError:
+        with pytest.raises(ValueError, match="type a number from 1 to 2"):
+            value_of(typed, choices)
+    else:
+        assert value_of(typed, choices) == value
 
 
 def test_an_answer_that_is_no_choice_is_refused() -> None:
