@@ -85,7 +85,7 @@ def _of_step(state: RunState, body: Body, fits: Callable[[StepState], bool], why
         return "It needs the name of a step."
     step = state.steps.get(path) if isinstance(path, str) else None
     if step is None:
-        return f"There is no step {path!r}{suggestion(str(path), list(state.steps))}."
+        return f"There is no step {path!r}{suggestion(str(path), list(state.steps)) or '.'}"
     return None if fits(step) else f"The step {path!r} {why}."
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.commands import body_of, facts_of, question_of, refusal
 from engine.definition import Definition
-from engine.errors import CommandRefusedError
+from engine.errors import CommandRefusedError, NoSuchStepError, suggestion
 from engine.graph import Plan
 from engine.record import Record, added_to
 from store import Driver, Lease, Log, values
@@ -56,6 +56,9 @@ async def signal(log: Log, run: RunId, kind: str, body: dict[str, Any], *, actor
     state = await log.state(run)
     if kind == "resolve" and unadmitted(state):
         state = await _after_a_dead_driver(log, run)
+    path = body.get("step")
+    if isinstance(path, str) and path not in state.steps:
+        raise NoSuchStepError(f"Run {run}: There is no step {path!r}{suggestion(path, list(state.steps)) or '.'}")
     why = refusal(state, kind, body)
     if why is not None:
         raise CommandRefusedError(f"Run {run}: {why}")

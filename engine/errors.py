@@ -113,6 +113,12 @@ class CommandRefusedError(EngineError):
     code = "refused"
 
 
+class NoSuchStepError(CommandRefusedError):
+    """A command is for a step that the run does not have."""
+
+    code = "not_found"
+
+
 class StepExecutionError(EngineError):
     """A value was asked of a step that failed, was skipped or never ran."""
 

@@ -7,13 +7,14 @@ pins by hash so that a changed pipeline is noticed when the run is resumed.
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import msgspec
 
 from engine.definition import MAX_NESTING, Budget, Definition, Dep
-from engine.errors import PipelineValidationError, Problem
+from engine.errors import PipelineValidationError, Problem, suggestion
 from engine.params import Param, split
 from engine.policies import BreakerPolicy, limits_of, merged
 from engine.steps import PipelineStep, budget_of, plain
@@ -52,8 +53,15 @@ class Pipeline:
         self.shared_values: dict[str, Any] = {}
 
     def step(self, name: str, goal: str | None = None, **options: Any) -> Self:
-        """Add a step; the options are those of `PipelineStep`."""
-        return self.add_step(PipelineStep(name, goal, **options))
+        """Add a step; the options are those of `PipelineStep`. A `TypeError` names one that there is not, and the nearest."""
+        try:
+            return self.add_step(PipelineStep(name, goal, **options))
+        except TypeError:
+            known = inspect.signature(PipelineStep).parameters
+            for option in options:
+                if option not in known:
+                    raise TypeError(f"step {name!r} has no option {option!r}{suggestion(option, list(known))}") from None
+            raise
 
     def add_step(self, step: PipelineStep) -> Self:
         """Add a step made elsewhere."""

@@ -28,6 +28,7 @@ from tagent_tui.cli.exits import Exit, RefusedError
 from tagent_tui.cli.params import as_declared, file_of, params_of
 from tagent_tui.cli.session import Session
 from tagent_tui.cli.verbs import BUDGET, verb
+from tagent_tui.numbers import plural
 
 OFFLINE = "offline"
 
@@ -211,7 +212,7 @@ def _steps(session: Session, definition: Definition) -> None:
         needs = ", ".join(dep.step for dep in step.depends_on)
         mode = "" if step.execution_mode.value == "serial" else f", {step.execution_mode.value}"
         session.output.text(f"  {step.name}: {what}{mode}{f', after {needs}' if needs else ''}")
-    session.output.note(f"{len(definition.steps)} steps; nothing was recorded")
+    session.output.note(f"{plural(len(definition.steps), 'step')}; nothing was recorded")
 
 
 def _what(session: Session, step: StepDefinition) -> str:

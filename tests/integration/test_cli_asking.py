@@ -144,6 +144,16 @@ def test_a_used_up_budget_exits_6(shell: Shell) -> None:
     assert (failed.code, failed.lines[-1]["data"]["status"]) == (6, "failed")
 
 
+def test_a_step_that_is_not_there_exits_3(shell: Shell) -> None:
+    """Whatever is asked of it; the nearest name is offered."""
+    run = waiting(shell, "asking:approves")
+    name = shell.tui("show", run, "--json").data["steps"][0]["name"]
+    for verb, *words in (["approve"], ["cancel"], ["skip"], ["retry"], ["answer", "yes"]):
+        done = shell.tui(verb, run, f"{name}x", *words)
+        assert done.code == 3
+        assert f"There is no step '{name}x'; did you mean '{name}'?\n" in done.err
+
+
 def test_a_budget_given_to_a_run_is_recorded_before_anything_runs(shell: Shell) -> None:
     """`run --budget` and `resume --budget` are events of the run."""
     run = waiting(shell, "asking:approves")

@@ -204,3 +204,9 @@ def test_a_hundred_thousand_steps_are_the_most() -> None:
     pipeline = Pipeline("p").step("x", run=fine)
     pipeline.steps *= 100_001
     assert "100001 steps are more than 100000; split the pipeline" in str(pipeline.problems([])[0])
+
+
+def test_an_option_that_there_is_not_names_the_nearest() -> None:
+    """In Python as in a file."""
+    with pytest.raises(TypeError, match="step 'a' has no option 'depend_on'; did you mean 'depends_on'"):
+        Pipeline("p").step("a", "Say a", depend_on=["x"])
