@@ -93,8 +93,8 @@ def _before(row: Row, state: RunState, path: str, event: Event) -> _Before:
     step = state.steps.get(path)
     held = dict(state.open) if state.open else {}
     request = getattr(event, "request", None)
-    if request in held:
-        held[request] = msgspec.structs.replace(held[request])
+    if request in held:  # what is changed is a copy: trails further back hold the one there was
+        state.open[request] = msgspec.structs.replace(held[request])
     return _Before(
         row,
         msgspec.structs.astuple(state),

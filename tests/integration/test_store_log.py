@@ -28,11 +28,16 @@ from store import (
 from store.errors import StoreDamagedError, StoreUnusableError
 from store.events import (
     ArtifactMade,
+    ChildParked,
+    EffectInDoubt,
+    EffectRequested,
     Failure,
+    LogWritten,
     Payload,
     Recorded,
     RunAttached,
     RunCompleted,
+    Safety,
     SignalReceived,
     StepCompleted,
     StepFailed,
@@ -546,6 +551,22 @@ def test_going_back_is_the_inverse_of_going_on(history: list[Recorded], moves: l
             await lease.release()
 
     asyncio.run(walk())
+
+
+async def test_going_back_past_what_changed_an_open_effect(log: Log) -> None:
+    """A child run rests, in two events' distance from where its effect was last seen: before that it did not rest."""
+    lease = await lead(log)
+    began = (await log.events(RunId("run")))[-1].version
+    facts = [
+        EffectRequested("child", "below", "h", Safety.IDEMPOTENT), LogWritten("one"), LogWritten("two"),
+        ChildParked(began + 1, "paused"), EffectInDoubt(began + 1),
+    ]  # fmt: skip
+    await lease.commit([Recorded(began + place, 1.0, fact, "search", 1) for place, fact in enumerate(facts, 1)])
+    history, recorded = log.history(RunId("run")), await log.events(RunId("run"))
+    await history.seek(began + 5)
+    for _ in range(4):
+        await history.step(-1)
+        assert history.state == project(recorded[: history.version])
 
 
 async def test_the_cursor_follows_a_run_that_goes_on(log: Log) -> None:
