@@ -97,13 +97,13 @@ def _load_file(target: str, folder: Path) -> Loaded:
     _importable(folder)
     _importable(path.parent.absolute())
     found = file.problems()
-    missing = [*_link(file, file.pipeline, path.parent.absolute()), *_referred(file, path.absolute())]
+    missing = [*_link(file, file.pipeline, path.parent.absolute()), *referred(file, path.absolute())]
     if found or missing:
         raise PipelineFileError(target, [*found, *missing])
     return Loaded(file.pipeline, str(path.absolute()), str(folder), file)
 
 
-def _referred(file: PipelineFile, path: Path, seen: Sequence[Path] = ()) -> list[Problem]:
+def referred(file: PipelineFile, path: Path, seen: Sequence[Path] = ()) -> list[Problem]:
     """What is wrong with the files that steps name as their pipelines, and with those they name: known before anything runs."""
     found: list[Problem] = []
     for place, word in _named_files(file.pipeline):
@@ -115,7 +115,7 @@ def _referred(file: PipelineFile, path: Path, seen: Sequence[Path] = ()) -> list
         except (TargetNotFoundError, PipelineFileError) as error:
             found.append(file.locate(Problem(place, str(error))))
         else:
-            found += [*read_other.problems(), *_referred(read_other, other, [*seen, path])]
+            found += [*read_other.problems(), *referred(read_other, other, [*seen, path])]
     return found
 
 

@@ -10,6 +10,7 @@ import click
 
 from engine import targets
 from engine.definition import Definition
+from engine.errors import PipelineFileError
 from engine.fields import FUNCTIONS
 from engine.files import ENDINGS, PipelineFile, read
 from engine.kinds import FunctionName
@@ -127,7 +128,9 @@ async def _of_run(session: Session, run: str) -> tuple[Definition, dict[str, str
 
 def _read(file: str) -> PipelineFile:
     found = read(Path(file), file)
-    found.check()
+    wrong = [*found.problems(), *targets.referred(found, Path(file).absolute())]
+    if wrong:
+        raise PipelineFileError(file, wrong)
     return found
 
 

@@ -84,6 +84,18 @@ def test_validate_gives_hints_and_names_every_function(shell: Shell) -> None:
     assert shell.tui("validate", "branched.yaml", "--json").data["hints"]
 
 
+@pytest.mark.parametrize("verb", ["validate", "graph"])
+def test_files_named_by_steps_are_looked_into(shell: Shell, verb: str) -> None:
+    """A nested file that is missing or wrong is told without running anything, with the line that names it."""
+    (shell.folder / "outer.yaml").write_text("name: outer\nsteps:\n  - {name: inner, pipeline: inner.yaml}\n")
+    done = shell.tui(verb, "outer.yaml")
+    assert (done.code, done.out) == (2, "")
+    assert "outer.yaml:3 steps.inner.pipeline" in done.err
+    (shell.folder / "inner.yaml").write_text("name: inner\nsteps:\n  - {name: a, run: flow:one, depends_on: [b]}\n")
+    done = shell.tui(verb, "outer.yaml")
+    assert (done.code, "inner.yaml:3 steps.a.depends_on" in done.err) == (2, True)
+
+
 def test_a_value_that_does_not_fit_its_type_is_refused_before_the_run(shell: Shell) -> None:
     """The type and the limits of a declared param hold for `-p`."""
     (shell.folder / "typed.yaml").write_text(
