@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from engine.definition import Budget
 from engine.graph import base_of
 from store.events import BudgetReached, BudgetSet
-from store.state import RunState, StepState, children_of
+from store.state import RunState, RunStatus, StepState, children_of
 
 WHATS = ("cost", "tokens", "calls", "seconds")
+_USED_UP = "the budget of "
 _LEAST = {"cost": 1e-9, "tokens": 1.0, "calls": 1.0, "seconds": 1e-3}
 _UNITS = {"cost": "${:g}", "tokens": "{:,.0f} tokens", "calls": "{:,.0f} calls", "seconds": "{:g} s"}
 
@@ -35,8 +36,13 @@ def over(budgets: Mapping[str, Budget], state: RunState) -> str | None:
         return None
     for scope, what, limit, action in _limits(budgets, state):
         if action == "fail" and f"{scope}:{what}" in state.reached:
-            return f"the budget of {said(what, limit)}{f' of {scope}' if scope else ''} is used up"
+            return f"{_USED_UP}{said(what, limit)}{f' of {scope}' if scope else ''} is used up"
     return None
+
+
+def failed_of_one(state: RunState) -> bool:
+    """Whether a run failed because a budget was used up, whatever that made of its steps."""
+    return state.status is RunStatus.FAILED and bool(state.reached) and (state.reason or "").startswith(_USED_UP)
 
 
 def allowance(budgets: Mapping[str, Budget], state: RunState, path: str, own: Budget | None, now: float) -> BudgetSet | None:

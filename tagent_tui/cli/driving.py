@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
+from engine.budgets import failed_of_one
 from engine.engine import Engine
 from store import Log, RunId, RunRow, RunState
-from store.state import RunStatus, StepStatus, shown_status
+from store.state import RunStatus, shown_status
 from tagent_tui.cli.exits import Exit, InterruptedRunError
 from tagent_tui.cli.forms import event_form, finished_form, run_form
 from tagent_tui.cli.progress import Progress
@@ -48,7 +49,7 @@ class Ended(NamedTuple):
     def over_budget(self) -> bool:
         """Whether a budget stopped it: it waits until that is raised, or failed of it."""
         paused = self.status is RunStatus.PAUSED and any(reached.startswith(":") for reached in self.state.reached)
-        return paused or (self.status is RunStatus.FAILED and self.state.reached != [] and not _blamed(self.state))
+        return paused or failed_of_one(self.state)
 
 
 async def drive(session: Session, engine: Engine, begin: Callable[[], Awaitable[RunId]], *, began: int = 0) -> Ended:
@@ -76,11 +77,6 @@ async def drive(session: Session, engine: Engine, begin: Callable[[], Awaitable[
             form = await run_form(engine.log, ended.row, ended.state, alive=ended.row.alive())
             session.output.record(finished_form(form, ended.state))
         return ended
-
-
-def _blamed(state: RunState) -> bool:
-    """Whether a step failed for a reason of its own."""
-    return bool(state.counts[StepStatus.FAILED] or state.counts[StepStatus.TIMED_OUT])
 
 
 async def look(log: Log, run: RunId) -> Ended:

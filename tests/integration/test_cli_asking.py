@@ -142,6 +142,7 @@ def test_a_used_up_budget_exits_6(shell: Shell) -> None:
     assert shell.tui("resume", "last", "--budget", "tokens=100000", "--budget", "3").code == 0
     failed = shell.tui("run", "paid:fails", "--offline", "--json")
     assert (failed.code, failed.lines[-1]["data"]["status"]) == (6, "failed")
+    assert shell.tui("run", "paid:in_a_group", "--offline", "-q").code == 6
 
 
 def test_a_step_that_is_not_there_exits_3(shell: Shell) -> None:
@@ -174,4 +175,5 @@ def made(action):
             .step("first", goal="Say one thing").step("second", goal="Say another", depends_on=["first"]))
 
 pipeline, fails = made("pause"), made("fail")
+in_a_group = Pipeline("group", budget=Budget(tokens=1, action="fail")).step("each", goal="Say ${{ item }}", for_each="[1, 2, 3]")
 """
