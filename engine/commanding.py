@@ -5,19 +5,20 @@ Stands apart from `Engine`, whose part it is, because these drive nothing: they 
 
 from __future__ import annotations
 
+import abc
 from typing import Any
 
 from engine.control import signal
 from store import Log
 
 
-class Commanding:
+class Commanding(abc.ABC):
     """The part of an engine that steers runs, whichever process drives them."""
 
     @property
+    @abc.abstractmethod
     def log(self) -> Log:
         """The open store."""
-        raise NotImplementedError
 
     async def command(self, run: str, kind: str, body: dict[str, Any] | None = None) -> str:
         """Give a run any command of `engine.commands.KINDS`."""

@@ -85,8 +85,16 @@ def _of_step(state: RunState, body: Body, fits: Callable[[StepState], bool], why
         return "It needs the name of a step."
     step = state.steps.get(path) if isinstance(path, str) else None
     if step is None:
-        return f"There is no step {path!r}{suggestion(str(path), list(state.steps)) or '.'}"
+        return unknown_step(state, body)
     return None if fits(step) else f"The step {path!r} {why}."
+
+
+def unknown_step(state: RunState, body: Body) -> str | None:
+    """The sentence about a step that the run does not have."""
+    path = body.get("step")
+    if path is None or (isinstance(path, str) and path in state.steps):
+        return None
+    return f"There is no step {path!r}{suggestion(str(path), list(state.steps)) or '.'}"
 
 
 def _approve(state: RunState, body: Body) -> str | None:
@@ -134,6 +142,8 @@ def _budget(state: RunState, body: Body) -> str | None:
     for name, value in given.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e15:
             return f"The budget's {name} is {value!r}; give a number greater than 0."
+        if name in ("tokens", "calls") and not isinstance(value, int):
+            return f"The budget's {name} is {value!r}; give a whole number."
     return None
 
 

@@ -7,9 +7,9 @@ import contextlib
 import time
 from typing import Any
 
-from engine.commands import body_of, facts_of, question_of, refusal
+from engine.commands import body_of, facts_of, question_of, refusal, unknown_step
 from engine.definition import Definition
-from engine.errors import CommandRefusedError, NoSuchStepError, suggestion
+from engine.errors import CommandRefusedError, NoSuchStepError
 from engine.graph import Plan
 from engine.record import Record, added_to
 from store import Driver, Lease, Log, values
@@ -56,9 +56,8 @@ async def signal(log: Log, run: RunId, kind: str, body: dict[str, Any], *, actor
     state = await log.state(run)
     if kind == "resolve" and unadmitted(state):
         state = await _after_a_dead_driver(log, run)
-    path = body.get("step")
-    if isinstance(path, str) and path not in state.steps:
-        raise NoSuchStepError(f"Run {run}: There is no step {path!r}{suggestion(path, list(state.steps)) or '.'}")
+    if (unknown := unknown_step(state, body)) is not None:
+        raise NoSuchStepError(f"Run {run}: {unknown}")
     why = refusal(state, kind, body)
     if why is not None:
         raise CommandRefusedError(f"Run {run}: {why}")
@@ -114,7 +113,8 @@ async def _refuse_unoffered(log: Log, run: RunId, state: RunState, body: dict[st
     request = question_of(state, body) or 0
     recorded = (await log.events(run, after=request - 1, upto=request))[0]
     choices = (await log.value(recorded.event.arguments) or {}).get("choices")
-    if choices is not None and body.get("value") not in choices:
+    value = values.encode(body.get("value"))  # compared as written: True is not 1
+    if choices is not None and value not in map(values.encode, choices):
         raise CommandRefusedError(f"Run {run}: the answer must be one of {', '.join(str(choice) for choice in choices)}.")
 
 

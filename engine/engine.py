@@ -122,9 +122,8 @@ class Engine(Commanding):
         pipeline = pipeline.copy()
         model = model or self.config.model
         given = dict(params or {})
-        if given:
-            pipeline.check(given, model=model)
-        definition = pipeline.define(given, model=model)
+        pipeline.check(given, model=model)
+        definition = pipeline.plain()
         limit = self.config.max_concurrent_steps if max_concurrent_steps is None else max_concurrent_steps
         if limit < 1:
             raise EngineError(f"max_concurrent_steps is {limit}; give at least 1, or nothing could run.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.answers import Answer, Asked
 from engine.effects import Effects
+from engine.errors import EngineError
 from store.events import Safety
 
 if TYPE_CHECKING:
@@ -23,6 +24,17 @@ class Steerer(Protocol):
     def add_step(self, step: str, attempt: int, added: PipelineStep, before: Sequence[str]) -> None: ...
     def enable(self, step: str, attempt: int, target: str, *, on: bool) -> None: ...
     async def answer(self, request: int, due: float | None) -> Any: ...
+
+
+def _misasked(choices: list[Any] | None, timeout: float | None, default: Any) -> str | None:
+    """What no answer could mend; nobody need have chosen, so no default is always right."""
+    if choices is not None and not choices:
+        return "has no choices; name some, or leave them out for any answer"
+    if timeout is not None and not 0 < timeout < 1e15:
+        return f"has the timeout {timeout!r}; give seconds greater than 0"
+    if choices is not None and default is not None and default not in choices:
+        return f"has the default {default!r}, which is none of its choices"
+    return None
 
 
 class Steering:
@@ -41,8 +53,10 @@ class Steering:
         `choices` are shown and an answer must be one of them. After `timeout` seconds from when it was first asked the answer is
         `default`. A run in which nothing else goes on is waiting; unless there is a time limit, its driver goes home.
         """
-        said = {"question": str(question), "choices": None if choices is None else list(choices), "timeout": timeout}
-
+        offered = None if choices is None else list(choices)
+        said = {"question": str(question), "choices": offered, "timeout": timeout}
+        if wrong := _misasked(offered, timeout, default):
+            raise EngineError(f"The question {str(question)[:80]!r} {wrong}.")
         kind = "ask" if timeout is None else "ask_until"  # one with a time limit keeps its driver
 
         async def wait(asked: Asked) -> Answer:

@@ -244,7 +244,7 @@ def _run_paused(state: RunState, version: int, at: float, path: str, attempt: in
 
 
 def _run_unpaused(state: RunState, version: int, at: float, path: str, attempt: int, event: RunUnpaused) -> None:
-    state.status = RunStatus.RUNNING
+    state.status, state.halted = RunStatus.RUNNING, False
 
 
 def _run_completed(state: RunState, version: int, at: float, path: str, attempt: int, event: RunCompleted) -> None:

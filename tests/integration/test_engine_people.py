@@ -105,6 +105,42 @@ async def test_an_answer_that_is_none_of_the_choices_is_refused() -> None:
         await engine.answer(run, "blue")
 
 
+async def test_an_answer_is_compared_as_it_is_written() -> None:
+    """True is not the choice 1, which Python takes for equal."""
+
+    async def counts(ctx: StepContext) -> Any:
+        return await ctx.ask("How many?", choices=[1, 2])
+
+    async with engine_at() as engine:
+        run = await engine.start(Pipeline("asking").step("counts", run=counts))
+        await engine.wait(run)
+        with pytest.raises(CommandRefusedError, match="1, 2"):
+            await engine.answer(run, True)
+        await engine.answer(run, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"choices": []}, "has no choices"),
+        ({"timeout": 0}, "has the timeout 0"),
+        ({"timeout": float("nan")}, "has the timeout nan"),
+        ({"choices": ["a"], "timeout": 9, "default": "b"}, "has the default 'b', which is none of its choices"),
+    ],
+)
+async def test_a_question_that_cannot_be_answered_is_not_asked(options: dict[str, Any], said: str) -> None:
+    """It fails its step at once, in a sentence, and nobody is asked."""
+
+    async def misasks(ctx: StepContext) -> Any:
+        return await ctx.ask("Well?", **options)
+
+    async with engine_at() as engine:
+        run = await engine.start(Pipeline("asking").step("misasks", run=misasks, max_retries=0))
+        await engine.wait(run)
+        assert said in (await engine.result(run)).failures[0].message
+        assert not [e for e in await engine.events(run) if e.event.type == "effect.requested"]
+
+
 async def test_a_live_driver_is_told_the_answer() -> None:
     """While another step runs the driver lives; the answer reaches the body without a restart."""
     gate = asyncio.Event()

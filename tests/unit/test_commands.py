@@ -57,6 +57,8 @@ def test_a_large_value_comes_with_its_blobs() -> None:
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("dance", {}, "'dance' is not a command"),
+    ("budget", {"tokens": 1.5}, "tokens is 1.5; give a whole number"),
+    ("budget", {"calls": 0.5}, "calls is 0.5; give a whole number"),
     ("resolve", {}, "is resolved as again, succeeded, failed"),
     ("resolve", {"step": "pay", "outcome": "maybe"}, "is resolved as again, succeeded, failed"),
     ("resolve", {"step": "other", "outcome": "again"}, "'other' is not in doubt; in doubt are: pay"),
