@@ -229,7 +229,7 @@ class Driven:
                 return
             doubtful = [(request, effect) for request, effect in run.state.open.items() if effect.in_doubt]
             if run.state.pausing and any(reached.startswith(":") for reached in run.state.reached):
-                run.command("budget", **dict.fromkeys(("calls", "seconds"), 1000000000.0))
+                run.command("budget", calls=1_000_000_000, seconds=1e9)
             elif run.state.pausing:
                 run.command("resume")
             elif doubtful:
