@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from collections.abc import Iterable
 
 from engine.definition import StepDefinition
-from engine.graph import COMPENSATE, Plan
+from engine.graph import COMPENSATE, Plan, base_of
 from engine.joins import FAILURES, verdict
 from store.events import (
     ApprovalExpired,
     ApprovalGiven,
     ApprovalRequested,
+    EditApplied,
     Recorded,
     RunAttached,
     RunCompensating,
@@ -250,7 +252,7 @@ class Agenda:
         elif kind is StepCompleted or kind is StepReused:
             self.looking.pop(path, None)
             self._settle(state, path)
-            if kind is StepCompleted and recorded.event.closes:
+            if recorded.event.closes:
                 self._close(state, recorded.event.closes)
         elif kind is StepFailed or kind is StepRefused:
             self.looking.pop(path, None)
@@ -274,15 +276,19 @@ class Agenda:
         kind = type(recorded.event)
         if kind is RunAttached:
             self.doubts.extend(request for request, effect in state.open.items() if effect.safety == "irreversible")
-        elif kind is RunMigrated:
-            self.stale = True
-            changed = self.plan.descendants(
-                {name for name in recorded.event.changed if name in self.plan.place},
-                lambda name: name in state.steps and state.steps[name].status in FAILURES,
-            )
-            self.resets.extend(sorted(changed, key=self.plan.place.__getitem__))
+        elif kind is RunMigrated or kind is EditApplied:
+            self._reset(state, recorded.event.changed)
         elif kind is RunReopened or kind is RunCompensating:
             self.stale = True
+
+    def _reset(self, state: RunState, changed: Iterable[str], kept: str | None = None) -> None:
+        """What was changed starts over, and all that depends on it; not `kept`, which was given its output."""
+        self.stale = True
+        found = self.plan.descendants(
+            {name for name in changed if name in self.plan.place},
+            lambda name: name in state.steps and state.steps[name].status in FAILURES,
+        )
+        self.resets.extend(sorted(found - {kept}, key=self.plan.place.__getitem__))
 
     def _note_start(self, state: RunState, path: str) -> None:
         if path in self.plan.serial:
@@ -302,6 +308,9 @@ class Agenda:
                 self.looking.pop(name, None)
         elif isinstance(event, StepEnabled):
             self.stale = True
+        elif isinstance(event, EditApplied):
+            edited = base_of(path)
+            self._reset(state, [*event.changed, edited], None if event.output is None else edited)
         elif isinstance(event, StepEvaluated):
             self.looking.pop(path, None)
             if path in self.groups:
@@ -389,4 +398,4 @@ class Agenda:
 
 
 _BUSY = (StepStatus.RUNNING, StepStatus.IN_DOUBT)
-_RARE = frozenset({StepAdded, StepEnabled, StepEvaluated, ApprovalRequested, ApprovalGiven, ApprovalExpired})
+_RARE = frozenset({EditApplied, StepAdded, StepEnabled, StepEvaluated, ApprovalRequested, ApprovalGiven, ApprovalExpired})

@@ -14,7 +14,7 @@ from store import Lease, Log
 from store.events import Recorded
 from store.state import RunState, StepState, child_of, group_of
 
-OUTPUTS = frozenset({"step.completed", "step.reused", "step.published"})
+OUTPUTS = frozenset({"step.completed", "step.reused", "step.published", "edit.applied"})
 
 
 class Outputs:

@@ -213,10 +213,14 @@ class StepRefused(Event, frozen=True, omit_defaults=True):
 
 
 class StepFailed(Event, frozen=True, omit_defaults=True):
-    """The attempt failed; whether another follows is a decision of its own (`step.retry_scheduled`)."""
+    """The attempt failed; whether another follows is a decision of its own (`step.retry_scheduled`).
+
+    `source` is set in a fork where this was taken from a recording instead of trying.
+    """
 
     type = "step.failed"
     failure: Failure
+    source: tuple[str, int] | None = None
 
 
 class StepRetryScheduled(Event, frozen=True, omit_defaults=True):
@@ -257,12 +261,40 @@ class StepReset(Event, frozen=True, omit_defaults=True):
 
 
 class StepReused(Event, frozen=True, omit_defaults=True):
-    """The output was taken from an earlier recording: `source` is `(run id, version)`."""
+    """The output was taken from an earlier recording: `source` is `(run id, version)`. `closes` as in `step.completed`."""
 
     type = "step.reused"
     decision = True
     source: tuple[str, int]
     output: Payload = Payload()
+    closes: list[str] | None = None
+
+
+class EditApplied(Event, frozen=True, omit_defaults=True):
+    """Somebody changed what a fork goes on with. `target` names it: `STEP.output`, `params.NAME`, `effects.N.value`, ...
+
+    `value` is what holds from now, `before` what held, `reason` why, in somebody's words; who it was, the envelope's actor says.
+    `changed` are the steps to run again because of it; what depends on them is reset with them by decisions that follow. `output`
+    is set where a step's output was edited: the step has completed with it. `request` is the version of the effect whose value was.
+    """
+
+    type = "edit.applied"
+    target: str
+    value: Payload = Payload()
+    before: Payload = Payload()
+    reason: str = ""
+    changed: list[str] = []
+    output: Payload | None = None
+    request: int | None = None
+
+
+class CheckpointMade(Event, frozen=True, omit_defaults=True):
+    """A place of the run was given a name. `kind` says by whom: `manual`, or what made it by itself (`step`, `approval`, ...)."""
+
+    type = "checkpoint.made"
+    name: str
+    kind: str = "manual"
+    metadata: Payload = Payload()
 
 
 class EffectRequested(Event, frozen=True, omit_defaults=True):
@@ -463,7 +495,7 @@ EVENTS: Mapping[str, type[Event]] = {
         RunCreated, RunForked, RunAttached, RunMigrated, SignalReceived,
         StepAdded, StepEnabled, StepEvaluated, ApprovalRequested, ApprovalGiven, ApprovalExpired,
         StepStarted, StepPublished, StepCompleted, StepFailed, StepRefused, StepRetryScheduled, StepSkipped, StepCancelled,
-        StepReset, StepReused,
+        StepReset, StepReused, EditApplied, CheckpointMade,
         EffectRequested, EffectSucceeded, EffectFailed, EffectInDoubt, EffectResolved, ChildParked, ChildResumed,
         LogWritten, ArtifactMade,
         BudgetReached, BudgetSet, RunCompensating, RunReopened,

@@ -29,8 +29,10 @@ from store.events import (
     ArtifactMade,
     BudgetReached,
     BudgetSet,
+    CheckpointMade,
     ChildParked,
     ChildResumed,
+    EditApplied,
     EffectFailed,
     EffectInDoubt,
     EffectRequested,
@@ -72,6 +74,7 @@ from store.step_rules import (
     approval_expired,
     approval_given,
     approval_requested,
+    edit_applied,
     step_added,
     step_cancelled,
     step_completed,
@@ -89,7 +92,7 @@ from store.step_rules import (
 
 PENDING, RUNNING = StepStatus.PENDING, StepStatus.RUNNING
 
-FOLD_VERSION = 2
+FOLD_VERSION = 3
 """Stamped on snapshots: raised whenever a rule or the shape of the state changes, so that older snapshots are not used."""
 
 
@@ -121,7 +124,7 @@ def also_changed(state: RunState, path: str, event: Event) -> Iterable[str]:
         return (event.target,)
     if isinstance(event, SignalReceived):
         return () if event.target is None else (event.target,)
-    if isinstance(event, StepCompleted):
+    if isinstance(event, StepCompleted | StepReused):
         return event.closes or ()
     if isinstance(event, RunCompensating):
         return event.steps
@@ -145,7 +148,8 @@ def _run_forked(state: RunState, version: int, at: float, path: str, attempt: in
     state.parent, state.parent_version = event.parent, event.version
     state.caller = state.caller_step = None  # nobody waits for a fork's end
     state.attached_at = state.ended_at = state.reason = None
-    state.status, state.pausing, state.cancelling = RunStatus.PENDING, False, False
+    state.status = RunStatus.PENDING
+    state.pausing = state.halted = state.cancelling = False
 
 
 def _run_attached(state: RunState, version: int, at: float, path: str, attempt: int, event: RunAttached) -> None:
@@ -208,6 +212,10 @@ def _log_written(state: RunState, version: int, at: float, path: str, attempt: i
 def _artifact_made(state: RunState, version: int, at: float, path: str, attempt: int, event: ArtifactMade) -> None:
     content = event.content
     state.artifacts.append(ArtifactRef(event.name, event.media_type, content.blob or "", content.size, path, version))
+
+
+def _checkpoint_made(state: RunState, version: int, at: float, path: str, attempt: int, event: CheckpointMade) -> None:
+    """A name of a place; the place is the same."""
 
 
 def _budget_reached(state: RunState, version: int, at: float, path: str, attempt: int, event: BudgetReached) -> None:
@@ -285,6 +293,7 @@ RULES: dict[type[Event], Rule] = {
     StepCancelled: step_cancelled,
     StepReset: step_reset,
     StepReused: step_reused,
+    EditApplied: edit_applied,
     EffectRequested: effect_requested,
     EffectSucceeded: effect_succeeded,
     EffectFailed: effect_failed,
@@ -294,6 +303,7 @@ RULES: dict[type[Event], Rule] = {
     ChildResumed: child_resumed,
     LogWritten: _log_written,
     ArtifactMade: _artifact_made,
+    CheckpointMade: _checkpoint_made,
     BudgetReached: _budget_reached,
     BudgetSet: _budget_set,
     RunCompensating: _run_compensating,

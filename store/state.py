@@ -85,7 +85,7 @@ STEP_TRANSITIONS: dict[str, frozenset[tuple[StepStatus, StepStatus]]] = {
     "approval.expired": frozenset({(_W, _P), (_W, _W)}),
     "step.cancelled": frozenset({(_P, _X), (_R, _X), (_W, _X), (_D, _X)}),
     "step.reset": frozenset({(s, _P) for s in StepStatus}),
-    "step.reused": frozenset({(_P, _C)}),
+    "step.reused": frozenset({(_P, _C), (_R, _C)}),
     "effect.in_doubt": frozenset({(_R, _D), (_D, _D)}),
     "effect.resolved": frozenset({(_D, _R), (_D, _D)}),
 }
@@ -124,7 +124,7 @@ class StepState(msgspec.Struct, array_like=True):
     attempt was given, where that is not simply the outputs. `passes`: it was skipped and its dependants may run all the same.
     `partial` is the version of what it published last. `disabled` says why it is to be skipped when its turn comes. `wish` is what
     a person asked for it and is not carried out yet. `nested`: it belongs to another step, as a group's child or a compensation.
-    `tried` is the last attempt of any child that it had before it was reset.
+    `tried` is the last attempt of any child that it had before it was reset. `edited`: somebody gave it its output in a fork.
     """
 
     kind: str = "f"
@@ -163,6 +163,7 @@ class StepState(msgspec.Struct, array_like=True):
     failure_classes: tuple[str, ...] = ()
     nested: bool = False
     tried: int = 0
+    edited: bool = False
 
 
 class OpenEffect(msgspec.Struct, array_like=True, gc=False):

@@ -12,6 +12,7 @@ from store.events import (
     ApprovalExpired,
     ApprovalGiven,
     ApprovalRequested,
+    EditApplied,
     StepAdded,
     StepCancelled,
     StepCompleted,
@@ -112,13 +113,9 @@ def _try(step: StepState) -> Try:
 
 
 def step_completed(state: RunState, version: int, at: float, path: str, attempt: int, event: StepCompleted) -> None:
-    step = step_at(state, path)
-    move(state, step, COMPLETED)
-    step.ended_at, step.output, step.output_size = at, version, event.output.size
+    _complete(state, step_at(state, path), path, version, at, event.output.size)
     for name in event.closes or ():
         step_at(state, name).disabled = f"{path} chose another branch"
-    if state.open:
-        close_effects(state, path)
 
 
 def step_published(state: RunState, version: int, at: float, path: str, attempt: int, event: StepPublished) -> None:
@@ -178,7 +175,8 @@ def step_reset(state: RunState, version: int, at: float, path: str, attempt: int
     move(state, step, PENDING)
     step.started_at = step.ended_at = step.due = step.first_started_at = None
     step.output, step.output_size, step.reason, step.failure_kind = None, 0, None, None
-    step.first_attempt, step.reused, step.tries, step.failure_classes = step.attempt + 1, False, [], ()
+    step.first_attempt, step.tries, step.failure_classes = step.attempt + 1, [], ()
+    step.reused = step.edited = False
     step.verdict, step.evaluated, step.refused, step.inputs, step.passes = "", None, (), None, False
     step.partial = step.approval = step.disabled = None
     heed(state, step, path)
@@ -200,6 +198,26 @@ def _gather_in(state: RunState, step: StepState, path: str) -> None:
 
 
 def step_reused(state: RunState, version: int, at: float, path: str, attempt: int, event: StepReused) -> None:
+    _complete(state, step_at(state, path), path, version, at, event.output.size)
+    step_at(state, path).reused = True
+    for name in event.closes or ():
+        step_at(state, name).disabled = f"{path} chose another branch"
+
+
+def edit_applied(state: RunState, version: int, at: float, path: str, attempt: int, event: EditApplied) -> None:
+    """Only an edited output changes anything here; what else was edited is read where it is used."""
+    if event.output is None:
+        return
     step = step_at(state, path)
+    ask_no_more(state, step)
+    heed(state, step, path)
+    _complete(state, step, path, version, at, event.output.size)
+    step.reason = step.failure_kind = step.due = None
+    step.reused, step.edited = False, True
+
+
+def _complete(state: RunState, step: StepState, path: str, version: int, at: float, size: int) -> None:
     move(state, step, COMPLETED)
-    step.ended_at, step.output, step.output_size, step.reused = at, version, event.output.size, True
+    step.ended_at, step.output, step.output_size = at, version, size
+    if state.open:
+        close_effects(state, path)

@@ -17,8 +17,10 @@ from store.events import (
     ArtifactMade,
     BudgetReached,
     BudgetSet,
+    CheckpointMade,
     ChildParked,
     ChildResumed,
+    EditApplied,
     EffectFailed,
     EffectInDoubt,
     EffectRequested,
@@ -303,6 +305,14 @@ def _artifact(event: ArtifactMade, recorded: Recorded, around: Around) -> str:
     return f"{event.name} · {size(event.content.size)}"
 
 
+def _edited(event: EditApplied, recorded: Recorded, around: Around) -> str:
+    return f"{event.target} by {recorded.actor}" + (f" · {event.reason}" if event.reason else "")
+
+
+def _checkpoint(event: CheckpointMade, recorded: Recorded, around: Around) -> str:
+    return event.name if event.kind == "manual" else f"{event.name} · by itself ({event.kind})"
+
+
 def _plain(event: Event, recorded: Recorded, around: Around) -> str:
     return ""
 
@@ -337,6 +347,8 @@ RULES: dict[type[Event], Words] = {
     StepCancelled: _with_reason,
     StepReset: _with_reason,
     StepReused: _reused,
+    EditApplied: _edited,
+    CheckpointMade: _checkpoint,
     EffectRequested: _requested,
     EffectSucceeded: _succeeded,
     EffectFailed: _effect_failed,

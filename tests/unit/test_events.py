@@ -28,6 +28,8 @@ FACTS = {
     "effect.resolved",
     "log.written",
     "artifact.made",
+    "checkpoint.made",
+    "edit.applied",
     "child.parked",
     "child.resumed",
 }
