@@ -62,7 +62,7 @@ class Agenda:
     def __init__(self, plan: Plan, state: RunState) -> None:
         self.plan = plan
         self.doubts: deque[int] = deque()
-        self.resets: deque[str] = deque()
+        self.resets: deque[tuple[str, str]] = deque()
         self.build(state)
 
     def build(self, state: RunState) -> None:
@@ -276,19 +276,21 @@ class Agenda:
         kind = type(recorded.event)
         if kind is RunAttached:
             self.doubts.extend(request for request, effect in state.open.items() if effect.safety == "irreversible")
-        elif kind is RunMigrated or kind is EditApplied:
-            self._reset(state, recorded.event.changed)
+        elif kind is RunMigrated:
+            self._reset(state, recorded.event.changed, "the definition changed")
+        elif kind is EditApplied:
+            self._reset(state, recorded.event.changed, "an edit reached it")
         elif kind is RunReopened or kind is RunCompensating:
             self.stale = True
 
-    def _reset(self, state: RunState, changed: Iterable[str], kept: str | None = None) -> None:
+    def _reset(self, state: RunState, changed: Iterable[str], reason: str, kept: str | None = None) -> None:
         """What was changed starts over, and all that depends on it; not `kept`, which was given its output."""
         self.stale = True
         found = self.plan.descendants(
             {name for name in changed if name in self.plan.place},
             lambda name: name in state.steps and state.steps[name].status in FAILURES,
         )
-        self.resets.extend(sorted(found - {kept}, key=self.plan.place.__getitem__))
+        self.resets.extend((name, reason) for name in sorted(found - {kept}, key=self.plan.place.__getitem__))
 
     def _note_start(self, state: RunState, path: str) -> None:
         if path in self.plan.serial:
@@ -310,7 +312,7 @@ class Agenda:
             self.stale = True
         elif isinstance(event, EditApplied):
             edited = base_of(path)
-            self._reset(state, [*event.changed, edited], None if event.output is None else edited)
+            self._reset(state, [*event.changed, edited], "an edit reached it", None if event.output is None else edited)
         elif isinstance(event, StepEvaluated):
             self.looking.pop(path, None)
             if path in self.groups:

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from engine.answers import Answer, Asked, Blob, Issue, Recorder, Told
-from engine.errors import AttemptClosedError, ChildFailedError, DivergenceError
+from engine.errors import AttemptClosedError, ChildFailedError, DivergenceError, EffectFailedError
 from engine.failures import error_of, failure_of
 from engine.models.errors import ModelError
 from engine.quiet import quiet
-from engine.tape import Base, Done, Identity, Tape, arguments_hash, packed
+from engine.recordings import DO_IT, LEAVE_IT, NOTHING_KNOWN, Done, Recordings
+from engine.tape import Base, Identity, Tape, arguments_hash, packed
 from engine.within import lost
 from store import values
 from store.errors import ValueEncodingError
@@ -42,6 +43,10 @@ STALL_SECONDS = 30.0
 """How long a body driven again may wait for something outside its effects before its missing request is called a divergence."""
 
 
+Permit = Callable[[Asked], Awaitable[Answer]]
+"""Waits for a person's answer to the question that was asked there."""
+
+
 class _Call:
     """One request of this life of the attempt, and who waits for it. `wake`: its outcome is paid for and is flushed at once.
 
@@ -63,7 +68,8 @@ class _Call:
 class Effects:
     """The effects of one attempt. `tape` are the attempt's own recorded effect events, oldest first; empty when it is new.
 
-    `done` are the irreversible effects that earlier attempts of the step did for good: they are taken from there, not done again.
+    `known` is what was recorded elsewhere and is taken from there, not done again: by earlier attempts of the step, by the run that
+    this one was forked from. `permit` asks a person whether something may be done that the recordings do not have.
     """
 
     def __init__(
@@ -72,9 +78,10 @@ class Effects:
         step: str,
         attempt: int,
         tape: Sequence[Recorded] = (),
-        done: Mapping[Identity, Done] | None = None,
+        known: Recordings = NOTHING_KNOWN,
+        permit: Permit | None = None,
     ) -> None:
-        self._recorder, self._step, self._attempt, self._done = recorder, step, attempt, done or {}
+        self._recorder, self._step, self._attempt, self._known, self._permit = recorder, step, attempt, known, permit
         self._loop, self._quiet = asyncio.get_running_loop(), quiet()
         self._tape = Tape(tape)
         self._replayed: dict[int, _Call] = {}
@@ -114,9 +121,11 @@ class Effects:
         if base in self._lost:
             raise lost(name)
         identity = self._identify(base)
-        done = self._done.get(identity) if safety is Safety.IRREVERSIBLE else None
+        done = self._known.of(identity)
         if done is not None:
             safety, issue = Safety.PURE, self._taken(done)
+        elif self._known.forked and not self._tape.knows(identity):
+            await self._refuse_unknown(kind, name, safety)
         future, source = self._loop.create_future(), None if done is None else done.source
         doubtful = base if safety is Safety.IRREVERSIBLE and kind != "body" else None
         item = self._tape.make(identity, safety)
@@ -139,12 +148,28 @@ class Effects:
         return await call.future
 
     def _taken(self, done: Done) -> Issue:
-        """What an earlier attempt did for good: its value is read, nothing is touched."""
+        """What was recorded elsewhere: its value is read, nothing is touched."""
 
         async def read(_: Asked) -> Answer:
+            if done.failure is not None:
+                raise error_of(done.failure)
             return Answer(await self._recorder.load(done.value), simulated=done.simulated)
 
         return read
+
+    async def _refuse_unknown(self, kind: str, name: str, safety: Safety) -> None:
+        """In a fork, what its past does not have is done as its policies say: at once, after a person's word, or not at all."""
+        policy = self._known.unmatched(kind, name, safety)
+        if policy == "recorded":
+            raise EffectFailedError(f"{kind} {name!r} is not in the recording, and only that is to be used", kind="not_recorded")
+        if policy != "ask" or self._permit is None or kind.startswith("ask"):
+            return
+        question = f"Shall this fork do {kind} {name!r} now? It is {safety.value}."
+        asked = {"question": question, "choices": [DO_IT, LEAVE_IT]}
+        if await self.perform("ask", question[:80], asked, Safety.READ, self._permit) != DO_IT:
+            raise EffectFailedError(
+                f"somebody decided that {kind} {name!r} is not done in this fork", kind="declined", retryable=False
+            )
 
     def _refuse_closed(self) -> None:
         if self.closed:
@@ -297,7 +322,7 @@ class Effects:
                 self._recorder.record(event, self._step, self._attempt, blobs, wake=call.wake)
                 return values.decode(blobs[0][1] if blobs else payload.json), None
         assert isinstance(outcome, Failure)  # noqa: S101 - what is in the outbox has an outcome
-        failed = EffectFailed(call.request, outcome, call.usage, spent=call.spent)
+        failed = EffectFailed(call.request, outcome, call.usage, call.source, call.spent)
         self._recorder.record(failed, self._step, self._attempt, wake=call.wake)
         return None, outcome
 

@@ -20,12 +20,15 @@ from engine import capture
 from engine.asking import asked_by, rules_of
 from engine.bodies import bodies_of, with_added
 from engine.children import Children
+from engine.circumstances import circumstances
 from engine.commanding import Commanding
 from engine.control import signal
 from engine.definition import Definition
+from engine.edits import edited
 from engine.errors import EngineError, PipelineValidationError, Problem
 from engine.family import Family
 from engine.finding import find_again
+from engine.forks import Forks
 from engine.graph import Plan
 from engine.models.choose import choose
 from engine.models.errors import ModelError
@@ -37,8 +40,9 @@ from engine.record import Added, added_to
 from engine.registry import Offering, live_runs
 from engine.result import PipelineResult, result_of
 from engine.runtime import Migration, Runtime
-from engine.starting import Order, first
+from engine.starting import Order, first, new_id
 from engine.steps import plain
+from engine.taking import Taking, taking_of
 from engine.triggers import on
 from store import Driver, Lease, Log, RunRow
 from store.errors import RunConflictError, StoreError
@@ -51,7 +55,7 @@ if TYPE_CHECKING:
     from engine.config import TAgentConfig
 
 
-class Engine(Commanding):
+class Engine(Commanding, Forks):
     """A store and the runs this process drives in it: `async with Engine(db) as engine`.
 
     `db` is a path, `":memory:"`, or None for the configured or the user's store. `tee` shows what steps print as well as recording
@@ -131,7 +135,7 @@ class Engine(Commanding):
         settings = {"model": model, "max_concurrent_steps": limit, **kept}
         run, cwd = RunId(run_id or new_id()), cwd or str(Path.cwd())
         order = Order(run, definition, pipeline, plain({**definition.params, **given}), settings, target, cwd)
-        self._take_up(run, await self.make(order))
+        self.take_up(run, await self.make(order))
         return run
 
     async def make(self, order: Order) -> Runtime:
@@ -149,7 +153,7 @@ class Engine(Commanding):
 
     def runtime(
         self, lease: Lease, state: RunState, definition: Definition, pipeline: Pipeline, params: Mapping[str, Any],
-        settings: Mapping[str, Any], migrated: Migration | None = None, added: Sequence[Added] = (),
+        settings: Mapping[str, Any], migrated: Migration | None = None, added: Sequence[Added] = (), taking: Taking | None = None,
     ) -> Runtime:  # fmt: skip
         """What drives a run. `definition` decides what each step is; `pipeline` gives the functions and types behind it."""
         bodies = bodies_of((*definition.steps, *(step for step, _ in added)), pipeline)
@@ -160,7 +164,7 @@ class Engine(Commanding):
             models=functools.partial(self._model, settings.get("api_base")),
             limit=int(settings.get("max_concurrent_steps") or self.config.max_concurrent_steps), driver=self._driver,
             children=Children(lease.run, family, bodies.nested, settings.get("model")), migrated=migrated,
-            memories=self.config.memories, added=added,
+            memories=self.config.memories, added=added, taking=taking,
         )  # fmt: skip
 
     @property
@@ -189,7 +193,8 @@ class Engine(Commanding):
             self._models[key] = choose(name, self.config.model_copy(update={"api_base": server}))
         return self._models[key]
 
-    def _take_up(self, run: RunId, runtime: Runtime) -> None:
+    def take_up(self, run: RunId, runtime: Runtime) -> None:
+        """Drive a run in the background of this process."""
         self._leases[run] = runtime.lease
         self._tasks[run] = asyncio.get_running_loop().create_task(self._drive(runtime))
 
@@ -230,11 +235,11 @@ class Engine(Commanding):
         if state.status.ended:
             raise EngineError(f"Run {row.id} has ended ({state.status.word}); there is nothing to resume.")
         recorded = Definition.from_json(await self.log.blob(state.definition))
-        created = (await self.log.events(row.id, limit=1))[0].event
-        settings = await self.log.value(created.config)
-        params = await self.log.value(created.params) or {}
+        found = await circumstances(self.log, row.id)
+        params, settings = found.params, found.settings
         if pipeline is None:
             pipeline = await find_again(self.log, row.id, state, params, retarget)
+        pipeline = edited(pipeline, [edit for _, edit in found.edits])
         definition, migrated, changes = pin(row.id, recorded, pipeline, params, settings.get("model"), on_change)
         pinned = state.definition
         added = await added_to(self.log, row.id, state)
@@ -254,9 +259,10 @@ class Engine(Commanding):
         except BaseException:
             await lease.release()
             raise
-        runtime = self.runtime(lease, state, definition, pipeline, params, settings, migrated, added)
+        taking = await taking_of(self.log, row.id, state, Plan(definition, 1, added), found.edits)
+        runtime = self.runtime(lease, state, definition, pipeline, params, settings, migrated, added, taking)
         runtime.note_sources(changes.sources)
-        self._take_up(row.id, runtime)
+        self.take_up(row.id, runtime)
         return row.id
 
     # -- steering and looking
@@ -305,11 +311,6 @@ class Engine(Commanding):
     async def runs(self, **filters: Any) -> list[RunRow]:
         """The runs of the store, newest first; filters are those of `Log.runs`."""
         return await self.log.runs(**filters)
-
-
-def new_id() -> str:
-    """A run id: 12 random hex digits, so that a few of them already name a run."""
-    return secrets.token_hex(6)
 
 
 @functools.cache

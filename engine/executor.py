@@ -34,7 +34,7 @@ from engine.goals import merge, run_goal
 from engine.models.schemas import misfit
 from engine.names import Decoded
 from engine.reads import asks
-from engine.tape import Done, Identity
+from engine.recordings import NOTHING_KNOWN, Recordings
 from engine.threads import Threads
 from engine.within import OutOfTimeError, within
 from store import values
@@ -51,8 +51,8 @@ ASK_LIMIT = 8_000
 class StepTask(msgspec.Struct):
     """One attempt to run: what, at which path, with which inputs, params and words of the moment (JSON text by name).
 
-    `tape` is what the attempt did before if it is driven again, `done` what earlier attempts did for good, `names` what its
-    expressions see. `left` are the seconds left of the step's `total_timeout`.
+    `tape` is what the attempt did before if it is driven again, `known` what is recorded elsewhere and not done again, `names` what
+    its expressions see. `left` are the seconds left of the step's `total_timeout`.
     """
 
     run_id: str
@@ -65,7 +65,7 @@ class StepTask(msgspec.Struct):
     names: Mapping[str, Any]
     seed: int
     tape: Sequence[Recorded] = ()
-    done: Mapping[Identity, Done] = {}
+    known: Recordings = NOTHING_KNOWN
     left: float | None = None
 
 
@@ -100,7 +100,7 @@ class _SkippedError(Exception):
     """The step's condition does not hold."""
 
 
-class _Shape(NamedTuple):
+class Shape(NamedTuple):
     """The names of a body's parameters, those that have no default, whether one is `ctx`, whether it is async."""
 
     names: tuple[str, ...]
@@ -109,7 +109,8 @@ class _Shape(NamedTuple):
     is_async: bool
 
 
-def _shape(body: Callable[..., Any]) -> _Shape:
+def shape(body: Callable[..., Any]) -> Shape:
+    """What a body takes, and whether it is async."""
     try:
         return _shape_of(body)
     except TypeError:  # a callable object that cannot be hashed
@@ -117,13 +118,13 @@ def _shape(body: Callable[..., Any]) -> _Shape:
 
 
 @functools.lru_cache(maxsize=4096)
-def _shape_of(body: Callable[..., Any]) -> _Shape:
+def _shape_of(body: Callable[..., Any]) -> Shape:
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     parameters = [one for one in inspect.signature(body).parameters.values() if one.kind in kinds]
     names = tuple(one.name for one in parameters if one.name != "ctx")
     needed = frozenset(one.name for one in parameters if one.default is one.empty)
     is_async = inspect.iscoroutinefunction(body) or inspect.iscoroutinefunction(getattr(body, "__call__", None))  # noqa: B004
-    return _Shape(names, needed, any(one.name == "ctx" for one in parameters), is_async)
+    return Shape(names, needed, any(one.name == "ctx" for one in parameters), is_async)
 
 
 class Executor:
@@ -146,7 +147,7 @@ class Executor:
     async def run(self, task: StepTask) -> Outcome:
         """Run one attempt to its end, once its start is durable; raises only `CancelledError`, and `StoreError` before the body."""
         gated = bool(task.tape) or self._may_ask(task.step)
-        effects = Effects(self._recorder, task.path, task.attempt, task.tape, task.done) if gated else NO_EFFECTS
+        effects = self._effects(task) if gated else NO_EFFECTS
         writer = functools.partial(self._printed, task.path, task.attempt, asyncio.get_running_loop())
         await self._recorder.flush()  # here, so that all above is made while the disk works (a chain's step: 30 of 370 us)
         token = capture.writing.set(writer)
@@ -170,13 +171,19 @@ class Executor:
             capture.finish(writer)
             capture.writing.reset(token)
 
+    def _effects(self, task: StepTask) -> Effects:
+        async def permit(asked: Asked) -> Answer:
+            return Answer(await self._around.steerer.answer(asked.version, None))
+
+        return Effects(self._recorder, task.path, task.attempt, task.tape, task.known, permit if task.known.forked else None)
+
     def _may_ask(self, step: StepDefinition) -> bool:
         """Whether an attempt of the step is given anything to ask the world by: a context, a goal, a pipeline, a gate around it."""
         found = self._askers.get(step.name)
         if found is None:
             body = self._bodies.get(step.name)
             bare = body is not None and step.run is not None and not step.irreversible and not asks(step)
-            found = self._askers[step.name] = not bare or body is None or _shape(body).wants_context
+            found = self._askers[step.name] = not bare or body is None or shape(body).wants_context
         return found
 
     async def _timed(self, task: StepTask, effects: Effects) -> Any:
@@ -207,7 +214,7 @@ class Executor:
         body = self._bodies.get(step.name)
         if body is None:
             return await self._without_function(task, inputs, params, effects)
-        names, needed, wants_context, is_async = _shape(body)
+        names, needed, wants_context, is_async = shape(body)
         if step.run is None:  # a merge
             merge_all = functools.partial(body, [inputs[dep.step] for dep in step.depends_on if dep.step in inputs])
             return await merge_all() if is_async else await self._threads.run(merge_all)

@@ -16,12 +16,13 @@ from engine import targets
 from engine.bodies import with_added
 from engine.budgets import allowance
 from engine.children import Call, Callee, Driven
+from engine.circumstances import circumstances
 from engine.commands import LIMITS
 from engine.control import MOST_CHILDREN, signal
 from engine.definition import Budget, Definition
 from engine.errors import CommandRefusedError, EngineError
 from engine.files import ENDINGS
-from engine.graph import base_of
+from engine.graph import Plan, base_of
 from engine.pinning import need_bodies
 from engine.pipeline import Pipeline
 from engine.record import Added, added_to
@@ -29,9 +30,10 @@ from engine.result import final_output, spent_by
 from engine.runtime import Migration
 from engine.starting import Order
 from engine.steps import SELF, plain
+from engine.taking import Taking, taking_of
 from store import Driver, Lease, Log
 from store.errors import RunConflictError, RunNotFoundError
-from store.events import BudgetSet, RunId, Spent
+from store.events import BudgetSet, Recorded, RunForked, RunId, Spent
 from store.state import RunState, RunStatus
 
 
@@ -45,7 +47,7 @@ class Keeper(Protocol):
     async def make(self, order: Order) -> Driven: ...
     def runtime(
         self, lease: Lease, state: RunState, definition: Definition, pipeline: Pipeline, params: Mapping[str, Any],
-        settings: Mapping[str, Any], migrated: Migration | None = None, added: Sequence[Added] = (),
+        settings: Mapping[str, Any], migrated: Migration | None = None, added: Sequence[Added] = (), taking: Taking | None = None,
     ) -> Driven: ...  # fmt: skip
 
 
@@ -57,14 +59,38 @@ class Family:
     ) -> None:
         self._keeper, self._run, self._definition, self._pipeline = keeper, run, definition, pipeline
         self._target, self._cwd, self._depth = state.target, state.cwd, state.depth
+        self._is_fork = state.parent is not None
         self._settings = dict(settings)
 
     async def state(self, child: RunId) -> RunState | None:
         """See `Home.state`."""
+        log = self._keeper.log
         try:
-            return await self._keeper.log.state(child)
+            return await log.state(child)
+        except RunNotFoundError:
+            return await self._forked(child) if self._is_fork else None
+
+    async def _forked(self, child: RunId) -> RunState | None:
+        """A child that was called in the past that a fork shares is forked with it, at what it had come to by then."""
+        log, request = self._keeper.log, int(child.rpartition(".")[2])
+        segments = await log.segments(self._run)
+        origin = next((segment for segment in reversed(segments) if segment.first <= request), None)
+        if origin is None or origin.id == self._run:
+            return None
+        past = RunId(f"{origin.id}.{request}")
+        point = segments[-1].first - 1
+        (last,), (asked,) = [await log.events(self._run, after=at - 1, upto=at) for at in (point, request)]
+        try:
+            version = await log.locate(past, at=last.at)
         except RunNotFoundError:
             return None
+        if not version:
+            return None
+        forked = RunForked(past, version, await log.head(past), caller=self._run, caller_step=asked.step)
+        batch = [Recorded(version + 1, max(time.time(), last.at), forked, actor="caller")]
+        lease = await log.fork(child, past, version, batch, driver=Driver.current())
+        await lease.release()
+        return await log.state(child)
 
     async def begin(self, child: RunId, call: Call, caller: RunState) -> Driven:
         """See `Home.begin`."""
@@ -122,12 +148,12 @@ class Family:
                 state = await log.state(child)
             added = await added_to(log, child, state)
             pipeline = with_added(pipeline, added, Path(state.cwd or "."))
-            created = (await log.events(child, limit=1))[0].event
-            params, settings = await log.value(created.params) or {}, await log.value(created.config)
+            found = await circumstances(log, child)
+            taking = await taking_of(log, child, state, Plan(recorded, 1, added), found.edits)
         except BaseException:
             await lease.release()
             raise
-        return self._keeper.runtime(lease, state, recorded, pipeline, params, settings, None, added)
+        return self._keeper.runtime(lease, state, recorded, pipeline, found.params, found.settings, None, added, taking)
 
     async def _unpause(self, lease: Lease, state: RunState, allowed: BudgetSet | None) -> None:
         """Let a child go on, with what its caller's raised budget leaves it; it rests on where that is used up as it was."""

@@ -8,13 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from engine.executor import StepTask
 from engine.graph import COMPENSATE, base_of
 from engine.names import Decoded, given_versions, known_texts, names_of
 from engine.outputs import Outputs
 from engine.policies import seconds_left
 from engine.record import Record
-from engine.tape import Done, Identity, done_for_good
+from engine.recordings import NOTHING_KNOWN, Done, done_for_good
+from engine.taking import Taking
+from engine.tape import EFFECT_TYPES, Identity
 from store import Lease, Log
 from store.events import Recorded
 from store.state import RunState, StepStatus
@@ -22,15 +26,14 @@ from store.state import RunState, StepStatus
 if TYPE_CHECKING:
     from engine.looks import Seen
 
-EFFECT_TYPES = frozenset({"effect.requested", "effect.succeeded", "effect.failed", "effect.resolved"})
 NOTHING: Mapping[str, Any] = {}
 
 
 class Preparing:
     """Makes attempts ready and takes looks. `given` are the run's params as JSON text; `outputs` is what it keeps at hand."""
 
-    def __init__(self, log: Log, lease: Lease, record: Record, given: Mapping[str, bytes]) -> None:
-        self._log, self._lease, self._record, self._given = log, lease, record, given
+    def __init__(self, log: Log, lease: Lease, record: Record, given: Mapping[str, bytes], taking: Taking | None = None) -> None:
+        self._log, self._lease, self._record, self._given, self._taking = log, lease, record, given, taking
         self.outputs = Outputs(log, lease, record.plan, record.state)
 
     @property
@@ -52,13 +55,18 @@ class Preparing:
                 inputs, given = {}, inputs
         if base in plan.words:
             names = await self._names(plan.reads[base], inputs, given)
-        done: Mapping[Identity, Done] = {}
+        known = NOTHING_KNOWN
+        if self._taking is not None:
+            known = await self._taking.recordings(path, attempt)
         if attempt != held.first_attempt and held.effects:
             done = await self._done_before(path, attempt)
+            known = msgspec.structs.replace(known, done={**known.done, **done})
         left = None
         if step.total_timeout is not None:
             left = seconds_left(step.total_timeout, held.first_started_at, self._record.now())
-        return StepTask(self._lease.run, step, path, attempt, inputs, self._given, given, names, self._state.seed, tape, done, left)
+        return StepTask(
+            self._lease.run, step, path, attempt, inputs, self._given, given, names, self._state.seed, tape, known, left
+        )
 
     async def _names(self, reads: frozenset[str], inputs: Mapping[str, bytes], given: Mapping[str, bytes]) -> Mapping[str, Any]:
         """What expressions see; outputs that are no inputs are read only where an expression names them."""

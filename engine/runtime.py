@@ -21,10 +21,12 @@ from engine.executor import Executor, Failed
 from engine.graph import Plan
 from engine.intake import Intake
 from engine.limits import Gate
-from engine.preparing import EFFECT_TYPES, Preparing
+from engine.preparing import Preparing
 from engine.record import Added, Record
 from engine.sampling import Sampler
 from engine.surroundings import RunSurroundings
+from engine.taking import Taking, facts_of_turn
+from engine.tape import EFFECT_TYPES
 from engine.threads import Threads
 from engine.within import LEAVE_SECONDS
 from store import Driver, Lease, Log, values
@@ -82,6 +84,7 @@ class Runtime:
         migrated: Migration | None = None,
         memories: bool = True,
         added: Sequence[Added] = (),
+        taking: Taking | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.log, self.lease, self.definition = log, lease, definition
@@ -103,7 +106,9 @@ class Runtime:
             threads=self._threads, changed=lambda: self._wake.set(), fail=self.fail,
         )  # fmt: skip
         self._executor = Executor(definition, bodies, schemas, self._around, self._around, self._threads)
-        self._preparing = Preparing(log, lease, self._record, {name: values.encode(value) for name, value in params.items()})
+        given = {name: values.encode(value) for name, value in params.items()}
+        self._preparing = Preparing(log, lease, self._record, given, taking)
+        self._taking = taking
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -138,6 +143,8 @@ class Runtime:
             while True:
                 if self._trouble is not None:
                     raise self._trouble
+                if self._taking is not None:
+                    await self._take(self._taking)
                 if state.status.ended or self._idle():
                     if await self._settled():
                         break
@@ -196,14 +203,36 @@ class Runtime:
                 self._around.written.remember(recorded)
         for name, attempt in attempts.items():
             if name not in self._tasks and self._record.running.get(name) == attempt:
-                self._begin(name, attempt, tapes[name])
+                self._take_up(name, attempt, tapes[name])
 
     def _start(self, starts: Sequence[Recorded]) -> None:
         """Make the tasks of what was started, while its commit is under way: the executor waits for that before the body."""
         for recorded in starts:
             name = recorded.step
             if name is not None and self._record.running.get(name) == recorded.attempt:
-                self._begin(name, recorded.attempt, ())
+                self._take_up(name, recorded.attempt, ())
+
+    def _take_up(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
+        """Begin an attempt, or in a fork let it wait for its turn on the parent's tape."""
+        if self._taking is not None:
+            if self._taking.offer(name, attempt, tape):
+                self._wake.set()
+                return
+            self._taking.went_live(self._record.plan, name)
+        self._begin(name, attempt, tape)
+
+    async def _take(self, taking: Taking) -> None:
+        """Let what waits for its turn come to what it came to in the parent, in that order; looks come first."""
+        while not (self._looks or self._intake or self._record.schedule.looking) and (turn := taking.next(self.state)):
+            left = await taking.left_behind(turn)
+            if turn.attempt and self._record.running.get(turn.path) != turn.attempt:
+                continue  # stopped meanwhile
+            if turn.taken.event is None:
+                taking.went_live(self._record.plan, turn.path)
+                self._begin(turn.path, turn.attempt, turn.tape)
+                continue
+            passes = self._record.plan.step_of(turn.path).skip != "propagate"
+            self._start(self._turn(facts_of_turn(turn, left, self.state.version, passes=passes)))
 
     def _begin(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
         context = self._context.copy()  # not that of a body that ended: what it set there is its own

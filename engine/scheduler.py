@@ -52,10 +52,8 @@ class Schedule(Wishes):
             return wished
         if state.status.ended:
             return None
-        while self.resets:
-            name = self.resets.popleft()
-            if _touched(state.steps[name]):
-                return StepReset("the definition changed"), name, state.steps[name].attempt
+        if self.resets and (reset := self.reset(state)):
+            return reset
         if self.stale:
             self.build(state)
         if self.doubts and (doubt := self._doubt(state)):
@@ -85,6 +83,14 @@ class Schedule(Wishes):
         return self._end(state)
 
     # -- what went before
+
+    def reset(self, state: RunState) -> Decision | None:
+        """The next step that starts over because something was changed."""
+        while self.resets:
+            name, reason = self.resets.popleft()
+            if _touched(state.steps[name]):
+                return StepReset(reason), name, state.steps[name].attempt
+        return None
 
     def _doubt(self, state: RunState) -> Decision | None:
         while self.doubts:
@@ -139,7 +145,8 @@ class Schedule(Wishes):
             left=seconds_left(definition.total_timeout, step.first_started_at, now),
         )
         if isinstance(verdict, Retry):
-            return StepRetryScheduled(now + verdict.delay), path, step.attempt
+            due = now if step.reused else now + verdict.delay  # what was taken from a recording was waited for there
+            return StepRetryScheduled(due), path, step.attempt
         self.give_up(state, path)
         return None
 

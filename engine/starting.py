@@ -5,6 +5,7 @@ Stands apart from the engine because a run that somebody starts and a child run 
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 import msgspec
@@ -14,6 +15,11 @@ from engine.definition import Definition
 from engine.pipeline import Pipeline
 from store import values
 from store.events import BudgetSet, Recorded, RunCreated, RunId
+
+
+def new_id() -> str:
+    """A run id: 12 random hex digits, so that a few of them already name a run."""
+    return secrets.token_hex(6)
 
 
 class Order(msgspec.Struct, frozen=True):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import msgspec
-
 from store import values
-from store.events import EffectRequested, EffectResolved, EffectSucceeded, Payload, Recorded, Safety
+from store.events import EffectRequested, EffectResolved, Payload, Recorded, Safety
+
+EFFECT_TYPES = frozenset({"effect.requested", "effect.succeeded", "effect.failed", "effect.resolved"})
 
 Base = tuple[str, str, str, str | None]
 """(kind, name, hash of the canonical arguments, key)"""
@@ -36,34 +36,6 @@ def arguments_hash(payload: Payload) -> str:
     return hashlib.sha256(bytes(payload.json)).hexdigest()[:16]
 
 
-class Done(msgspec.Struct, frozen=True):
-    """What an irreversible effect of an earlier attempt came back with, and where that is recorded: (run id, version)."""
-
-    source: tuple[str, int]
-    value: Payload
-    simulated: bool = False
-
-
-def done_for_good(run: str, recorded: Iterable[Recorded]) -> Mapping[Identity, Done]:
-    """The irreversible effects among a step's effect events that happened, by identity: a retry takes them from there.
-
-    A whole body that is irreversible is not among them: its step is tried again only where its definition says so.
-    """
-    requests: dict[int, Identity] = {}
-    found: dict[Identity, Done] = {}
-    for item in recorded:
-        event = item.event
-        if isinstance(event, EffectRequested):
-            if event.safety is Safety.IRREVERSIBLE and event.kind != "body":
-                requests[item.version] = _identity(event)
-        elif event.request in requests:
-            if isinstance(event, EffectSucceeded):
-                found[requests[event.request]] = Done((run, item.version), event.value, event.simulated)
-            elif isinstance(event, EffectResolved) and event.outcome == "succeeded":
-                found[requests[event.request]] = Done((run, item.version), event.value)
-    return found
-
-
 class Tape:
     """The effect events of one attempt, oldest first. It is true while there is something left to live through.
 
@@ -79,18 +51,18 @@ class Tape:
         self.live = False
         for item in self._items:
             if isinstance(item.event, EffectRequested):
-                self._requests[_identity(item.event)] = item
+                self._requests[identity_of(item.event)] = item
             else:
                 self._outcomes[item.event.request] = item
 
     def _kept(self, recorded: Sequence[Recorded]) -> list[Recorded]:
         """Without requests that were said to be issued again and were, and without the insides of a body that is settled."""
         again = {item.event.request for item in recorded if _issue_again(item)}
-        latest = {_identity(item.event): item.version for item in recorded if isinstance(item.event, EffectRequested)}
+        latest = {identity_of(item.event): item.version for item in recorded if isinstance(item.event, EffectRequested)}
         dropped = {
             item.version
             for item in recorded
-            if item.version in again and isinstance(item.event, EffectRequested) and latest[_identity(item.event)] != item.version
+            if item.version in again and isinstance(item.event, EffectRequested) and latest[identity_of(item.event)] != item.version
         }
         self._again = again - dropped
         settled = {item.event.request for item in recorded if not isinstance(item.event, EffectRequested)} - again
@@ -121,6 +93,10 @@ class Tape:
         del self._requests[identity]
         self._made.add(item.version)
         return item
+
+    def knows(self, identity: Identity) -> bool:
+        """Whether a request of that identity is recorded and not made again yet."""
+        return identity in self._requests
 
     def again(self, version: int) -> bool:
         """Whether somebody said that the request of that version shall be issued again: that is a new request."""
@@ -181,5 +157,6 @@ def _issue_again(item: Recorded) -> bool:
     return isinstance(item.event, EffectResolved) and item.event.outcome == "again"
 
 
-def _identity(event: EffectRequested) -> Identity:
+def identity_of(event: EffectRequested) -> Identity:
+    """What makes a request the same as another."""
     return event.kind, event.name, event.arguments_hash, event.key, event.occurrence

@@ -71,12 +71,21 @@ class RunCreated(Event, frozen=True, omit_defaults=True):
 
 
 class RunForked(Event, frozen=True, omit_defaults=True):
-    """This run shares the parent's events up to `version`; outcomes may be taken from the parent up to `reuse_upto`."""
+    """This run shares the parent's events up to `version`; outcomes may be taken from the parent up to `reuse_upto`.
+
+    `target` and `cwd` say where its pipeline is found if not where the parent's is; `reason` is why, in somebody's words. A child
+    run is forked with its caller: then `caller` and `caller_step` are set.
+    """
 
     type = "run.forked"
     parent: str
     version: int
     reuse_upto: int
+    target: str | None = None
+    cwd: str | None = None
+    reason: str = ""
+    caller: str | None = None
+    caller_step: str | None = None
 
 
 class RunAttached(Event, frozen=True, omit_defaults=True):

@@ -146,7 +146,8 @@ def _run_created(state: RunState, version: int, at: float, path: str, attempt: i
 
 def _run_forked(state: RunState, version: int, at: float, path: str, attempt: int, event: RunForked) -> None:
     state.parent, state.parent_version = event.parent, event.version
-    state.caller = state.caller_step = None  # nobody waits for a fork's end
+    state.caller, state.caller_step = event.caller, event.caller_step  # nobody waits for the end of one forked alone
+    state.target, state.cwd = event.target or state.target, event.cwd or state.cwd
     state.attached_at = state.ended_at = state.reason = None
     state.status = RunStatus.PENDING
     state.pausing = state.halted = state.cancelling = False

@@ -100,7 +100,7 @@ def step_started(state: RunState, version: int, at: float, path: str, attempt: i
     step.attempt, step.started_at, step.ended_at, step.due = attempt, at, None, None
     step.reason = step.failure_kind = None
     step.inputs = event.inputs
-    step.failure_classes = ()
+    step.failure_classes, step.reused = (), False
     if step.first_started_at is None:
         step.first_started_at = at
     if step.items is not None:
@@ -136,6 +136,7 @@ def step_failed(state: RunState, version: int, at: float, path: str, attempt: in
     move(state, step, TIMED_OUT if failure.kind == "timeout" else FAILED)
     step.ended_at, step.reason, step.failure_kind = at, failure.message[:REASON_LIMIT], failure.kind
     step.retryable, step.retry_after, step.failure_classes = failure.retryable, failure.retry_after, failure.classes
+    step.reused = event.source is not None
     state.failures += 1
     if state.open:
         close_effects(state, path)

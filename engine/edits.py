@@ -1,0 +1,125 @@
+"""What somebody wants to be different in a fork: parsed from `PATH=VALUE`, put into a pipeline, read again from the log. Pure.
+
+Stands apart from forking because a fork that is resumed has to apply them once more: its pipeline is found as it is in the user's
+files, which know nothing of the edits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from engine.definition import StepDefinition
+from engine.errors import EngineError, suggestion
+from engine.pipeline import Pipeline
+from engine.recordings import POLICIES
+
+FIXED = frozenset({"name", "run", "source", "merge", "compensate", "pipeline", "switch", "depends_on", "fallback"})
+"""Fields that no edit changes: functions come from the pipeline, and what makes the graph is changed there too."""
+
+FIELDS = tuple(name for name in StepDefinition.__struct_fields__ if name not in FIXED)
+OTHERS = ("output", "again")
+BUDGET = ("cost", "tokens", "calls", "seconds")
+
+
+class Edit(msgspec.Struct, frozen=True):
+    """One thing that is to be different. `kind` says what: an `output`, a `field` of a step, a `param`, an `effect`, a `policy`, the
+    `model`, a `budget`, or only that a step runs `again`.
+
+    `step` and `name` (a field, a param, a policy's pattern) and `request` (an effect's version) are set where the kind has one.
+    """
+
+    target: str
+    value: Any
+    kind: str
+    step: str | None = None
+    name: str = ""
+    request: int | None = None
+
+
+def parse(target: str, value: Any, steps: Sequence[str]) -> Edit:
+    """The edit that `target` names, of a run with these steps. Raises `EngineError` with what can be edited."""
+    head, _, rest = target.partition(".")
+    step, _, field = target.rpartition(".")
+    if step in steps:
+        return _of_step(target, value, step, "while_" if field == "while" else field)
+    if target == "model":
+        if not isinstance(value, str) or not value:
+            raise EngineError(f"model cannot be set to {value!r}; give the name of a model.")
+        return Edit(target, value, "model")
+    if target == "budget":
+        return Edit(target, _budget(value), "budget")
+    if head == "params" and rest:
+        return Edit(target, value, "param", name=rest)
+    if head == "policy" and rest:
+        if value not in POLICIES and not (isinstance(value, dict) and list(value) == ["stub"]):
+            raise EngineError(f'{target} cannot be {value!r}; use one of {", ".join(POLICIES)}, or {{"stub": VALUE}}.')
+        return Edit(target, value, "policy", name=rest)
+    if head == "effects":
+        number, _, last = rest.partition(".")
+        if number.isdecimal() and last == "value":
+            return Edit(target, value, "effect", request=int(number))
+    if step and field in (*FIELDS, *OTHERS):
+        raise EngineError(f"There is no step {step!r} to set {field} of{suggestion(step, steps) or '.'}")
+    raise EngineError(
+        f"{target!r} is nothing that can be set; use STEP.output, STEP.goal (or another field of a step), params.NAME, "
+        f"effects.N.value, model, budget or policy.KIND."
+    )
+
+
+def _of_step(target: str, value: Any, step: str, field: str) -> Edit:
+    if field in OTHERS:
+        return Edit(target, value, field, step)
+    if field in FIELDS:
+        return Edit(target, value, "field", step, field)
+    if field in FIXED:
+        raise EngineError(
+            f"{target} cannot be set; change it in the pipeline, and fork with the changed one (--definition migrate)."
+        )
+    raise EngineError(f"A step has no {field!r}{suggestion(field, [*FIELDS, *OTHERS]) or '.'}")
+
+
+def _budget(value: Any) -> dict[str, Any]:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = {"cost": value}
+    if not isinstance(value, dict) or not value or not set(value) <= set(BUDGET):
+        raise EngineError(f"budget cannot be {value!r}; give US dollars, or an object with some of {', '.join(BUDGET)}.")
+    for name, limit in value.items():
+        whole = name in ("tokens", "calls")
+        if isinstance(limit, bool) or not isinstance(limit, int if whole else int | float) or not 0 < limit < 1e15:
+            raise EngineError(f"The budget's {name} is {limit!r}; give a {'whole ' if whole else ''}number greater than 0.")
+    return value
+
+
+def edited(pipeline: Pipeline, edits: Iterable[Edit]) -> Pipeline:
+    """The pipeline with the fields of its steps that were edited. Raises `EngineError` for a value that does not fit its field."""
+    found = pipeline.copy()
+    for edit in edits:
+        if edit.kind != "field":
+            continue
+        step = next((held for held in found.steps if held.name == edit.step), None)
+        if step is None:
+            continue  # the pipeline there is now has no such step: what is compared with the record says so
+        setattr(step, edit.name, _converted(step.define(), edit))
+    return found
+
+
+def _converted(step: StepDefinition, edit: Edit) -> Any:
+    plain = msgspec.to_builtins(step, builtin_types=(bytes,))
+    if isinstance(plain.get("pipeline"), dict):
+        plain["pipeline"] = None
+    try:
+        return getattr(msgspec.convert({**plain, edit.name: edit.value}, StepDefinition), edit.name)
+    except msgspec.ValidationError as error:
+        raise EngineError(f"{edit.target} cannot be {edit.value!r}: {error}.") from None
+
+
+def before(edit: Edit, step: StepDefinition | None, params: Mapping[str, Any], model: str | None) -> Any:
+    """What held where the edit changes a field, a param or the model; None where that is not known here."""
+    if edit.kind == "field" and step is not None:
+        return msgspec.to_builtins(getattr(step, edit.name), builtin_types=(bytes,))
+    if edit.kind == "param":
+        return params.get(edit.name)
+    return model if edit.kind == "model" else None

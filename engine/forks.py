@@ -1,0 +1,120 @@
+"""The part of an engine that makes forks: from any event, with edits, driven on at once or later.
+
+Stands apart from `Engine`, whose part it is, because a fork is a run that begins in another's past.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.bodies import with_added
+from engine.circumstances import circumstances
+from engine.definition import Definition
+from engine.errors import EngineError
+from engine.finding import find_again
+from engine.graph import Plan
+from engine.pipeline import Pipeline
+from engine.record import Added
+from engine.replay.foresight import Foreseen, foreseen
+from engine.replay.forking import Fork, Wish, planned
+from engine.runtime import Migration, Runtime
+from engine.starting import new_id
+from engine.taking import Taking, taking_of
+from store import Driver, Lease, Log
+from store.events import RunId
+from store.state import RunState
+
+
+class Forks(abc.ABC):
+    """The part of an engine that makes forks."""
+
+    @property
+    @abc.abstractmethod
+    def log(self) -> Log:
+        """The open store."""
+
+    @abc.abstractmethod
+    def runtime(
+        self, lease: Lease, state: RunState, definition: Definition, pipeline: Pipeline, params: Mapping[str, Any],
+        settings: Mapping[str, Any], migrated: Migration | None = None, added: Sequence[Added] = (), taking: Taking | None = None,
+    ) -> Runtime:  # fmt: skip
+        """What drives a run."""
+
+    @abc.abstractmethod
+    def take_up(self, run: RunId, runtime: Runtime) -> None:
+        """Drive a run in the background of this process."""
+
+    async def fork(
+        self,
+        run: str,
+        at: int | None = None,
+        edits: Mapping[str, Any] | None = None,
+        *,
+        reason: str = "",
+        author: str = "user",
+        pipeline: Pipeline | None = None,
+        changed: Pipeline | None = None,
+        on_change: str = "ask",
+        run_id: str | None = None,
+        drive: bool = True,
+        trust: bool = False,
+    ) -> RunId:
+        """Make a run that shares another's past up to event `at` (default: all of it) and goes on with `edits`; returns its id.
+
+        `edits` map what is edited to its value: `STEP.output`, `STEP.goal` (or another field), `STEP.again`, `params.NAME`,
+        `effects.N.value`, `model`, `budget`, `policy.KIND` (`cached`, `live`, `recorded`, `ask`, `{"stub": VALUE}`). What an edit
+        reaches runs again, taking effects whose identity is recorded; everything else comes to what it came to. `pipeline` is the
+        run's own if it cannot be found again, `changed` another one. The source run is not changed. With `drive` the fork is driven
+        in the background of this process. Raises `EngineError`, `PipelineValidationError`, `DefinitionChangedError`.
+        """
+        wish = Wish(dict(edits or {}), reason, author, changed, on_change)
+        fork = await self.plan_fork(run, at, wish, pipeline=pipeline, trust=trust)
+        made = RunId(run_id or new_id())
+        lease = await self.log.fork(made, fork.parent, fork.version, fork.batch, fork.blobs, driver=Driver.current())
+        if not drive:
+            await lease.release()
+            return made
+        await self._drive_fork(made, lease, fork)
+        return made
+
+    async def _drive_fork(self, made: RunId, lease: Lease, fork: Fork) -> None:
+        try:
+            state = await self.log.state(made)
+            edits = (await circumstances(self.log, made)).edits
+            taking = await taking_of(self.log, made, state, Plan(fork.definition, 1, fork.added), edits)
+            pipeline = with_added(fork.pipeline, fork.added, Path(state.cwd or "."))
+        except BaseException:
+            await lease.release()
+            raise
+        runtime = self.runtime(lease, state, fork.definition, pipeline, fork.params, fork.settings, None, fork.added, taking)
+        self.take_up(made, runtime)
+
+    async def plan_fork(
+        self, run: str, at: int | None, wish: Wish, *, pipeline: Pipeline | None = None, trust: bool = False
+    ) -> Fork:
+        """A fork before it is made; raises as `fork` does."""
+        row = await self.log.find(run)
+        version = await self.log.head(row.id) if at is None else at
+        state = await self.log.state(row.id, version)
+        if row.imported and pipeline is None and wish.changed is None and not trust:
+            raise EngineError(
+                f"Run {row.id} came in a bundle, so nothing it names is executed unasked; look at it, and if you trust "
+                f"{row.target or 'its pipeline'} on this machine, fork it with --trust."
+            )
+        if pipeline is None:
+            pipeline = wish.changed
+        if pipeline is None:
+            pipeline = await find_again(self.log, row.id, state, (await circumstances(self.log, row.id, version)).params)
+        return await planned(self.log, row.id, version, pipeline, wish)
+
+    async def foresee_fork(
+        self, run: str, at: int | None = None, edits: Mapping[str, Any] | None = None, *, pipeline: Pipeline | None = None,
+        changed: Pipeline | None = None, on_change: str = "ask", trust: bool = False,
+    ) -> Foreseen:  # fmt: skip
+        """What a fork would run again and what that cost in the past, without making it."""
+        wish = Wish(dict(edits or {}), changed=changed, on_change=on_change)
+        fork = await self.plan_fork(run, at, wish, pipeline=pipeline, trust=trust)
+        return await foreseen(self.log, fork)

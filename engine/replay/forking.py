@@ -1,0 +1,292 @@
+"""A fork before it is made: what it shares, what is edited, what starts over because of it, what would run again and at what price.
+
+Stands apart from making it, because `--dry-run` and the dialog ask the same without making anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from engine.answers import Blob
+from engine.changes import Changes, compare
+from engine.circumstances import Circumstances, circumstances
+from engine.commands import Fact
+from engine.definition import Definition, StepDefinition
+from engine.edits import Edit, before, edited, parse
+from engine.errors import EngineError
+from engine.executor import shape
+from engine.graph import Plan, base_of
+from engine.pinning import pin
+from engine.pipeline import Pipeline
+from engine.record import Added, added_to
+from engine.recordings import policy_of
+from engine.scheduler import Schedule
+from engine.tape import EFFECT_TYPES
+from store import Log, values
+from store.events import (
+    BudgetSet,
+    EditApplied,
+    EffectFailed,
+    EffectRequested,
+    EffectSucceeded,
+    Recorded,
+    RunForked,
+    RunId,
+    RunMigrated,
+    StepReset,
+)
+from store.projector import evolve
+from store.state import RunState, StepStatus
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What somebody wants of a fork. `edits` by target; `reason` and `author` stand in its events; `changed` is another pipeline.
+
+    `on_change` says what holds where the pipeline there is now is not the recorded one: `ask`, `recorded` or `migrate`.
+    """
+
+    edits: Mapping[str, Any] = {}
+    reason: str = ""
+    author: str = "user"
+    changed: Pipeline | None = None
+    on_change: str = "ask"
+    sources: bool = False
+    target: str | None = None
+    cwd: str | None = None
+
+
+class Fork(msgspec.Struct, frozen=True):
+    """A fork that can be made: the point, its first events with their contents, and what drives it."""
+
+    parent: RunId
+    version: int
+    batch: Sequence[Recorded]
+    blobs: Sequence[Blob]
+    definition: Definition
+    pipeline: Pipeline
+    params: dict[str, Any]
+    settings: dict[str, Any]
+    added: Sequence[Added]
+    affected: frozenset[str]
+    edited: frozenset[str]
+    sentences: Sequence[str]
+
+
+async def planned(log: Log, parent: RunId, version: int, pipeline: Pipeline, wish: Wish) -> Fork:
+    """What a fork of `parent` after event `version` would be. Raises what `parse`, `check` and `pin` raise."""
+    state, head = await log.state(parent, version), await log.head(parent)
+    found = await circumstances(log, parent, version)
+    recorded = Definition.from_json(await log.blob(state.definition))
+    added = await _added(log, parent, state, version)
+    names = [*(step.name for step in recorded.steps), *(step.name for step, _ in added)]
+    edits = [parse(target, value, names) for target, value in wish.edits.items()]
+    _refuse(state, edits, wish)
+    given, model = _settled(found, edits)
+    definition, present, changes = _definition(parent, recorded, pipeline, found, edits, wish, given, model)
+    plan = Plan(definition, 1, added)
+    roots = await _roots(log, parent, head, plan, present, found, edits)
+    roots += [name for name in changes.sources if wish.sources or state.steps[name].status is not StepStatus.COMPLETED]
+    facts: list[Fact] = [(RunForked(parent, version, head, wish.target, wish.cwd, wish.reason), None, 0)]
+    facts += await _settled_later(log, parent, state, version, head)
+    blobs: list[Blob] = []
+    for edit in edits:
+        facts += _facts(
+            edit, wish, roots, blobs, before(edit, plan.steps.get(edit.step or ""), found.params, found.settings.get("model"))
+        )
+    if changes.sentences or changes.sources:
+        facts += _migration(definition, changes, roots, blobs)
+    batch = _folded(state, plan, facts, wish.author)
+    reached = plan.descendants({name for name in [*roots, *changes.steps, *changes.added, *_outputs(edits)] if name in plan.place})
+    settings = {**found.settings, "model": model}
+    return Fork(
+        parent, version, batch, blobs, definition, present, given, settings, added, frozenset(reached - set(_outputs(edits))),
+        frozenset(_outputs(edits)), changes.sentences,
+    )  # fmt: skip
+
+
+async def _added(log: Log, parent: RunId, state: RunState, version: int) -> list[Added]:
+    return (await added_to(log, parent, state))[: state.added]
+
+
+def _outputs(edits: Sequence[Edit]) -> list[str]:
+    return [edit.step for edit in edits if edit.kind == "output" and edit.step is not None]
+
+
+def _refuse(state: RunState, edits: Sequence[Edit], wish: Wish) -> None:
+    if state.version < 1:
+        raise EngineError("A run is forked at one of its events, from 1 on.")
+    if state.undoing is not None and (edits or wish.changed is not None):
+        raise EngineError(
+            f"At event {state.version} the run has failed and undoes what it did, which no edit changes; fork at an earlier event."
+        )
+    for edit in edits:
+        if edit.kind == "effect" and (edit.request or 0) > state.version:
+            raise EngineError(
+                f"{edit.target}: at event {state.version} there is no request {edit.request} yet; fork later, or at it."
+            )
+
+
+def _settled(found: Circumstances, edits: Sequence[Edit]) -> tuple[dict[str, Any], str | None]:
+    """The params and the model with the edits in them."""
+    given, model = dict(found.params), found.settings.get("model")
+    for edit in edits:
+        if edit.kind == "param":
+            given[edit.name] = edit.value
+        elif edit.kind == "model":
+            model = edit.value
+    return given, model
+
+
+def _definition(
+    parent: RunId, recorded: Definition, pipeline: Pipeline, found: Circumstances, edits: Sequence[Edit], wish: Wish,
+    params: Mapping[str, Any], model: str | None,
+) -> tuple[Definition, Pipeline, Changes]:  # fmt: skip
+    """The definition the fork goes on under, the pipeline behind it, and what is different from the recorded one."""
+    now = edited(wish.changed or pipeline, [edit for _, edit in found.edits])
+    wanted = edited(now, edits)
+    if wish.changed is None:
+        _, _, changes = pin(parent, recorded, now, found.params, found.settings.get("model"), wish.on_change)
+        if changes.sentences and wish.on_change == "recorded":
+            definition = _with_fields(recorded, edits)
+            return definition, wanted, compare(recorded, definition)
+        wanted.check(params, model=model)
+    definition = wanted.define(list(params), model=model)
+    return definition, wanted, compare(recorded, definition)
+
+
+def _with_fields(recorded: Definition, edits: Sequence[Edit]) -> Definition:
+    """The recorded definition with edited fields: what the pipeline there is now has else is not taken."""
+    steps = {step.name: step for step in recorded.steps}
+    for edit in (edit for edit in edits if edit.kind == "field"):
+        plain = msgspec.to_builtins(steps[edit.step or ""], builtin_types=(bytes,))
+        held = msgspec.convert({**plain, edit.name: edit.value}, StepDefinition)
+        steps[held.name] = held
+    return msgspec.structs.replace(recorded, steps=tuple(steps.values()))
+
+
+async def _roots(
+    log: Log, parent: RunId, head: int, plan: Plan, present: Pipeline, found: Circumstances, edits: Sequence[Edit]
+) -> list[str]:
+    """The steps that edits other than of fields reach at once."""
+    roots: list[str] = []
+    if not any(edit.kind in ("param", "model", "policy", "effect", "again") for edit in edits):
+        return roots
+    asked = await log.events(parent, upto=head, types={EffectRequested.type})
+    for edit in edits:
+        if edit.kind == "again" and edit.step is not None:
+            roots.append(edit.step)
+        elif edit.kind == "effect":
+            roots += _of_request(edit, asked)
+        elif edit.kind == "policy":
+            roots += _policed(edit, asked)
+        elif edit.kind == "model":
+            own = {name for name, step in plan.steps.items() if step.kind in ("g", "p") or step.merge == "model"}
+            roots += [name for name in plan.names if name in own and plan.steps[name].model is None]
+            roots += [
+                base_of(i.step or "") for i in asked if i.event.kind == "model" and i.event.name == found.settings.get("model")
+            ]
+        elif edit.kind == "param":
+            roots += [name for name in plan.names if _reads(plan.steps[name], edit.name, present)]
+    return list(dict.fromkeys(roots))
+
+
+def _of_request(edit: Edit, asked: Sequence[Recorded]) -> list[str]:
+    """The step that asked for the effect whose value is edited."""
+    found = [base_of(item.step or "") for item in asked if item.version == edit.request]
+    if not found:
+        raise EngineError(
+            f"{edit.target}: event {edit.request} is no request of an effect; `events RUN --type effect.requested` lists them."
+        )
+    return found
+
+
+def _policed(edit: Edit, asked: Sequence[Recorded]) -> list[str]:
+    """Steps that a policy makes run again: those it has something else for than what is recorded."""
+    policy = policy_of(edit.name, edit.value, ("", 0))
+    if policy.word not in ("live", "stub"):
+        return []
+    return [base_of(item.step or "") for item in asked if policy.fits(item.event.kind, item.event.name)]
+
+
+def _reads(step: StepDefinition, param: str, pipeline: Pipeline) -> bool:
+    """Whether a step may read a param: a text of its own says so, or a function of its that takes it, or `ctx`, which sees all."""
+    held = next((held for held in pipeline.steps if held.name == step.name), None)
+    for body in (held.run, held.merge, held.compensate) if held is not None else ():
+        if callable(body) and (param in shape(body).names or shape(body).wants_context):
+            return True
+    return held is None or f"params.{param}" in step.to_json() or (step.kind == "p" and param in step.to_json())
+
+
+def _facts(edit: Edit, wish: Wish, roots: Sequence[str], blobs: list[Blob], held: Any) -> list[Fact]:
+    """One edit as events; its contents are added to `blobs`."""
+
+    def kept(value: Any) -> Any:
+        payload, blob = values.pack(value)
+        if payload.blob is not None and blob is not None:
+            blobs.append((payload.blob, blob))
+        return payload
+
+    value = kept(edit.value)
+    if edit.kind == "policy" and isinstance(edit.value, dict):
+        kept(edit.value["stub"])
+    applied = EditApplied(
+        edit.target, value, kept(held), wish.reason, list(roots) if edit.kind not in ("output", "field") else [],
+        value if edit.kind == "output" else None, edit.request,
+    )  # fmt: skip
+    facts: list[Fact] = [(applied, edit.step if edit.kind in ("output", "again") else None, 0)]
+    if edit.kind == "budget":
+        facts.append((BudgetSet(**edit.value), None, 0))
+    return facts
+
+
+def _migration(definition: Definition, changes: Changes, roots: Sequence[str], blobs: list[Blob]) -> list[Fact]:
+    text = definition.to_json()
+    digest = values.digest(text)
+    blobs.append((digest, text))
+    event = RunMigrated(
+        definition=digest,
+        steps=[step.name for step in definition.steps],
+        kinds="".join(step.kind for step in definition.steps),
+        changed=[*changes.steps, *(name for name in changes.sources if name in roots)],
+        added=changes.added,
+        removed=changes.removed,
+    )
+    return [(event, None, 0)]
+
+
+async def _settled_later(log: Log, parent: RunId, state: RunState, version: int, head: int) -> list[Fact]:
+    """What became of the irreversible effects that are open at the point: known, so not in doubt."""
+    open_ = {request for request, effect in state.open.items() if effect.safety == "irreversible"}
+    if not open_:
+        return []
+    facts: list[Fact] = []
+    for item in await log.events(parent, after=version, upto=head, types=EFFECT_TYPES):
+        event = item.event
+        if getattr(event, "request", None) in open_ and isinstance(event, EffectSucceeded | EffectFailed):
+            taken = msgspec.structs.replace(event, source=event.source or (parent, item.version))
+            facts.append((taken, item.step, item.attempt))
+    return facts
+
+
+def _folded(state: RunState, plan: Plan, facts: Sequence[Fact], author: str) -> list[Recorded]:
+    """The fork's first events: the facts, and the resets that follow. `state` is folded on."""
+    schedule, now = Schedule(plan, state), max(time.time(), state.last_at)
+    batch: list[Recorded] = []
+
+    def record(event: Any, step: str | None, attempt: int, cause: int | None, actor: str) -> None:
+        recorded = Recorded(state.version + 1, now, event, step, attempt, cause, actor)
+        evolve(state, recorded)
+        schedule.note(state, recorded)
+        batch.append(recorded)
+
+    for event, step, attempt in facts:
+        record(event, step, attempt, None, author)
+    while (reset := schedule.reset(state)) is not None:
+        event, step, attempt = reset
+        assert isinstance(event, StepReset)  # noqa: S101 - that is what resets are
+        record(event, step, attempt, batch[-1].version, "driver")
+    return batch
