@@ -25,8 +25,8 @@ BUDGET = ("cost", "tokens", "calls", "seconds")
 
 
 class Edit(msgspec.Struct, frozen=True):
-    """One thing that is to be different. `kind` says what: an `output`, a `field` of a step, a `param`, an `effect`, a `policy`, the
-    `model`, a `budget`, or only that a step runs `again`.
+    """One thing that is to be different. `kind` says what: an `output`, a `field` of a step, a `param`, an `effect`, a `policy`,
+    the `model`, a `budget`, or only that a step runs `again`.
 
     `step` and `name` (a field, a param, a policy's pattern) and `request` (an effect's version) are set where the kind has one.
     """
@@ -113,7 +113,8 @@ def _converted(step: StepDefinition, edit: Edit) -> Any:
     try:
         return getattr(msgspec.convert({**plain, edit.name: edit.value}, StepDefinition), edit.name)
     except msgspec.ValidationError as error:
-        raise EngineError(f"{edit.target} cannot be {edit.value!r}: {error}.") from None
+        said = str(error).partition(" - at ")[0]
+        raise EngineError(f"{edit.target} cannot be {edit.value!r}: {said[:1].lower()}{said[1:]}.") from None
 
 
 def before(edit: Edit, step: StepDefinition | None, params: Mapping[str, Any], model: str | None) -> Any:

@@ -133,7 +133,7 @@ class Engine(Commanding, Forks):
             raise EngineError(f"max_concurrent_steps is {limit}; give at least 1, or nothing could run.")
         kept = self.config.model_dump(include={"api_base", "fallback_models"})
         settings = {"model": model, "max_concurrent_steps": limit, **kept}
-        run, cwd = RunId(run_id or new_id()), cwd or str(Path.cwd())
+        run, cwd = RunId(run_id) if run_id else new_id(), cwd or str(Path.cwd())
         order = Order(run, definition, pipeline, plain({**definition.params, **given}), settings, target, cwd)
         self.take_up(run, await self.make(order))
         return run

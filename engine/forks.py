@@ -22,6 +22,7 @@ from engine.replay.foresight import Foreseen, foreseen
 from engine.replay.forking import Fork, Wish, planned
 from engine.runtime import Migration, Runtime
 from engine.starting import new_id
+from engine.steps import plain
 from engine.taking import Taking, taking_of
 from store import Driver, Lease, Log
 from store.events import RunId
@@ -72,7 +73,46 @@ class Forks(abc.ABC):
         """
         wish = Wish(dict(edits or {}), reason, author, changed, on_change)
         fork = await self.plan_fork(run, at, wish, pipeline=pipeline, trust=trust)
-        made = RunId(run_id or new_id())
+        return await self._make_fork(fork, RunId(run_id) if run_id else new_id(), drive=drive)
+
+    async def reuse(
+        self,
+        run: str,
+        pipeline: Pipeline,
+        params: Mapping[str, Any] | None = None,
+        *,
+        model: str | None = None,
+        target: str | None = None,
+        cwd: str | None = None,
+        drive: bool = True,
+    ) -> RunId:
+        """Run a pipeline again that was changed since `run`, taking what is the same: a fork from the beginning.
+
+        What a changed step, function, param or model reaches runs; everything else comes to what it came to. Returns the id.
+        """
+        fork = await self.plan_reuse(run, pipeline, params, model=model, target=target, cwd=cwd)
+        return await self._make_fork(fork, new_id(), drive=drive)
+
+    async def plan_reuse(
+        self, run: str, pipeline: Pipeline, params: Mapping[str, Any] | None = None, *, model: str | None = None,
+        target: str | None = None, cwd: str | None = None,
+    ) -> Fork:  # fmt: skip
+        """A run that reuses another before it is made; raises as `reuse` does."""
+        row = await self.log.find(run)
+        if row.pipeline != pipeline.name:
+            raise EngineError(f"Run {row.id} is one of {row.pipeline}, not of {pipeline.name}; name a run of the same pipeline.")
+        found = await circumstances(self.log, row.id, 1)
+        pipeline.check(dict(params or {}), model=model)
+        given = {**pipeline.plain().params, **plain(dict(params or {}))}
+        edits: dict[str, Any] = {
+            f"params.{name}": value for name, value in given.items() if name not in found.params or found.params[name] != value
+        }
+        if model is not None and model != found.settings.get("model"):
+            edits["model"] = model
+        wish = Wish(edits, f"reuse of {row.id}", changed=pipeline, sources=True, target=target, cwd=cwd)
+        return await self.plan_fork(row.id, 1, wish)
+
+    async def _make_fork(self, fork: Fork, made: RunId, *, drive: bool) -> RunId:
         lease = await self.log.fork(made, fork.parent, fork.version, fork.batch, fork.blobs, driver=Driver.current())
         if not drive:
             await lease.release()

@@ -237,7 +237,7 @@ def _facts(edit: Edit, wish: Wish, roots: Sequence[str], blobs: list[Blob], held
         edit.target, value, kept(held), wish.reason, list(roots) if edit.kind not in ("output", "field") else [],
         value if edit.kind == "output" else None, edit.request,
     )  # fmt: skip
-    facts: list[Fact] = [(applied, edit.step if edit.kind in ("output", "again") else None, 0)]
+    facts: list[Fact] = [(applied, edit.step, 0)]
     if edit.kind == "budget":
         facts.append((BudgetSet(**edit.value), None, 0))
     return facts

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from engine import Dep, Engine, Pipeline, RetryPolicy, StepContext
-from store.events import Recorded
+from engine import Engine, Pipeline, StepContext
 from store.state import StepStatus
 from tests.driving import engine_at
 
