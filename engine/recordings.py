@@ -6,7 +6,7 @@ Stands apart from the tape, which is what the attempt itself recorded and lives 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -91,30 +91,27 @@ def done_for_good(run: str, recorded: Iterable[Recorded]) -> Mapping[Identity, D
 
     A whole body that is irreversible is not among them: its step is tried again only where its definition says so.
     """
-    return {
-        identity: done
-        for identity, (request, done) in _outcomes(run, recorded).items()
-        if done.failure is None and request.event.safety is Safety.IRREVERSIBLE and request.event.kind != "body"
-    }
+    found = _outcomes(run, recorded, lambda event: event.safety is Safety.IRREVERSIBLE and event.kind != "body")
+    return {identity: done for identity, (_, done) in found.items() if done.failure is None}
 
 
 def done_in(run: str, recorded: Iterable[Recorded], attempt: int | None) -> dict[Identity, Done]:
     """What a fork may take of a step's effect events: successes of any attempt, and failures of `attempt` (None: of none)."""
-    return {
-        identity: done
-        for identity, (request, done) in _outcomes(run, recorded).items()
-        if request.event.kind not in OWN and (done.failure is None or request.attempt == attempt)
-    }
+    found = _outcomes(run, recorded, lambda event: event.kind not in OWN)
+    return {key: done for key, (request, done) in found.items() if done.failure is None or request.attempt == attempt}
 
 
-def _outcomes(run: str, recorded: Iterable[Recorded]) -> dict[Identity, tuple[Recorded, Done]]:
-    """The last outcome of each identity, a success before any failure, with its request."""
+def _outcomes(
+    run: str, recorded: Iterable[Recorded], wanted: Callable[[EffectRequested], bool]
+) -> dict[Identity, tuple[Recorded, Done]]:
+    """The last outcome of each wanted identity, a success before any failure, with its request."""
     requests: dict[int, Recorded] = {}
     found: dict[Identity, tuple[Recorded, Done]] = {}
     for item in recorded:
         event = item.event
         if isinstance(event, EffectRequested):
-            requests[item.version] = item
+            if wanted(event):
+                requests[item.version] = item
             continue
         request = requests.get(event.request)
         done = _done(run, item) if request is not None else None
