@@ -66,7 +66,7 @@ def allowance(budgets: Mapping[str, Budget], state: RunState, path: str, own: Bu
 def next_deadline(budgets: Mapping[str, Budget], state: RunState) -> float | None:
     """When the run's time is used up, in unix seconds."""
     times = [limit for scope, what, limit, _ in _limits(budgets, state) if what == "seconds" and not scope]
-    return state.created_at + times[0] if times and ":seconds" not in state.reached else None
+    return state.created_at + state.away + times[0] if times and ":seconds" not in state.reached else None
 
 
 def said(what: str, limit: float) -> str:
@@ -90,7 +90,7 @@ def _limits(budgets: Mapping[str, Budget], state: RunState) -> Iterator[tuple[st
 
 def _used(state: RunState, scope: str, what: str, now: float) -> float | None:
     if not scope:
-        return now - state.created_at if what == "seconds" else float(getattr(state, what))
+        return now - state.created_at - state.away if what == "seconds" else float(getattr(state, what))
     step = state.steps.get(scope)
     if step is None:
         return None

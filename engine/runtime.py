@@ -225,14 +225,14 @@ class Runtime:
         """Let what waits for its turn come to what it came to in the parent, in that order; looks come first."""
         while not (self._looks or self._intake or self._record.schedule.looking) and (turn := taking.next(self.state)):
             left = await taking.left_behind(turn)
-            if turn.attempt and self._record.running.get(turn.path) != turn.attempt:
+            if not taking.stands(self.state, turn):
                 continue  # stopped meanwhile
             if turn.taken.event is None:
                 taking.went_live(self._record.plan, turn.path)
                 self._begin(turn.path, turn.attempt, turn.tape)
                 continue
             passes = self._record.plan.step_of(turn.path).skip != "propagate"
-            self._start(self._turn(facts_of_turn(turn, left, self.state.version, passes=passes)))
+            self._start(self._turn(facts_of_turn(turn, left, self.state.version, self._record.now(), passes=passes)))
 
     def _begin(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
         context = self._context.copy()  # not that of a body that ended: what it set there is its own

@@ -145,8 +145,7 @@ class Schedule(Wishes):
             left=seconds_left(definition.total_timeout, step.first_started_at, now),
         )
         if isinstance(verdict, Retry):
-            due = now if step.reused else now + verdict.delay  # what was taken from a recording was waited for there
-            return StepRetryScheduled(due), path, step.attempt
+            return StepRetryScheduled(now + verdict.delay), path, step.attempt
         self.give_up(state, path)
         return None
 

@@ -128,6 +128,8 @@ def also_changed(state: RunState, path: str, event: Event) -> Iterable[str]:
         return event.closes or ()
     if isinstance(event, RunCompensating):
         return event.steps
+    if isinstance(event, RunForked):
+        return state.steps
     if isinstance(event, StepEvaluated | StepStarted | StepReset):
         step = state.steps.get(path)
         items = max(getattr(event, "items", None) or 0, (step.items or 0) if step is not None else 0)
@@ -151,6 +153,23 @@ def _run_forked(state: RunState, version: int, at: float, path: str, attempt: in
     state.attached_at = state.ended_at = state.reason = None
     state.status = RunStatus.PENDING
     state.pausing = state.halted = state.cancelling = False
+    _skip_time(state, at - state.last_at)
+
+
+def _skip_time(state: RunState, away: float) -> None:
+    """The time between a fork's point and the fork did not pass in it: what waits or runs has as much left as it had."""
+    state.away += away
+    for path, step in state.steps.items():
+        if step.status.settled or step.status is PENDING:
+            continue
+        shifted = {name: None if (was := getattr(step, name)) is None else was + away for name in _RUNNING_ON}
+        approval = step.approval
+        if approval is not None and approval.due is not None:
+            approval = msgspec.structs.replace(approval, due=approval.due + away)
+        state.steps[path] = msgspec.structs.replace(step, approval=approval, **shifted)
+
+
+_RUNNING_ON = ("due", "started_at", "first_started_at")
 
 
 def _run_attached(state: RunState, version: int, at: float, path: str, attempt: int, event: RunAttached) -> None:

@@ -218,6 +218,7 @@ class RunState(msgspec.Struct, array_like=True):
     compensations of a run that failed, in order. `memory` is the run's own: by key, the version of the request that put a value
     there. `roles` are those it offers; `breakers` are models and tools whose last call failed. `nested` counts the steps that
     belong to another step, `nested_settled` the settled of them. `reopened_at`: when it was last opened again after its end.
+    `away` are the seconds between the points and the beginnings of its forks, which did not pass in it.
     `halted`: it was paused at once, so what was running is not and is driven again on resume.
     """
 
@@ -271,6 +272,7 @@ class RunState(msgspec.Struct, array_like=True):
     nested: int = 0
     nested_settled: int = 0
     reopened_at: float | None = None
+    away: float = 0.0
     budget_action: str | None = None
 
     @property

@@ -26,9 +26,21 @@ from tests.simulation.worlds import WORLDS, SimulatedModel, World, chance
 EPOCH = 1_800_000_000.0
 PATIENCE = 0.003
 """Real seconds a store's thread is waited for before the clock jumps."""
+FORKS = 2
+"""Events at which an undisturbed run is forked."""
 LIVES = 12
 """Drivers that may die of one run."""
 FAILED = (StepStatus.FAILED, StepStatus.TIMED_OUT)
+
+
+class Branch(msgspec.Struct):
+    """What a fork of a run at `version` with no edit came to, and what it did of itself."""
+
+    version: int
+    result: PipelineResult
+    state: RunState
+    touched: list[tuple[int, str, int, str]]
+    live: list[Recorded]
 
 
 class Story(msgspec.Struct):
@@ -46,6 +58,7 @@ class Story(msgspec.Struct):
     added: list[Added]
     world: World
     deaths: list[int]
+    forks: list[Branch] = []
 
 
 class Life:
@@ -117,7 +130,17 @@ class Life:
             for item in events
             if isinstance(item.event, RunCreated | RunMigrated)
         }
-        return Story(self.seed, self.racy, result, state, events, self.limit, definitions, added, self.world, self.deaths)
+        forks = [] if self.disturbed else [await self._fork(run, self.random.randint(1, len(events))) for _ in range(FORKS)]
+        return Story(self.seed, self.racy, result, state, events, self.limit, definitions, added, self.world, self.deaths, forks)
+
+    async def _fork(self, run: RunId, version: int) -> Branch:
+        engine, before = self.engine, len(self.world.touches)
+        fork = await engine.fork(run, version, pipeline=self.pipeline)
+        await engine.wait(fork)
+        state = await engine.view(fork)
+        own = await engine.events(fork, after=version, types={"effect.succeeded", "effect.failed"})
+        live = [item for item in own if item.event.source is None]
+        return Branch(version, await result_of(engine.log, fork), state, self.world.touches[before:], live)
 
     async def _go_on(self, run: RunId, **how: Any) -> None:
         """Drive it on: as the changed pipeline, or as the recorded one while something in doubt is in the way of that."""

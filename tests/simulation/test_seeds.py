@@ -76,6 +76,18 @@ def done_once(story: Story) -> None:
         assert story.world.counts[place] <= 1, f"{place} was done {story.world.counts[place]} times"
 
 
+def forks_take(story: Story) -> None:
+    """A fork with no edit, at whatever event, comes to the same and does nothing of itself."""
+    for fork in story.forks:
+        where = f"fork at {fork.version} of {len(story.events)}"
+        assert not fork.touched, f"{where} touched {fork.touched}"
+        assert not fork.live, f"{where} did {fork.live}"
+        for one, other in ((fork.state, story.state),):
+            assert one.status == other.status, f"{where}: {one.status.word}, not {other.status.word}: {one.reason}"
+            assert {n: s.status.word for n, s in one.steps.items()} == {n: s.status.word for n, s in other.steps.items()}, where
+        assert fork.result.step_outputs == story.result.step_outputs, where
+
+
 def life_of(story: Story, recorded: Recorded) -> int:
     """How many drivers had died before an event."""
     return sum(recorded.version > version for version in story.deaths)
@@ -99,6 +111,7 @@ def judge(seed: int, folder: Path | None = None) -> None:
             adds_up(story)
             follows(story)
             done_once(story)
+        forks_take(calm)
         if not calm.racy:
             alike(calm, wild)
     except BaseException as error:
