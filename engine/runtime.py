@@ -232,7 +232,8 @@ class Runtime:
                 self._begin(turn.path, turn.attempt, turn.tape)
                 continue
             passes = self._record.plan.step_of(turn.path).skip != "propagate"
-            self._start(self._turn(facts_of_turn(turn, left, self.state.version, self._record.now(), passes=passes)))
+            facts = facts_of_turn(turn, left, self.state.version, self._record.now(), passes=passes)
+            self._start(self._turn(facts, actor="recording"))
 
     def _begin(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
         context = self._context.copy()  # not that of a body that ended: what it set there is its own

@@ -186,7 +186,7 @@ def facts_of_turn(turn: Turn, left: Iterable[Recorded], version: int, now: float
     if isinstance(event, StepStarted):
         return [(StepRetryScheduled(now), path, attempt - 1)]
     if not attempt:
-        return [(ApprovalGiven(event.approved, getattr(event, "note", "") or f"as in {source.run}"), path, 0)]
+        return [(ApprovalGiven(event.approved, getattr(event, "note", "nobody answered in time")), path, 0)]
     facts: list[Fact] = []
     requests: dict[int, int] = {}
     for item in left:
