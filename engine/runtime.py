@@ -223,17 +223,20 @@ class Runtime:
 
     async def _take(self, taking: Taking) -> None:
         """Let what waits for its turn come to what it came to in the parent, in that order; looks come first."""
-        while not (self._looks or self._intake or self._record.schedule.looking) and (turn := taking.next(self.state)):
-            left = await taking.left_behind(turn)
-            if not taking.stands(self.state, turn):
-                continue  # stopped meanwhile
-            if turn.taken.event is None:
-                taking.went_live(self._record.plan, turn.path)
-                self._begin(turn.path, turn.attempt, turn.tape)
-                continue
-            passes = self._record.plan.step_of(turn.path).skip != "propagate"
-            facts = facts_of_turn(turn, left, self.state.version, self._record.now(), passes=passes)
-            self._start(self._turn(facts, actor="recording"))
+        while not (self._looks or self._intake or self._record.schedule.looking) and (turns := taking.next(self.state)):
+            left = [await taking.left_behind(turn) for turn in turns]
+            facts: list[Fact] = []
+            for turn, behind in zip(turns, left, strict=True):
+                if not taking.stands(self.state, turn):
+                    continue  # stopped meanwhile
+                if turn.taken.event is None:
+                    taking.went_live(self._record.plan, turn.path)
+                    self._begin(turn.path, turn.attempt, turn.tape)
+                    continue
+                passes = self._record.plan.step_of(turn.path).skip != "propagate"
+                facts += facts_of_turn(turn, behind, self.state.version + len(facts), self._record.now(), passes=passes)
+            if facts:
+                self._start(self._turn(facts, actor="recording"))
 
     def _begin(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
         context = self._context.copy()  # not that of a body that ended: what it set there is its own

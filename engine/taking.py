@@ -126,14 +126,20 @@ class Taking:
         known = (key for key in late if base_of(key[0]) not in self.affected and key in self._starts)
         return min((Turn(*key, self._starts[key]) for key in known), key=lambda turn: turn.taken.version, default=None)
 
-    def next(self, state: RunState) -> Turn | None:
-        """What comes next, in the order of the tape; attempts are taken off."""
+    def next(self, state: RunState) -> list[Turn]:
+        """What comes next, in the order of the tape; attempts are taken off.
+
+        More than one where nothing was decided between them: they were recorded in one commit.
+        """
         first = self._waiting[0][0] if self._waiting else None
         others = [turn for turn in (self._answer(state), self._retry(state)) if turn is not None]
         other = min(others, key=lambda turn: turn.taken.version, default=None)
         if other is not None and (first is None or other.taken.version < first):
-            return other
-        return heapq.heappop(self._waiting)[2] if self._waiting else None
+            return [other]
+        found: list[Turn] = []
+        while self._waiting and (not found or self._waiting[0][0] == found[-1].taken.version + 1):
+            found.append(heapq.heappop(self._waiting)[2])
+        return found
 
     def stands(self, state: RunState, turn: Turn) -> bool:
         """Whether a turn still has its object: the attempt runs, the step waits."""
