@@ -12,6 +12,8 @@ from enum import IntEnum
 
 import msgspec
 
+from store.events import Spent
+
 
 class RunStatus(IntEnum):
     """Statuses of a run; INTERRUPTED and WAITING are shown, never folded."""
@@ -169,7 +171,7 @@ class OpenEffect(msgspec.Struct, array_like=True, gc=False):
     """An effect requested and not yet settled. `safety` is the word of `Safety`; `in_doubt` once decided so.
 
     `answer` is the version of the signal that brought a person's answer to it. `parked` says why the child run behind it rests
-    (`paused`, `waiting`), None while it does not.
+    (`paused`, `waiting`), None while it does not; `spent` is what is counted of it so far, a model each.
     """
 
     step: str
@@ -181,6 +183,7 @@ class OpenEffect(msgspec.Struct, array_like=True, gc=False):
     in_doubt: bool = False
     answer: int | None = None
     parked: str | None = None
+    spent: tuple[Spent, ...] = ()
 
 
 class ArtifactRef(msgspec.Struct, array_like=True, gc=False):

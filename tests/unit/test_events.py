@@ -30,6 +30,7 @@ FACTS = {
     "artifact.made",
     "child.parked",
     "child.resumed",
+    "child.spent",
 }
 DECISIONS = {
     "step.evaluated",
