@@ -29,8 +29,9 @@ _RULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     """How often and how far apart a step is tried again.
 
-    `max_retries` N means N + 1 attempts. The wait before retry k (from 1) is `delay` times `factor`^(k-1) (exponential), times k
-    (linear) or `delay` (fixed), at most `max_delay`, all in seconds; `jitter` is the share of it spread at random, reproducibly.
+    `max_retries` N means N + 1 attempts, besides those that an open breaker refused. The wait before retry k (from 1) is `delay`
+    times `factor`^(k-1) (exponential), times k (linear) or `delay` (fixed), at most `max_delay`, all in seconds; `jitter` is the
+    share of it spread at random, reproducibly.
     A failure that says when to come back (Retry-After) is not asked earlier.
 
     `on` are the only failures tried again (none: all that may help), `never` those that are not, which wins: kinds (`timeout`,
@@ -103,6 +104,7 @@ def decide_retry(
 ) -> Retry | GiveUp:
     """What follows the failure of a step's `tried`-th attempt since it was last reset (`attempt` is its number in the run).
 
+    An attempt that an open breaker refused is none of those: nobody was asked. Without any retries it is not waited for either.
     `kind` and `classes` are the failure's; `left` are the seconds left for all attempts, None without such a limit.
     """
     if not retryable:
@@ -111,7 +113,7 @@ def decide_retry(
         return GiveUp(f"{word} is never tried again")
     if policy.on and not _named(policy.on, kind, classes):
         return GiveUp(f"only {', '.join(policy.on)} is tried again")
-    if tried > policy.max_retries:
+    if not policy.max_retries or tried > policy.max_retries:
         return GiveUp("no retries left")
     delay = policy.delay
     if policy.backoff == "exponential":

@@ -91,7 +91,7 @@ from store.step_rules import (
 
 PENDING, RUNNING = StepStatus.PENDING, StepStatus.RUNNING
 
-FOLD_VERSION = 3
+FOLD_VERSION = 4
 """Stamped on snapshots: raised whenever a rule or the shape of the state changes, so that older snapshots are not used."""
 
 

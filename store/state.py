@@ -126,7 +126,7 @@ class StepState(msgspec.Struct, array_like=True):
     attempt was given, where that is not simply the outputs. `passes`: it was skipped and its dependants may run all the same.
     `partial` is the version of what it published last. `disabled` says why it is to be skipped when its turn comes. `wish` is what
     a person asked for it and is not carried out yet. `nested`: it belongs to another step, as a group's child or a compensation.
-    `tried` is the last attempt of any child that it had before it was reset.
+    `tried` is the last attempt of any child that it had before it was reset, `spared` how many attempts an open breaker refused.
     """
 
     kind: str = "f"
@@ -164,6 +164,7 @@ class StepState(msgspec.Struct, array_like=True):
     wish: str = ""
     failure_classes: tuple[str, ...] = ()
     nested: bool = False
+    spared: int = 0
     tried: int = 0
 
 

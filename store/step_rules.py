@@ -139,6 +139,7 @@ def step_failed(state: RunState, version: int, at: float, path: str, attempt: in
     move(state, step, TIMED_OUT if failure.kind == "timeout" else FAILED)
     step.ended_at, step.reason, step.failure_kind = at, failure.message[:REASON_LIMIT], failure.kind
     step.retryable, step.retry_after, step.failure_classes = failure.retryable, failure.retry_after, failure.classes
+    step.spared += failure.kind == "circuit" and bool(failure.retry_after)
     state.failures += 1
     if state.open:
         close_effects(state, path)
@@ -181,6 +182,7 @@ def step_reset(state: RunState, version: int, at: float, path: str, attempt: int
     step.first_attempt, step.reused, step.tries, step.failure_classes = step.attempt + 1, False, [], ()
     step.verdict, step.evaluated, step.refused, step.inputs, step.passes = "", None, (), None, False
     step.partial = step.approval = step.disabled = None
+    step.spared = 0
     heed(state, step, path)
     _gather_in(state, step, path)
     if state.open:
