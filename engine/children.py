@@ -19,7 +19,7 @@ from engine.calling import Call, Callee, Caller, Driven, Home
 from engine.definition import Definition, StepDefinition
 from engine.effects import Effects
 from engine.errors import ChildFailedError, CommandRefusedError, EffectFailedError, EngineError
-from engine.pipeline import Pipeline
+from engine.pipeline import Pipeline, need_pipeline
 from engine.spending import uncounted
 from store import values
 from store.errors import LeaseLostError, StoreError
@@ -87,8 +87,7 @@ class Children:
         """Run a pipeline (or what a word names) as a child and return its final output; raises `EffectFailedError`."""
         if isinstance(pipeline, str):
             return await self._ask(effects, step, attempt, pipeline, params)
-        if not isinstance(pipeline, Pipeline):
-            raise TypeError(f"a child run needs a Pipeline, 'self', module:name or a file, not {pipeline!r}")
+        need_pipeline(pipeline, "A child run", "a Pipeline, 'self', module:name or a file")
         copy = pipeline.copy()
         callee = Callee(copy.define(params, model=self._model), copy)
         return await self._ask(effects, step, attempt, callee, params)

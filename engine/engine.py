@@ -32,7 +32,7 @@ from engine.models.errors import ModelError
 from engine.models.litellm_model import LitellmModel
 from engine.models.port import Model
 from engine.pinning import pin, refuse_doubtful
-from engine.pipeline import Pipeline
+from engine.pipeline import Pipeline, need_pipeline
 from engine.record import Added, added_to
 from engine.registry import Offering, live_runs
 from engine.result import PipelineResult, result_of
@@ -119,6 +119,7 @@ class Engine(Commanding):
 
         `target` and `cwd` say how another process finds the pipeline again to resume it. Raises `PipelineValidationError`.
         """
+        need_pipeline(pipeline, "Engine.start")
         pipeline = pipeline.copy()
         model = model or self.config.model
         given = dict(params or {})

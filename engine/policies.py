@@ -23,6 +23,8 @@ MODEL_KINDS = (
 KINDS = ("error", "output", "effect", "circuit", "model", *MODEL_KINDS)
 """The words for kinds of failures that retry rules may use; all others are names of exception classes."""
 
+_COMPOUND = frozenset(kind for kind in KINDS if "_" in kind)
+
 _RULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 
@@ -175,15 +177,16 @@ def problems_of(policy: RetryPolicy) -> list[str]:
 
 
 def _problem_of_rule(word: object) -> str | None:
-    """A word in small letters without a dot can only be a kind: no class is named so."""
+    """A word in small letters without a dot can only be a kind, as `Rate_Limit` and `models.timeout`: no class is named so."""
     if not isinstance(word, str) or not _RULE.fullmatch(word):
         return f"has {word!r}; give kinds of failures ({', '.join(KINDS)}) or names of exception classes"
-    known: Sequence[str] = KINDS if "." not in word and word.islower() else ()
-    if word.startswith("model."):
+    group, _, kind = word.rpartition(".")
+    known: Sequence[str] = KINDS if not group and (word.islower() or word.lower() in _COMPOUND) else ()
+    if group == "model" or (kind.lower() in MODEL_KINDS and difflib.get_close_matches(group.lower(), ["model"], 1, 0.8)):
         known = [f"model.{kind}" for kind in MODEL_KINDS]
     if not known or word in known:
         return None
-    near = difflib.get_close_matches(word, known, 1, 0.6)
+    near = difflib.get_close_matches(word.lower(), known, 1, 0.6)
     return f"has {word!r}, which is no kind of failure; " + (f"did you mean {near[0]!r}?" if near else f"use {', '.join(known)}")
 
 
