@@ -238,8 +238,6 @@ class Engine(Commanding):
             pipeline = await find_again(self.log, row.id, state, params, retarget)
         definition, migrated, changes = pin(row.id, recorded, pipeline, params, settings.get("model"), on_change)
         pinned = state.definition
-        added = await added_to(self.log, row.id, state)
-        pipeline = with_added(pipeline, added, Path(state.cwd or "."))
         lease = await self.log.acquire(row.id, driver=self._driver)
         try:
             state = await self.log.state(row.id)
@@ -250,6 +248,8 @@ class Engine(Commanding):
             if state.pausing:
                 await signal(self.log, row.id, "resume", {}, lease=lease)
             state = await self.log.state(row.id)
+            added = await added_to(self.log, row.id, state)  # only now: whoever let go of the lease may have added more
+            pipeline = with_added(pipeline, added, Path(state.cwd or "."))
             if migrated is not None:
                 refuse_doubtful(row.id, state, Plan(definition, 1).descendants({*changes.steps, *changes.removed}))
         except BaseException:
