@@ -35,7 +35,7 @@ from engine.models.errors import ModelError
 from engine.models.litellm_model import LitellmModel
 from engine.models.port import Model
 from engine.pinning import pin, refuse_doubtful
-from engine.pipeline import Pipeline
+from engine.pipeline import Pipeline, need_pipeline
 from engine.record import Added, added_to
 from engine.registry import Offering, live_runs
 from engine.result import PipelineResult, result_of
@@ -123,6 +123,7 @@ class Engine(Commanding, Forks):
 
         `target` and `cwd` say how another process finds the pipeline again to resume it. Raises `PipelineValidationError`.
         """
+        need_pipeline(pipeline, "Engine.start")
         pipeline = pipeline.copy()
         model = model or self.config.model
         given = dict(params or {})
@@ -242,8 +243,6 @@ class Engine(Commanding, Forks):
         pipeline = edited(pipeline, [edit for _, edit in found.edits])
         definition, migrated, changes = pin(row.id, recorded, pipeline, params, settings.get("model"), on_change)
         pinned = state.definition
-        added = await added_to(self.log, row.id, state)
-        pipeline = with_added(pipeline, added, Path(state.cwd or "."))
         lease = await self.log.acquire(row.id, driver=self._driver)
         try:
             state = await self.log.state(row.id)
@@ -254,6 +253,8 @@ class Engine(Commanding, Forks):
             if state.pausing:
                 await signal(self.log, row.id, "resume", {}, lease=lease)
             state = await self.log.state(row.id)
+            added = await added_to(self.log, row.id, state)  # only now: whoever let go of the lease may have added more
+            pipeline = with_added(pipeline, added, Path(state.cwd or "."))
             if migrated is not None:
                 refuse_doubtful(row.id, state, Plan(definition, 1).descendants({*changes.steps, *changes.removed}))
         except BaseException:

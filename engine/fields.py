@@ -152,7 +152,7 @@ PARAM: dict[str, Field] = {
 
 
 def _declared(**fields: Any) -> Param:
-    return Param(**{**fields, "choices": tuple(fields.get("choices", ()))})
+    return Param(**{**fields, "choices": tuple(fields["choices"])} if "choices" in fields else fields)
 
 
 _DEPENDENCY = either(TEXT._replace(write=lambda dep: dep.step), record(Dep, DEPENDENCY, "step"), lambda dep: dep == Dep(dep.step))

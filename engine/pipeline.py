@@ -9,15 +9,15 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Never, Self
 
 import msgspec
 
 from engine.definition import MAX_NESTING, Budget, Definition, Dep
-from engine.errors import PipelineValidationError, Problem, suggestion
+from engine.errors import EngineError, PipelineValidationError, Problem, suggestion
 from engine.params import Param, split
 from engine.policies import BreakerPolicy, limits_of, merged
-from engine.steps import PipelineStep, budget_of, plain
+from engine.steps import PipelineStep, budget_of, need_step, plain
 
 
 class Pipeline:
@@ -63,8 +63,9 @@ class Pipeline:
                     raise TypeError(f"step {name!r} has no option {option!r}{suggestion(option, list(known))}") from None
             raise
 
-    def add_step(self, step: PipelineStep) -> Self:
+    def add_step(self, step: PipelineStep, **options: Never) -> Self:
         """Add a step made elsewhere."""
+        need_step(step, options)
         self.steps.append(step)
         return self
 
@@ -86,6 +87,7 @@ class Pipeline:
         """
         from engine.composing import prefixed, sources
 
+        need_pipeline(other, "Pipeline.include")
         made = prefixed(other.steps, prefix if prefix.isidentifier() else "")
         found = self._clashes(other, [step.name for step in made])
         if prefix and not prefix.isidentifier():
@@ -116,6 +118,7 @@ class Pipeline:
         """
         from engine.composing import calling_self, sinks
 
+        need_pipeline(other, "Pipeline.then")
         if found := list(calling_self(self.steps)):
             raise PipelineValidationError(self.name, found)
         made = self.copy()
@@ -130,9 +133,14 @@ class Pipeline:
         return made
 
     def with_params(self, **params: Any) -> Pipeline:
-        """A copy with other defaults; a `Param` declares another type too."""
+        """A copy with other defaults; a `Param` declares another type, or another param.
+
+        Raises `PipelineValidationError` with the names of other values that nothing asks for.
+        """
         made = self.copy()
         defaults, declared = split(params)
+        if found := self._unknown([name for name in defaults if not isinstance(params[name], Param)]):
+            raise PipelineValidationError(self.name, found)
         made.params, made.declared = {**self.params, **defaults}, {**self.declared, **declared}
         return made
 
@@ -272,4 +280,11 @@ class Pipeline:
 
 
 def _plain_param(param: Param) -> Param:
-    return msgspec.structs.replace(param, choices=tuple(plain(list(param.choices))))
+    return param if param.choices is None else msgspec.structs.replace(param, choices=tuple(plain(list(param.choices))))
+
+
+def need_pipeline(given: object, who: str, kinds: str = "a Pipeline") -> None:
+    """Refuse what is no pipeline where one is needed. `kinds` says what else may be given; raises `EngineError`."""
+    if not isinstance(given, Pipeline):
+        advice = "call it, if it makes one" if callable(given) else "make one with Pipeline(NAME)"
+        raise EngineError(f"{who} needs {kinds}, not {given!r}; {advice}.")

@@ -32,6 +32,10 @@ from engine.within import LEAVE_SECONDS
 from store import Driver, Lease, Log, values
 from store.errors import StoreError
 from store.events import (
+    BudgetReached,
+    BudgetSet,
+    ChildParked,
+    ChildResumed,
     Event,
     Failure,
     LogWritten,
@@ -289,6 +293,10 @@ class Runtime:
                 self._preparing.outputs.keep(recorded.step, recorded.version, kept[recorded.step])
             elif kind in STOPPING and recorded.step in self._tasks:
                 self._leave(self._tasks.pop(recorded.step))
+            elif kind is BudgetReached:
+                self.children.hold_back()
+            elif kind is BudgetSet:
+                self.children.hand_down()
         if self._record.schedule.looking:
             self._look_out()
         return starts
@@ -337,9 +345,13 @@ class Runtime:
             self._start(self._turn(facts, blobs, "caller"))
             self._wake.set()
 
-    def note_child(self, event: Event, step: str, attempt: int) -> None:
-        """Record that a child run rests or goes on; a step's closed attempt has none. This run may have nothing else left to do."""
-        if self._record.running.get(step) == attempt:
+    def note(self, event: Event, step: str | None = None, attempt: int = 0) -> None:
+        """Record what the runs around this one bring, with what follows: this run may have nothing else left to do.
+
+        That a child rests or goes on is nothing to a closed attempt; what it used is.
+        """
+        closed = isinstance(event, ChildParked | ChildResumed) and (step is None or self._record.running.get(step) != attempt)
+        if not (closed or self._stopping or self.state.status.ended):
             self._start(self._turn([(event, step, attempt)]))
             self._wake.set()
 
@@ -347,7 +359,7 @@ class Runtime:
         """Whether nothing is under way. A step that was started counts before its task exists: its commit may be in flight."""
         if self._record.running and not self.state.open and not self.state.halted:
             return False  # asked after every step: the usual case first
-        if self._intake or self._looks or self._record.schedule.next_timer(self.state) is not None:
+        if self._intake or self._looks or self.children.stirring or self._record.schedule.next_timer(self.state) is not None:
             return False
         if self.state.halted and self.state.status is RunStatus.PAUSED:
             return True

@@ -134,7 +134,7 @@ class Schedule(Wishes):
         definition = self.plan.step_of(path)
         verdict = decide_retry(
             definition.retry,
-            tried=step.attempt - step.first_attempt + 1,
+            tried=step.attempt - step.first_attempt + 1 - step.spared,
             retryable=step.retryable,
             retry_after=step.retry_after,
             seed=state.seed,

@@ -21,6 +21,7 @@ from engine.steps import PipelineStep, functions_of
 from engine.threads import Threads
 from engine.written import Written
 from store import Lease, Log, values
+from store.effect_rules import paid
 from store.errors import StoreError
 from store.events import (
     ArtifactMade,
@@ -93,6 +94,8 @@ class RunSurroundings:
             self.asks = True
         if self.children.resting or self.asks or self._leads_to_decisions(event):
             self._changed()  # what was recorded may have been all that its step did besides waiting for somebody
+        if self.children.above is not None and (used := paid(event)):
+            self.children.paid(used)
         return version
 
     def _leads_to_decisions(self, event: Event) -> bool:

@@ -328,7 +328,7 @@ class EffectRequested(Event, frozen=True, omit_defaults=True):
 class EffectSucceeded(Event, frozen=True, omit_defaults=True):
     """The effect requested at version `request` came back with `value`. `source` is set when it was taken from a recording.
 
-    `spent` is what a child run used by its end, a model each.
+    `spent` is what a child run used besides what `child.spent` said, a model each.
     """
 
     type = "effect.succeeded"
@@ -385,6 +385,14 @@ class ChildResumed(Event, frozen=True, omit_defaults=True):
 
     type = "child.resumed"
     request: int
+
+
+class ChildSpent(Event, frozen=True, omit_defaults=True):
+    """The child run of the effect requested at version `request` used so much more, a model each; its outcome has the rest."""
+
+    type = "child.spent"
+    request: int
+    spent: tuple[Spent, ...] = ()
 
 
 class LogWritten(Event, frozen=True, omit_defaults=True):
@@ -506,7 +514,7 @@ EVENTS: Mapping[str, type[Event]] = {
         StepStarted, StepPublished, StepCompleted, StepFailed, StepRefused, StepRetryScheduled, StepSkipped, StepCancelled,
         StepReset, StepReused, EditApplied, CheckpointMade,
         EffectRequested, EffectSucceeded, EffectFailed, EffectInDoubt, EffectResolved, ChildParked, ChildResumed,
-        LogWritten, ArtifactMade,
+        ChildSpent, LogWritten, ArtifactMade,
         BudgetReached, BudgetSet, RunCompensating, RunReopened,
         RunPaused, RunUnpaused, RunCompleted, RunFailed, RunCancelled,
     )

@@ -16,6 +16,7 @@ import msgspec
 from store.effect_rules import (
     child_parked,
     child_resumed,
+    child_spent,
     effect_failed,
     effect_in_doubt,
     effect_requested,
@@ -32,6 +33,7 @@ from store.events import (
     CheckpointMade,
     ChildParked,
     ChildResumed,
+    ChildSpent,
     EditApplied,
     EffectFailed,
     EffectInDoubt,
@@ -92,7 +94,7 @@ from store.step_rules import (
 
 PENDING, RUNNING = StepStatus.PENDING, StepStatus.RUNNING
 
-FOLD_VERSION = 3
+FOLD_VERSION = 4
 """Stamped on snapshots: raised whenever a rule or the shape of the state changes, so that older snapshots are not used."""
 
 
@@ -321,6 +323,7 @@ RULES: dict[type[Event], Rule] = {
     EffectResolved: effect_resolved,
     ChildParked: child_parked,
     ChildResumed: child_resumed,
+    ChildSpent: child_spent,
     LogWritten: _log_written,
     ArtifactMade: _artifact_made,
     CheckpointMade: _checkpoint_made,

@@ -12,6 +12,8 @@ from enum import IntEnum
 
 import msgspec
 
+from store.events import Spent
+
 
 class RunStatus(IntEnum):
     """Statuses of a run; INTERRUPTED and WAITING are shown, never folded."""
@@ -124,7 +126,8 @@ class StepState(msgspec.Struct, array_like=True):
     attempt was given, where that is not simply the outputs. `passes`: it was skipped and its dependants may run all the same.
     `partial` is the version of what it published last. `disabled` says why it is to be skipped when its turn comes. `wish` is what
     a person asked for it and is not carried out yet. `nested`: it belongs to another step, as a group's child or a compensation.
-    `tried` is the last attempt of any child that it had before it was reset. `edited`: somebody gave it its output in a fork.
+    `tried` is the last attempt of any child that it had before it was reset, `spared` how many attempts an open breaker refused.
+    `edited`: somebody gave it its output in a fork.
     """
 
     kind: str = "f"
@@ -162,6 +165,7 @@ class StepState(msgspec.Struct, array_like=True):
     wish: str = ""
     failure_classes: tuple[str, ...] = ()
     nested: bool = False
+    spared: int = 0
     tried: int = 0
     edited: bool = False
 
@@ -170,7 +174,7 @@ class OpenEffect(msgspec.Struct, array_like=True, gc=False):
     """An effect requested and not yet settled. `safety` is the word of `Safety`; `in_doubt` once decided so.
 
     `answer` is the version of the signal that brought a person's answer to it. `parked` says why the child run behind it rests
-    (`paused`, `waiting`), None while it does not.
+    (`paused`, `waiting`), None while it does not; `spent` is what is counted of it so far, a model each.
     """
 
     step: str
@@ -182,6 +186,7 @@ class OpenEffect(msgspec.Struct, array_like=True, gc=False):
     in_doubt: bool = False
     answer: int | None = None
     parked: str | None = None
+    spent: tuple[Spent, ...] = ()
 
 
 class ArtifactRef(msgspec.Struct, array_like=True, gc=False):
