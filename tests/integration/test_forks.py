@@ -10,6 +10,7 @@ import pytest
 from engine import Engine, Pipeline, RetryPolicy, StepContext
 from store.state import StepStatus
 from tests.driving import engine_at
+from tests.integration.openai_server import openai_server
 
 CALLS: Counter[str] = Counter()
 
@@ -300,3 +301,35 @@ async def test_retries_loops_joins_and_conditions_are_taken_in_their_order() -> 
             state = await engine.view(fork)
             assert {n: s.status for n, s in state.steps.items()} == {n: s.status for n, s in past.steps.items()}, at
         assert not CALLS
+
+
+def nine() -> Pipeline:
+    """Nine goals: the seventh is the one that goes wrong, the ninth alone hangs on it."""
+    pipeline = Pipeline("nine")
+    for number in range(1, 7):
+        pipeline.step(f"s{number}", goal=f"Do {number}", depends_on=[f"s{number - 1}"] if number > 1 else [])
+    pipeline.step("s7", goal="Be wrong", depends_on=["s6"])
+    pipeline.step("s8", goal="Do 8", depends_on=["s6"])
+    return pipeline.step("s9", goal="Sum up", depends_on=["s7", "s8"])
+
+
+async def test_what_a_fork_pays_for_is_counted_at_the_server() -> None:
+    """A run of nine goals whose seventh went wrong: with its goal mended, two requests arrive; with no edit, none."""
+    with openai_server() as server:
+        async with engine_at(api_base=server.base_url, api_key="key") as engine:
+            run = await finished(engine, nine(), model="openai/gpt-4o-mini")
+            assert server.count == 9
+            foreseen = await engine.foresee_fork(run, None, {"s7.goal": "Be right"})
+            assert [step.step for step in foreseen.again] == ["s7", "s9"]
+            assert server.count == 9
+            for at in (1, 20, await engine.log.head(run)):
+                assert await outputs(engine, await engine.fork(run, at)) == await outputs(engine, run)
+            assert server.count == 9
+            fork = await engine.fork(run, None, {"s7.goal": "Be right"})
+            assert (await engine.result(fork)).status == "completed"
+            assert server.count == 11
+            assert ["Sum up" in request.text for request in server.requests[9:]] == [False, True]
+            assert (await engine.result(fork)).total_cost < (await engine.result(run)).total_cost * 2
+            undone = await engine.fork(fork, None, {"s7.goal": "Be wrong"})
+            assert await outputs(engine, undone) == await outputs(engine, run)
+            assert server.count == 11
