@@ -20,7 +20,7 @@ from engine import capture
 from engine.asking import asked_by, rules_of
 from engine.bodies import bodies_of, with_added
 from engine.children import Children
-from engine.circumstances import circumstances
+from engine.circumstances import circumstances, post_injected
 from engine.commanding import Commanding
 from engine.control import signal
 from engine.definition import Definition
@@ -260,6 +260,7 @@ class Engine(Commanding, Forks):
         except BaseException:
             await lease.release()
             raise
+        await post_injected(self.log, row.id, found)
         taking = await taking_of(self.log, row.id, state, Plan(definition, 1, added), found.edits)
         runtime = self.runtime(lease, state, definition, pipeline, params, settings, migrated, added, taking)
         runtime.note_sources(changes.sources)

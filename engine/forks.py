@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.bodies import with_added
-from engine.circumstances import circumstances
+from engine.circumstances import circumstances, post_injected
 from engine.definition import Definition
 from engine.errors import EngineError
 from engine.finding import find_again
@@ -114,17 +114,18 @@ class Forks(abc.ABC):
 
     async def _make_fork(self, fork: Fork, made: RunId, *, drive: bool) -> RunId:
         lease = await self.log.fork(made, fork.parent, fork.version, fork.batch, fork.blobs, driver=Driver.current())
-        if not drive:
+        if drive:
+            await self._drive_fork(made, lease, fork)
+        else:
             await lease.release()
-            return made
-        await self._drive_fork(made, lease, fork)
         return made
 
     async def _drive_fork(self, made: RunId, lease: Lease, fork: Fork) -> None:
         try:
             state = await self.log.state(made)
-            edits = (await circumstances(self.log, made)).edits
-            taking = await taking_of(self.log, made, state, Plan(fork.definition, 1, fork.added), edits)
+            found = await circumstances(self.log, made)
+            await post_injected(self.log, made, found)
+            taking = await taking_of(self.log, made, state, Plan(fork.definition, 1, fork.added), found.edits)
             pipeline = with_added(fork.pipeline, fork.added, Path(state.cwd or "."))
         except BaseException:
             await lease.release()

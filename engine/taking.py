@@ -85,10 +85,12 @@ class Taking:
         affected: set[str],
         policies: Sequence[Policy] = (),
         edited: dict[str, dict[Identity, Done]] | None = None,
+        *,
+        addressed: bool = False,
     ) -> None:
         self.affected = affected
         self._log, self._sources, self._outcomes, self._starts = log, sources, outcomes, starts
-        self._policies, self._edited = policies, edited or {}
+        self._policies, self._edited, self._addressed = policies, edited or {}, addressed
         self._waiting: list[tuple[float, int, Turn]] = []
 
     def __bool__(self) -> bool:
@@ -163,6 +165,9 @@ class Taking:
         for source in reversed(self._sources):
             recorded = await self._log.events(source.run, upto=source.upto, step=path, types=EFFECTS)
             done.update(done_in(source.run, recorded, same))
+        if self._addressed:  # a message was put into the fork: what was received after its point came of another mail
+            point = self._sources[0].after
+            done = {key: held for key, held in done.items() if key[0] != "receive" or held.source[1] <= point}
         done.update(self._edited.get(path, {}))
         return Recordings(done, self._policies, forked=True)
 
@@ -234,7 +239,10 @@ async def taking_of(log: Log, run: RunId, state: RunState, plan: Plan, edits: Se
                     all_of_it.setdefault(key, taken)
         sources.append(source)
         line, past = parent, await log.state(parent, version)
-    return Taking(log, sources, outcomes, starts, affected, _policies(run, edits), await _edited(log, run, edits))
+    addressed = any(edit.kind == "message" for _, edit in edits)
+    return Taking(
+        log, sources, outcomes, starts, affected, _policies(run, edits), await _edited(log, run, edits), addressed=addressed
+    )
 
 
 def _roots(recorded: Iterable[Recorded]) -> set[str]:

@@ -6,7 +6,7 @@ Stands apart from making it, because `--dry-run` and the dialog ask the same wit
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -88,7 +88,7 @@ async def planned(log: Log, parent: RunId, version: int, pipeline: Pipeline, wis
     given, model = _settled(found, edits)
     definition, present, changes = _definition(parent, recorded, pipeline, found, edits, wish, given, model)
     plan = Plan(definition, 1, added)
-    roots = await _roots(log, parent, head, plan, present, found, edits)
+    roots = await _roots(log, parent, head, version, state.open, plan, present, found, edits)
     roots += [name for name in changes.sources if wish.sources or state.steps[name].status is not StepStatus.COMPLETED]
     facts: list[Fact] = [(RunForked(parent, version, head, wish.target, wish.cwd, wish.reason), None, 0)]
     facts += await _settled_later(log, parent, state, version, head)
@@ -169,16 +169,27 @@ def _with_fields(recorded: Definition, edits: Sequence[Edit]) -> Definition:
 
 
 async def _roots(
-    log: Log, parent: RunId, head: int, plan: Plan, present: Pipeline, found: Circumstances, edits: Sequence[Edit]
+    log: Log,
+    parent: RunId,
+    head: int,
+    version: int,
+    open_: Collection[int],
+    plan: Plan,
+    present: Pipeline,
+    found: Circumstances,
+    edits: Sequence[Edit],
 ) -> list[str]:
     """The steps that edits other than of fields reach at once."""
     roots: list[str] = []
-    if not any(edit.kind in ("param", "model", "policy", "effect", "again") for edit in edits):
+    if not any(edit.kind in ("param", "model", "policy", "effect", "again", "message") for edit in edits):
         return roots
     asked = await log.events(parent, upto=head, types={EffectRequested.type})
     for edit in edits:
         if edit.kind == "again" and edit.step is not None:
             roots.append(edit.step)
+        elif edit.kind == "message":
+            late = (item for item in asked if item.version > version or item.version in open_)
+            roots += [base_of(item.step or "") for item in late if item.event.kind == "receive"]
         elif edit.kind == "effect":
             roots += _of_request(edit, asked)
         elif edit.kind == "policy":

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from engine import Engine, Pipeline, RetryPolicy, StepContext
+from store.mail import Mail, Message
 from store.state import StepStatus
+from store.streams import Author
 from tests.driving import engine_at
 from tests.integration.openai_server import openai_server
 
@@ -333,3 +335,22 @@ async def test_what_a_fork_pays_for_is_counted_at_the_server() -> None:
             undone = await engine.fork(fork, None, {"s7.goal": "Be wrong"})
             assert await outputs(engine, undone) == await outputs(engine, run)
             assert server.count == 11
+
+
+async def listen(ctx: StepContext) -> Any:
+    early = await ctx.receive(timeout=5)
+    late = await ctx.receive(timeout=0.01)
+    return [early and early.body, late and late.body]
+
+
+async def test_a_message_is_put_into_a_fork() -> None:
+    """What the step received before the point stays; what it waited for then is the message that was put in, once."""
+    pipeline = Pipeline("ear").step("listen", run=listen)
+    async with engine_at() as engine:
+        run = await engine.start(pipeline)
+        await Mail(engine.log).send(Author("user"), Message("", "", run, "data", "first"))
+        assert await outputs(engine, run) == {"listen": ["first", None]}
+        received = [e.version for e in await engine.events(run, types={"effect.succeeded"})]
+        fork = await engine.fork(run, received[0], {"message": "put in"}, pipeline=pipeline)
+        assert await outputs(engine, fork) == {"listen": ["first", "put in"]}
+        assert await outputs(engine, await engine.fork(run, received[0], pipeline=pipeline)) == {"listen": ["first", None]}
