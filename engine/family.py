@@ -85,8 +85,12 @@ class Family:
             return None
         if not version:
             return None
-        forked = RunForked(past, version, await log.head(past), caller=self._run, caller_step=asked.step)
-        batch = [Recorded(version + 1, max(time.time(), last.at), forked, actor="caller")]
+        (before,) = await log.events(past, after=version - 1, upto=version)
+        now = max(time.time(), last.at)
+        forked = RunForked(
+            past, version, await log.head(past), caller=self._run, caller_step=asked.step, away=now - before.at
+        )  # fmt: skip
+        batch = [Recorded(version + 1, now, forked, actor="caller")]
         lease = await log.fork(child, past, version, batch, driver=Driver.current())
         await lease.release()
         return await log.state(child)

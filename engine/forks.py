@@ -139,7 +139,6 @@ class Forks(abc.ABC):
         """A fork before it is made; raises as `fork` does."""
         row = await self.log.find(run)
         version = await self.log.head(row.id) if at is None else at
-        state = await self.log.state(row.id, version)
         if row.imported and pipeline is None and wish.changed is None and not trust:
             raise EngineError(
                 f"Run {row.id} came in a bundle, so nothing it names is executed unasked; look at it, and if you trust "
@@ -148,6 +147,7 @@ class Forks(abc.ABC):
         if pipeline is None:
             pipeline = wish.changed
         if pipeline is None:
+            state = await self.log.state(row.id, version)
             pipeline = await find_again(self.log, row.id, state, (await circumstances(self.log, row.id, version)).params)
         return await planned(self.log, row.id, version, pipeline, wish)
 

@@ -74,7 +74,7 @@ class RunForked(Event, frozen=True, omit_defaults=True):
     """This run shares the parent's events up to `version`; outcomes may be taken from the parent up to `reuse_upto`.
 
     `target` and `cwd` say where its pipeline is found if not where the parent's is; `reason` is why, in somebody's words. A child
-    run is forked with its caller: then `caller` and `caller_step` are set.
+    run is forked with its caller: then `caller` and `caller_step` are set. `away` are the seconds since the point.
     """
 
     type = "run.forked"
@@ -86,6 +86,7 @@ class RunForked(Event, frozen=True, omit_defaults=True):
     reason: str = ""
     caller: str | None = None
     caller_step: str | None = None
+    away: float = 0.0
 
 
 class RunAttached(Event, frozen=True, omit_defaults=True):

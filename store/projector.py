@@ -155,7 +155,7 @@ def _run_forked(state: RunState, version: int, at: float, path: str, attempt: in
     state.attached_at = state.ended_at = state.reason = None
     state.status = RunStatus.PENDING
     state.pausing = state.halted = state.cancelling = False
-    _skip_time(state, at - state.last_at)
+    _skip_time(state, event.away)
 
 
 def _skip_time(state: RunState, away: float) -> None:

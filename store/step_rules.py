@@ -216,6 +216,7 @@ def edit_applied(state: RunState, version: int, at: float, path: str, attempt: i
     heed(state, step, path)
     _complete(state, step, path, version, at, event.output.size)
     step.reason = step.failure_kind = step.due = None
+    step.first_started_at = step.started_at = at  # it did not run
     step.reused, step.edited = False, True
 
 

@@ -78,7 +78,10 @@ class Fork(msgspec.Struct, frozen=True):
 
 async def planned(log: Log, parent: RunId, version: int, pipeline: Pipeline, wish: Wish) -> Fork:
     """What a fork of `parent` after event `version` would be. Raises what `parse`, `check` and `pin` raise."""
+    if version < 1:
+        raise EngineError("A run is forked at one of its events, from 1 on.")
     state, head = await log.state(parent, version), await log.head(parent)
+    now = max(time.time(), state.last_at)
     found = await circumstances(log, parent, version)
     recorded = Definition.from_json(await log.blob(state.definition))
     added = await _added(log, parent, state, version)
@@ -90,7 +93,7 @@ async def planned(log: Log, parent: RunId, version: int, pipeline: Pipeline, wis
     plan = Plan(definition, 1, added)
     roots = await _roots(log, parent, head, version, state.open, plan, present, found, edits)
     roots += [name for name in changes.sources if wish.sources or state.steps[name].status is not StepStatus.COMPLETED]
-    facts: list[Fact] = [(RunForked(parent, version, head, wish.target, wish.cwd, wish.reason), None, 0)]
+    facts: list[Fact] = [(RunForked(parent, version, head, wish.target, wish.cwd, wish.reason, away=now - state.last_at), None, 0)]
     facts += await _settled_later(log, parent, state, version, head)
     blobs: list[Blob] = []
     for edit in edits:
@@ -99,7 +102,7 @@ async def planned(log: Log, parent: RunId, version: int, pipeline: Pipeline, wis
         )
     if changes.sentences or changes.sources:
         facts += _migration(definition, changes, roots, blobs)
-    batch = _folded(state, plan, facts, wish.author)
+    batch = _folded(state, plan, facts, wish.author, now)
     reached = plan.descendants({name for name in [*roots, *changes.steps, *changes.added, *_outputs(edits)] if name in plan.place})
     settings = {**found.settings, "model": model}
     return Fork(
@@ -117,8 +120,6 @@ def _outputs(edits: Sequence[Edit]) -> list[str]:
 
 
 def _refuse(state: RunState, edits: Sequence[Edit], wish: Wish) -> None:
-    if state.version < 1:
-        raise EngineError("A run is forked at one of its events, from 1 on.")
     if state.undoing is not None and (edits or wish.changed is not None):
         raise EngineError(
             f"At event {state.version} the run has failed and undoes what it did, which no edit changes; fork at an earlier event."
@@ -283,9 +284,9 @@ async def _settled_later(log: Log, parent: RunId, state: RunState, version: int,
     return facts
 
 
-def _folded(state: RunState, plan: Plan, facts: Sequence[Fact], author: str) -> list[Recorded]:
+def _folded(state: RunState, plan: Plan, facts: Sequence[Fact], author: str, now: float) -> list[Recorded]:
     """The fork's first events: the facts, and the resets that follow. `state` is folded on."""
-    schedule, now = Schedule(plan, state), max(time.time(), state.last_at)
+    schedule = Schedule(plan, state)
     batch: list[Recorded] = []
 
     def record(event: Any, step: str | None, attempt: int, cause: int | None, actor: str) -> None:

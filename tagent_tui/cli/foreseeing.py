@@ -24,7 +24,7 @@ def tell_foreseen(session: Session, found: Foreseen) -> None:
     for step in found.again:
         output.text(f"  {step.step} runs again: {step.why}{_price(step)}")
         for effect in step.asks:
-            output.text(f"    asks first: {effect}")
+            output.text(f"    asks first, unless it is the very same: {effect}")
     if not found.again:
         output.text("  nothing runs again")
     same = len(found.taken) + len(found.kept)

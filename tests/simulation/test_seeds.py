@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.graph import Plan
+from engine.graph import Plan, base_of
 from engine.scheduler import Schedule
 from store.events import Recorded, RunMigrated, StepAdded
 from store.projector import evolve
@@ -91,6 +91,22 @@ def forks_take(story: Story) -> None:
             assert statuses(fork.state) == statuses(story.state), where
 
 
+def edits_reach(story: Story) -> None:
+    """A fork with an edited output runs what depends on it and nothing else; what does not comes to what it came to."""
+    fork = story.edited
+    if fork is None or fork.step is None:
+        return
+    plan = Plan(story.definitions[max(story.definitions)], story.limit, story.added)
+    reached = plan.descendants({fork.step})
+    where = f"{fork.step} edited"
+    ran = {base_of(path) for _, path, _, _ in fork.touched if not path.endswith("/compensate")}
+    assert {name for name in ran if name in plan.place} <= reached - {fork.step}, where
+    for name in plan.names:
+        if name not in reached:
+            assert fork.state.steps[name].status == story.state.steps[name].status, f"{where}: {name}"
+            assert fork.result.step_outputs.get(name) == story.result.step_outputs.get(name), f"{where}: {name}"
+
+
 def statuses(state: RunState) -> dict[str, str]:
     """Every step's status in a word."""
     return {name: step.status.word for name, step in state.steps.items()}
@@ -120,6 +136,7 @@ def judge(seed: int, folder: Path | None = None) -> None:
             follows(story)
             done_once(story)
         forks_take(calm)
+        edits_reach(calm)
         if not calm.racy:
             alike(calm, wild)
     except BaseException as error:
