@@ -17,6 +17,7 @@ from engine.answers import Answer, Asked, Blob, Issue, Recorder, Told
 from engine.errors import AttemptClosedError, ChildFailedError, DivergenceError, EffectFailedError
 from engine.failures import error_of, failure_of
 from engine.models.errors import ModelError
+from engine.pending import Call
 from engine.quiet import quiet
 from engine.recordings import DO_IT, LEAVE_IT, NOTHING_KNOWN, Done, Recordings
 from engine.tape import Base, Identity, Tape, arguments_hash, packed
@@ -32,8 +33,6 @@ from store.events import (
     Payload,
     Recorded,
     Safety,
-    Spent,
-    Usage,
 )
 
 GRACE_SECONDS = 5.0
@@ -45,24 +44,6 @@ STALL_SECONDS = 30.0
 
 Permit = Callable[[Asked], Awaitable[Answer]]
 """Waits for a person's answer to the question that was asked there."""
-
-
-class _Call:
-    """One request of this life of the attempt, and who waits for it. `wake`: its outcome is paid for and is flushed at once.
-
-    `base` is set where running out of time leaves a doubt: an irreversible effect that is not a whole body.
-    """
-
-    __slots__ = ("base", "future", "outcome", "request", "source", "spent", "told", "usage", "wake")
-
-    def __init__(
-        self, request: int, future: asyncio.Future[Any], wake: bool, source: tuple[str, int] | None, base: Base | None
-    ) -> None:
-        self.request, self.future, self.wake, self.source, self.base = request, future, wake, source, base
-        self.outcome: Answer | Failure | None = None
-        self.usage: Usage | None = None
-        self.told: Told | None = None
-        self.spent: tuple[Spent, ...] = ()
 
 
 class Effects:
@@ -84,11 +65,11 @@ class Effects:
         self._recorder, self._step, self._attempt, self._known, self._permit = recorder, step, attempt, known, permit
         self._loop, self._quiet = asyncio.get_running_loop(), quiet()
         self._tape = Tape(tape)
-        self._replayed: dict[int, _Call] = {}
+        self._replayed: dict[int, Call] = {}
         self._occurrences: dict[Base, int] = {}
         self._lost: set[Base] = set()
         self._unknown: deque[asyncio.Future[None]] = deque()
-        self._outbox: deque[_Call] = deque()
+        self._outbox: deque[Call] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._risky: dict[int, str] = {}
         self._waiting = self._handing = False
@@ -130,7 +111,7 @@ class Effects:
         doubtful = base if safety is Safety.IRREVERSIBLE and kind != "body" else None
         item = self._tape.make(identity, safety)
         if item is not None and not self._tape.again(item.version):
-            call = self._replayed[item.version] = _Call(item.version, future, paid, source, doubtful)
+            call = self._replayed[item.version] = Call(item.version, future, paid, source, doubtful)
             if not self._tape.settled(item.version):
                 self._begin(call, issue, item.at, told)
         else:
@@ -138,7 +119,7 @@ class Effects:
                 await self._after_the_tape()
             if safety is Safety.IRREVERSIBLE:
                 self._refuse_another(kind, name)
-            call = _Call(self._request(identity, safety, payload, blobs), future, paid, source, doubtful)
+            call = Call(self._request(identity, safety, payload, blobs), future, paid, source, doubtful)
             if safety is Safety.IRREVERSIBLE:
                 await self._recorder.flush()
                 self._refuse_closed()
@@ -203,7 +184,7 @@ class Effects:
         event = EffectRequested(kind, name, digest, safety, occurrence, key, payload)
         return self._recorder.record(event, self._step, self._attempt, blobs)
 
-    def _begin(self, call: _Call, issue: Issue, requested_at: float, told: Told | None) -> None:
+    def _begin(self, call: Call, issue: Issue, requested_at: float, told: Told | None) -> None:
         if told is not None:
             call.told = told
             call.future.add_done_callback(lambda future: told(call.request, False) if future.cancelled() else None)
@@ -220,7 +201,7 @@ class Effects:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, call: _Call, answer: Awaitable[Answer]) -> None:
+    async def _run(self, call: Call, answer: Awaitable[Answer]) -> None:
         try:
             call.outcome = await answer
         except asyncio.CancelledError as error:
@@ -261,7 +242,7 @@ class Effects:
             self._deliver(self._outbox.popleft())
         self._wake()
 
-    def _hand_over(self, call: _Call, event: EffectSucceeded | EffectFailed | EffectResolved) -> None:
+    def _hand_over(self, call: Call, event: EffectSucceeded | EffectFailed | EffectResolved) -> None:
         if isinstance(event, EffectFailed):
             self._fail(call, event.failure)
         elif isinstance(event, EffectResolved) and event.outcome == "failed":
@@ -273,7 +254,7 @@ class Effects:
             self._handing = True
             self._keep(self._loop.create_task(self._hand_over_blob(call, event.value)))
 
-    async def _hand_over_blob(self, call: _Call, payload: Payload) -> None:
+    async def _hand_over_blob(self, call: Call, payload: Payload) -> None:
         try:
             value = await self._recorder.load(payload)
         except Exception as error:  # the content may be gone: the body that asked is told
@@ -284,7 +265,7 @@ class Effects:
         self._handing = False
         self._wake()
 
-    def _deliver(self, call: _Call) -> None:
+    def _deliver(self, call: Call) -> None:
         """Record a live outcome and hand it over; also one that the body no longer waits for, because it is known."""
         if call.told is not None and call.future.cancelled():
             return  # what it was given goes back to where it came from: it must not stand in the record too
@@ -304,12 +285,12 @@ class Effects:
         elif not call.future.done():
             call.future.set_result(value)
 
-    def _fail(self, call: _Call, failure: Failure) -> None:
+    def _fail(self, call: Call, failure: Failure) -> None:
         if call.base is not None and failure.kind == "timeout":
             self._lost.add(call.base)
         _fail(call.future, failure)
 
-    def _settle(self, call: _Call) -> tuple[Any, Failure | None]:
+    def _settle(self, call: Call) -> tuple[Any, Failure | None]:
         """Record the outcome; returns the value as it will be read back, or the failure."""
         outcome = call.outcome
         if isinstance(outcome, Answer):

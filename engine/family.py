@@ -25,6 +25,7 @@ from engine.graph import Plan, base_of
 from engine.pinning import need_bodies
 from engine.pipeline import Pipeline
 from engine.record import Added, added_to
+from engine.replay.forking import settled_later
 from engine.result import final_output, spent_by
 from engine.runtime import Migration
 from engine.starting import Order
@@ -85,12 +86,13 @@ class Family:
             return None
         if not version:
             return None
-        (before,) = await log.events(past, after=version - 1, upto=version)
-        now = max(time.time(), last.at)
-        forked = RunForked(
-            past, version, await log.head(past), caller=self._run, caller_step=asked.step, away=now - before.at
-        )  # fmt: skip
-        batch = [Recorded(version + 1, now, forked, actor="caller")]
+        state, head, now = await log.state(past, version), await log.head(past), max(time.time(), last.at)
+        forked = RunForked(past, version, head, caller=self._run, caller_step=asked.step, away=now - state.last_at)
+        facts = [(forked, None, 0), *await settled_later(log, past, state, version, head)]
+        batch = [
+            Recorded(version + number, now, event, step, attempt, actor="caller")
+            for number, (event, step, attempt) in enumerate(facts, 1)
+        ]
         lease = await log.fork(child, past, version, batch, driver=Driver.current())
         await lease.release()
         return await log.state(child)

@@ -94,7 +94,7 @@ async def planned(log: Log, parent: RunId, version: int, pipeline: Pipeline, wis
     roots = await _roots(log, parent, head, version, state.open, plan, present, found, edits)
     roots += [name for name in changes.sources if wish.sources or state.steps[name].status is not StepStatus.COMPLETED]
     facts: list[Fact] = [(RunForked(parent, version, head, wish.target, wish.cwd, wish.reason, away=now - state.last_at), None, 0)]
-    facts += await _settled_later(log, parent, state, version, head)
+    facts += await settled_later(log, parent, state, version, head)
     blobs: list[Blob] = []
     for edit in edits:
         facts += _facts(
@@ -270,8 +270,8 @@ def _migration(definition: Definition, changes: Changes, roots: Sequence[str], b
     return [(event, None, 0)]
 
 
-async def _settled_later(log: Log, parent: RunId, state: RunState, version: int, head: int) -> list[Fact]:
-    """What became of the irreversible effects that are open at the point: known, so not in doubt."""
+async def settled_later(log: Log, parent: RunId, state: RunState, version: int, head: int) -> list[Fact]:
+    """What became of the irreversible effects that are open at the point, with where that is recorded: known, so not in doubt."""
     open_ = {request for request, effect in state.open.items() if effect.safety == "irreversible"}
     if not open_:
         return []

@@ -354,3 +354,21 @@ async def test_a_message_is_put_into_a_fork() -> None:
         fork = await engine.fork(run, received[0], {"message": "put in"}, pipeline=pipeline)
         assert await outputs(engine, fork) == {"listen": ["first", "put in"]}
         assert await outputs(engine, await engine.fork(run, received[0], pipeline=pipeline)) == {"listen": ["first", None]}
+
+
+async def charge_inside(ctx: StepContext) -> Any:
+    return await ctx.once("charge", charge, 5, safety="irreversible")
+
+
+async def test_what_was_done_for_good_is_known_wherever_a_fork_begins() -> None:
+    """Forked while a charge is under way, in a child run too, its outcome is taken from the parent: no doubt, no question."""
+    inner = Pipeline("inner").step("charge", run=charge_inside, max_retries=0)
+    for pipeline in (inner, Pipeline("outer").step("child", pipeline=inner)):
+        async with engine_at() as engine:
+            run = await finished(engine, pipeline)
+            expected = await outputs(engine, run)
+            CALLS.clear()
+            for at in range(1, await engine.log.head(run) + 1):
+                fork = await engine.fork(run, at, pipeline=pipeline)
+                assert await outputs(engine, fork) == expected, at
+            assert not CALLS
