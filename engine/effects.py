@@ -19,7 +19,7 @@ from engine.failures import error_of, failure_of
 from engine.models.errors import ModelError
 from engine.pending import Call
 from engine.quiet import quiet
-from engine.recordings import DO_IT, LEAVE_IT, NOTHING_KNOWN, Done, Recordings
+from engine.recordings import DO_IT, NOTHING_KNOWN, Done, Recordings, consent
 from engine.tape import Base, Identity, Tape, arguments_hash, packed
 from engine.within import lost
 from store import values
@@ -105,7 +105,7 @@ class Effects:
         done = self._known.of(identity)
         if done is not None:
             safety, issue = Safety.PURE, self._taken(done)
-        elif self._known.forked and not self._tape.knows(identity):
+        elif self._known.forked and not (self._tape.knows(identity) and not self._asked_for(kind, name, safety)):
             await self._refuse_unknown(kind, name, safety)
         future, source = self._loop.create_future(), None if done is None else done.source
         doubtful = base if safety is Safety.IRREVERSIBLE and kind != "body" else None
@@ -138,6 +138,10 @@ class Effects:
 
         return read
 
+    def _asked_for(self, kind: str, name: str, safety: Safety) -> bool:
+        """Whether a person was asked, before a crash, if this may be done."""
+        return self._tape.knows(self._next(consent(kind, name, safety)[1]))
+
     async def _refuse_unknown(self, kind: str, name: str, safety: Safety) -> None:
         """In a fork, what its past does not have is done as its policies say: at once, after a person's word, or not at all."""
         policy = self._known.unmatched(kind, name, safety)
@@ -145,9 +149,8 @@ class Effects:
             raise EffectFailedError(f"{kind} {name!r} is not in the recording, and only that is to be used", kind="not_recorded")
         if policy != "ask" or self._permit is None or kind.startswith("ask"):
             return
-        question = f"Shall this fork do {kind} {name!r} now? It is {safety.value}."
-        asked = {"question": question, "choices": [DO_IT, LEAVE_IT]}
-        if await self.perform("ask", question[:80], asked, Safety.READ, self._permit) != DO_IT:
+        asked, (_, question, _, _) = consent(kind, name, safety)
+        if await self.perform("ask", question, asked, Safety.READ, self._permit) != DO_IT:
             raise EffectFailedError(
                 f"somebody decided that {kind} {name!r} is not done in this fork", kind="declined", retryable=False
             )
@@ -166,9 +169,12 @@ class Effects:
             )
 
     def _identify(self, base: Base) -> Identity:
-        occurrence = self._occurrences.get(base, 0)
-        self._occurrences[base] = occurrence + 1
-        return *base, occurrence
+        identity = self._next(base)
+        self._occurrences[base] = identity[-1] + 1
+        return identity
+
+    def _next(self, base: Base) -> Identity:
+        return *base, self._occurrences.get(base, 0)
 
     async def _after_the_tape(self) -> None:
         """A request that was never recorded waits until what was recorded is lived through, or cannot be."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from engine.tape import Identity, identity_of
+from engine.tape import Base, Identity, arguments_hash, identity_of, packed
 from store import values
 from store.events import EffectFailed, EffectRequested, EffectResolved, EffectSucceeded, Failure, Payload, Recorded, Safety
 
@@ -56,7 +56,7 @@ class Recordings(msgspec.Struct, frozen=True):
 
     def of(self, identity: Identity) -> Done | None:
         """The outcome to take for a request, if any."""
-        policy = self._policy(identity[0], identity[1])
+        policy = self._policy(identity[0], identity[1]) if self.policies else None
         if policy is not None and policy.stub is not None:
             return policy.stub
         if policy is not None and policy.word == "live":
@@ -75,6 +75,13 @@ class Recordings(msgspec.Struct, frozen=True):
 
 
 NOTHING_KNOWN = Recordings()
+
+
+def consent(kind: str, name: str, safety: Safety) -> tuple[dict[str, Any], Base]:
+    """The question whether a fork may do something: its arguments, and what it is known by."""
+    question = f"Shall this fork do {kind} {name!r} now? It is {safety.value}."
+    asked = {"question": question, "choices": [DO_IT, LEAVE_IT]}
+    return asked, ("ask", question[:80], arguments_hash(packed(asked)[0]), None)
 
 
 def policy_of(pattern: str, value: Any, source: tuple[str, int]) -> Policy:

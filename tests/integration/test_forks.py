@@ -372,3 +372,29 @@ async def test_what_was_done_for_good_is_known_wherever_a_fork_begins() -> None:
                 fork = await engine.fork(run, at, pipeline=pipeline)
                 assert await outputs(engine, fork) == expected, at
             assert not CALLS
+
+
+async def charge_then_wait(ctx: StepContext, price: int) -> Any:
+    done = await ctx.once("charge", charge, price, safety="irreversible")
+    await ctx.ask("Go on?")
+    return done
+
+
+async def test_a_fork_killed_after_a_yes_does_not_ask_again(tmp_path: Any) -> None:
+    """What was allowed and done before the driver died is lived through again: one question, one charge."""
+    pipeline = Pipeline("shop").step("price", run=price).step("pay", run=charge_then_wait, depends_on=["price"], max_retries=0)
+    async with engine_at(tmp_path / "runs.db") as engine:
+        run = await engine.start(pipeline)
+        assert await engine.wait(run) == "waiting"
+        fork = await engine.fork(run, None, {"price.output": 12}, pipeline=pipeline)
+        await engine.wait(fork)
+        await engine.answer(fork, "do it")
+        await engine.resume(fork, pipeline)
+        assert await engine.wait(fork) == "waiting"
+    CALLS.clear()
+    async with engine_at(tmp_path / "runs.db") as engine:
+        await engine.answer(fork, "yes")
+        await engine.resume(fork, pipeline)
+        assert await outputs(engine, fork) == {"price": 12, "pay": {"charged": 12}}
+        asked = [e.event.name for e in await engine.events(fork, types={"effect.requested"}) if e.event.kind == "ask"]
+        assert (len(asked), dict(CALLS)) == (3, {})
