@@ -7,6 +7,7 @@ from engine.context import StepContext
 from engine.definition import Approval, Budget, Dep, DependencyType, ExecutionMode
 from engine.engine import Engine
 from engine.errors import (
+    CheckpointNotFoundError,
     CircuitOpenError,
     CommandRefusedError,
     DefinitionChangedError,
@@ -23,6 +24,7 @@ from engine.errors import (
 from engine.params import Param
 from engine.pipeline import Pipeline
 from engine.policies import BreakerPolicy, Limit, RetryPolicy
+from engine.replay.checkpoints import Checkpoint
 from engine.result import PipelineResult
 from engine.steps import PipelineStep
 from store.errors import RunConflictError, RunNotFoundError, StoreError
@@ -42,6 +44,8 @@ __all__ = [
     "Approval",
     "BreakerPolicy",
     "Budget",
+    "Checkpoint",
+    "CheckpointNotFoundError",
     "CircuitOpenError",
     "CommandRefusedError",
     "ConditionDSL",

@@ -35,6 +35,7 @@ from engine.pinning import pin, refuse_doubtful
 from engine.pipeline import Pipeline
 from engine.record import Added, added_to
 from engine.registry import Offering, live_runs
+from engine.replay.checkpoints import Checkpoint, checkpoints_of
 from engine.result import PipelineResult, result_of
 from engine.runtime import Migration, Runtime
 from engine.starting import Order, first
@@ -285,6 +286,10 @@ class Engine(Commanding):
     async def view(self, run: str, at: int | None = None) -> RunState:
         """The run's state at event `at` (default: now); the caller owns it."""
         return await self.log.state((await self.log.find(run)).id, at)
+
+    async def checkpoints(self, run: str) -> list[Checkpoint]:
+        """The named places of the run, oldest first; of one name the newest counts."""
+        return await checkpoints_of(self.log, (await self.log.find(run)).id)
 
     async def events(self, run: str, after: int = 0, **filters: Any) -> Sequence[Recorded]:
         """The run's events after a version; filters are those of `Log.events`."""

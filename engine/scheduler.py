@@ -125,21 +125,8 @@ class Schedule(Wishes):
         if group is not None and state.steps[group].status.settled:
             self.give_up(state, path)
             return None
-        definition = self.plan.step_of(path)
-        verdict = decide_retry(
-            definition.retry,
-            tried=step.attempt - step.first_attempt + 1,
-            retryable=step.retryable,
-            retry_after=step.retry_after,
-            seed=state.seed,
-            path=path,
-            attempt=step.attempt,
-            kind=step.failure_kind or "error",
-            classes=step.failure_classes,
-            left=seconds_left(definition.total_timeout, step.first_started_at, now),
-        )
-        if isinstance(verdict, Retry):
-            return StepRetryScheduled(now + verdict.delay), path, step.attempt
+        if (retry := retry_of(self.plan, state, path, now)) is not None:
+            return StepRetryScheduled(now + retry.delay), path, step.attempt
         self.give_up(state, path)
         return None
 
@@ -369,6 +356,24 @@ class Schedule(Wishes):
                 return due
             heapq.heappop(heap)
         return None
+
+
+def retry_of(plan: Plan, state: RunState, path: str, now: float) -> Retry | None:
+    """The retry that follows a step's failure, None where it failed for good."""
+    step, definition = state.steps[path], plan.step_of(path)
+    verdict = decide_retry(
+        definition.retry,
+        tried=step.attempt - step.first_attempt + 1,
+        retryable=step.retryable,
+        retry_after=step.retry_after,
+        seed=state.seed,
+        path=path,
+        attempt=step.attempt,
+        kind=step.failure_kind or "error",
+        classes=step.failure_classes,
+        left=seconds_left(definition.total_timeout, step.first_started_at, now),
+    )
+    return verdict if isinstance(verdict, Retry) else None
 
 
 def _touched(step: StepState) -> bool:

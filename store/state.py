@@ -125,6 +125,7 @@ class StepState(msgspec.Struct, array_like=True):
     `partial` is the version of what it published last. `disabled` says why it is to be skipped when its turn comes. `wish` is what
     a person asked for it and is not carried out yet. `nested`: it belongs to another step, as a group's child or a compensation.
     `tried` is the last attempt of any child that it had before it was reset. `edited`: somebody gave it its output in a fork.
+    `marked` is the kind and attempt of the last checkpoint that was made of it by itself.
     """
 
     kind: str = "f"
@@ -164,6 +165,7 @@ class StepState(msgspec.Struct, array_like=True):
     nested: bool = False
     tried: int = 0
     edited: bool = False
+    marked: tuple[str, int] | None = None
 
 
 class OpenEffect(msgspec.Struct, array_like=True, gc=False):
