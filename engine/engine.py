@@ -36,6 +36,7 @@ from engine.pipeline import Pipeline
 from engine.record import Added, added_to
 from engine.registry import Offering, live_runs
 from engine.replay.checkpoints import Checkpoint, checkpoints_of
+from engine.replay.view import view
 from engine.result import PipelineResult, result_of
 from engine.runtime import Migration, Runtime
 from engine.starting import Order, first
@@ -283,9 +284,9 @@ class Engine(Commanding):
             await self.resume(row.id, pipeline)
         return row.id
 
-    async def view(self, run: str, at: int | None = None) -> RunState:
-        """The run's state at event `at` (default: now); the caller owns it."""
-        return await self.log.state((await self.log.find(run)).id, at)
+    async def view(self, run: str, at: int | str | None = None) -> RunState:
+        """The run's state at a place (default: now): an event, a checkpoint, `STEP:end`, a time; the caller owns it."""
+        return await view(self.log, (await self.log.find(run)).id, at)
 
     async def checkpoints(self, run: str) -> list[Checkpoint]:
         """The named places of the run, oldest first; of one name the newest counts."""

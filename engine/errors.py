@@ -132,7 +132,7 @@ class PlaceError(EngineError):
 
 
 class NoSuchStepError(CommandRefusedError):
-    """A command is for a step that the run does not have."""
+    """A command or a place is of a step that the run does not have."""
 
     code = "not_found"
 

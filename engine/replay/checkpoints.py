@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from engine.errors import CheckpointNotFoundError, suggestion
 from store import Log
 from store.events import CheckpointMade, RunId
-
-NUMBERED = re.compile(r"(.+)#([1-9]\d{0,8})")
-"""`NAME#2`: the second that was made with this name."""
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -44,28 +38,3 @@ async def checkpoints_of(log: Log, run: RunId) -> list[Checkpoint]:
         )
         for item in found
     ]
-
-
-async def checkpoint_of(log: Log, run: RunId, name: str) -> int:
-    """The version of the newest checkpoint of a name, or of the one that `NAME#2` counts. Raises `CheckpointNotFoundError`."""
-    made = [(item.event.name, item.version) for item in await log.events(run, types={CheckpointMade.type})]
-    numbered = NUMBERED.fullmatch(name)
-    wanted, count = (numbered[1], int(numbered[2])) if numbered else (name, 0)
-    versions = [version for known, version in made if known == wanted]
-    if versions and count <= len(versions):
-        return versions[count - 1]
-    if versions:
-        has = "one checkpoint" if len(versions) == 1 else f"{len(versions)} checkpoints"
-        raise CheckpointNotFoundError(f"Run {run} has {has} {wanted!r}, not {count}; give a number up to that.")
-    raise CheckpointNotFoundError(f"Run {run} has no checkpoint {wanted!r}{_instead(wanted, [known for known, _ in made])}")
-
-
-def _instead(wanted: str, known: Sequence[str]) -> str:
-    names = list(dict.fromkeys(known))
-    if not names:
-        return "; it has none."
-    return f"{suggestion(wanted, names) or f'; it has {_some(names)}'}."
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[-5:]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -41,7 +41,7 @@ VERBS: Mapping[str, Entry] = {
     "retry": Entry("steering", "Try a failed step again."),
     "skip": Entry("steering", "Skip a step."),
     "runs": Entry("looking", "List runs, newest first."),
-    "show": Entry("looking", "A run and its steps, now or at an event."),
+    "show": Entry("looking", "A run and its steps, now or in its past."),
     "events": Entry("looking", "What happened in a run, event by event."),
     "result": Entry("looking", "The output of a run or of one of its steps."),
     "replay": Entry("looking", "Step through a run's past in the terminal."),

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from engine import Approval, Checkpoint, CommandRefusedError, EngineError, Pipeline, StepContext
+from engine import Approval, Checkpoint, CheckpointNotFoundError, CommandRefusedError, EngineError, Pipeline, StepContext
 from tests.driving import engine_at, typed
 from tests.integration.test_engine_resume import World, interrupted
 from tests.shell import Shell, wait_for
+from tests.stores import bytes_beside
 
 KINDS = """
 from engine import Pipeline
@@ -24,6 +25,7 @@ marks = (Pipeline("marks", checkpoints=["approval", "irreversible", "failure", "
          .step("one", run=sync, checkpoint=True)
          .step("pay", run=one, depends_on=["one"], irreversible=True, approval="Pay?", checkpoint="paid")
          .step("broken", run=broken, depends_on=["pay"], max_retries=0))
+fine = Pipeline("fine").step("one", run=one, checkpoint=True).step("two", run=one, depends_on=["one"])
 """
 
 
@@ -31,6 +33,15 @@ marks = (Pipeline("marks", checkpoints=["approval", "irreversible", "failure", "
 def shell(tmp_path: Path) -> Shell:
     made = Shell(tmp_path)
     (tmp_path / "kinds.py").write_text(KINDS)
+    return made
+
+
+@pytest.fixture(scope="module")
+def fine(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A store with one run that is only looked at."""
+    made = Shell(tmp_path_factory.mktemp("fine"))
+    (made.folder / "kinds.py").write_text(KINDS)
+    made.run_of("kinds:fine")
     return made
 
 
@@ -162,3 +173,55 @@ def test_mistakes_are_one_sentence(shell: Shell) -> None:
     assert (none.code, none.out) == (0, "")
     assert f"run {run} has no checkpoints; tagent-tui checkpoints {run} --add NAME makes one" in none.err
     assert shell.tui("checkpoints", run, "--json").data == []
+
+
+def test_every_place_is_shown_and_nothing_is_written(shell: Shell) -> None:
+    """`show` and `replay` take the same words; looking leaves every byte of the store as it was."""
+    run = shell.run_of("kinds:fine")
+    events = shell.tui("events", run, "--json").lines
+    at = {word: next(e["version"] for e in events if e["type"] == word) for word in ("step.completed", "checkpoint.made")}
+    before = bytes_beside(shell.folder / "runs.db")
+    for word, version in (
+        ("one", at["checkpoint.made"]),
+        ("@one#1", at["checkpoint.made"]),
+        ("one:end", at["step.completed"]),
+        ("end", len(events)),
+        ("+1h", len(events)),
+        ("7", 7),
+    ):
+        for verb in ("show", "replay"):
+            assert shell.tui(verb, run, "--at", word, "--json").data["version"] == version, (verb, word)
+    assert shell.tui("show", run, "--at", "before:two", "--json").data["steps"][1]["status"] in ("pending", "ready")
+    assert f"as of event {at['checkpoint.made']} of {len(events)}" in shell.tui("show", run, "--at", "one").out
+    assert bytes_beside(shell.folder / "runs.db") == before
+
+
+@pytest.mark.parametrize(
+    ("word", "code", "said"),
+    [
+        ("onne", 3, "has no checkpoint 'onne'; did you mean 'one'?"),
+        ("two", 3, "has no checkpoint 'two'; for the step say two:start or two:end."),
+        ("thre:end", 3, "has no step 'thre'; show lists them."),
+        ("!", 2, "'!' is no place of a run; say an event's number"),
+        ("999", 2, "999 is not one of them"),
+        ("00:00:00.000001", 2, "had not begun at"),
+    ],
+)
+def test_a_place_that_is_not_there_is_one_sentence(fine: Shell, word: str, code: int, said: str) -> None:
+    """Not found is 3, no place at all is wrong usage."""
+    for verb in ("show", "replay"):
+        done = fine.tui(verb, "last", "--at", word)
+        assert (done.code, done.out, done.err.count("\n")) == (code, "", 1)
+        assert said in done.err
+
+
+async def test_the_engine_takes_the_same_words() -> None:
+    """`Engine.view` at an event, a checkpoint and a boundary."""
+    async with engine_at() as engine:
+        run = await engine.start(Pipeline("p").step("x", run=lambda: 1, checkpoint="there"))
+        await engine.wait(run)
+        there = (await engine.checkpoints(run))[0].version
+        assert (await engine.view(run, "there")).version == (await engine.view(run, there)).version == there
+        assert (await engine.view(run, "x:end")).version == there - 1
+        with pytest.raises(CheckpointNotFoundError, match="did you mean 'there'"):
+            await engine.view(run, "three")
