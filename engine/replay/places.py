@@ -5,6 +5,7 @@ Stands apart so that a place is said in the same words everywhere. Reads only; n
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Container, Sequence
 from datetime import datetime, time, timedelta
@@ -64,6 +65,19 @@ async def version_at(log: Log, run: RunId, word: int | str, *, here: int | None 
     return await _at_checkpoint(log, run, text)
 
 
+async def span(log: Log, run: RunId, since: int | str | None, until: int | str | None) -> tuple[int, int | None]:
+    """The versions between two places: after the first, up to the second. What is at either is between them.
+
+    A time that is said in whole seconds begins with its second and ends with it.
+    """
+    after, upto = 0, None if until is None else await version_at(log, run, until)
+    if since is not None:
+        text, head = str(since).strip(), await log.head(run)
+        before = await _at_time(log, run, text, head, begin=True)
+        after = before if before is not None else max(await version_at(log, run, since) - 1, 0)
+    return after, upto
+
+
 def number(text: str, here: int | None, head: int) -> int | None:
     """`204`, `96,310`, and from `here` also `+10` and `-3`, within the run then; None if it is none of these."""
     word = text.strip().replace(",", "").replace("_", "")
@@ -74,12 +88,13 @@ def number(text: str, here: int | None, head: int) -> int | None:
     return min(max(here + int(word) if word[0] in "+-" else int(word), 1), head)
 
 
-def moment(text: str, start: float, end: float) -> float | None:
+def moment(text: str, start: float, end: float, *, begin: bool = False) -> float | None:
     """A time as unix seconds: `HH:MM[:SS[.fff]]`, ISO 8601, or `+90s` (`ms`, `m`, `h`) after the start; None if it is none.
 
     A bare time of day is local, on the run's first day, or on the next if it was before the start. Without a fraction it is the
-    end of that second, so that everything that happened in it is behind.
+    end of that second, so that everything that happened in it is behind; with `begin` its beginning.
     """
+    rest = 0.0 if begin else 0.999999
     word = text.strip()
     if (elapsed := _ELAPSED.fullmatch(word)) is not None:
         return start + float(elapsed[1]) * _UNITS[elapsed[2]]
@@ -88,12 +103,12 @@ def moment(text: str, start: float, end: float) -> float | None:
             at = datetime.fromisoformat(word)
         except ValueError:
             return None
-        return at.timestamp() + (0.0 if at.microsecond else 0.999999)
+        return at.timestamp() + (0.0 if at.microsecond else rest)
     found = _CLOCK.fullmatch(word)
-    return None if found is None else _today(found, start, end)
+    return None if found is None else _today(found, start, end, rest)
 
 
-def _today(found: re.Match[str], start: float, end: float) -> float | None:
+def _today(found: re.Match[str], start: float, end: float, rest: float) -> float | None:
     hours, minutes, seconds, fraction = (found.group(i) or "0" for i in range(1, 5))
     if int(hours) > 23 or int(minutes) > 59 or int(seconds) > 59:
         return None
@@ -101,16 +116,16 @@ def _today(found: re.Match[str], start: float, end: float) -> float | None:
     at = datetime.combine(began.date(), time(int(hours), int(minutes), int(seconds), int(fraction.ljust(6, "0"))))
     if at < began.replace(microsecond=0) and at + timedelta(days=1) <= datetime.fromtimestamp(end):
         at += timedelta(days=1)
-    return at.timestamp() + (0.999999 if found.group(4) is None else 0.0)
+    return at.timestamp() + (rest if found.group(4) is None else 0.0)
 
 
-async def _at_time(log: Log, run: RunId, text: str, head: int) -> int | None:
-    """The last version at a time, 0 before the run began; None if the text is no time."""
+async def _at_time(log: Log, run: RunId, text: str, head: int, *, begin: bool = False) -> int | None:
+    """The last version at a time (with `begin` before it), 0 before the run began; None if the text is no time."""
     if moment(text, 0.0, 0.0) is None:
         return None
     first, last = await log.events(run, upto=1), await log.events(run, after=head - 1)
-    at = moment(text, first[0].at, last[-1].at)
-    return None if at is None else await log.locate(run, at=at)
+    at = moment(text, first[0].at, last[-1].at, begin=begin)
+    return None if at is None else await log.locate(run, at=math.nextafter(at, -math.inf) if begin else at)
 
 
 async def _at_boundary(log: Log, run: RunId, boundary: re.Match[str]) -> int:

@@ -36,7 +36,13 @@ def shell(tmp_path: Path) -> Shell:
         (["rnus"], 2, "there is no verb 'rnus'; did you mean 'runs'?"),
         (["show"], 2, "missing argument 'RUN'"),
         (["show", "last", "--att", "3"], 2, "no such option '--att'; did you mean --at?; see tagent-tui show --help"),
-        (["events", "last", "--step", "x"], 2, "no such option '--step'; see tagent-tui events --help"),
+        (["events", "last", "--steps", "x"], 2, "no such option '--steps'; did you mean --step?"),
+        (["events"], 2, "name a run, or say --all"),
+        (["events", "last", "--all"], 2, "RUN and --all are both given; keep one"),
+        (["events", "--all", "--since", "draft"], 2, "--since 'draft' is no time; with --all give one such as 14:03"),
+        (["events", "last", "--until", "end", "--follow"], 2, "keep one"),
+        (["events", "last", "--text", ""], 2, "--text takes 1 to 1000 letters"),
+        (["events", "last", "--since", "draft"], 3, "has no checkpoint 'draft'"),
         (["show", "nothing"], 3, "There is no run nothing"),
         (["show", "\udcff"], 3, "there is no run"),
         (["runs", "--pipeline", "\udcff"], 3, "there is no pipeline"),
@@ -201,7 +207,7 @@ def test_events_are_lines_of_text_or_json(stocked: Shell) -> None:
     assert "first" in text[0]
     nothing = stocked.tui("events", "last", "--type", "setp.*")
     assert (nothing.code, nothing.out) == (0, "")
-    assert nothing.err.endswith(" after 0 fits setp.*; without --type all are shown\n")
+    assert nothing.err.endswith(" fits --type setp.*; without it all are shown\n")
 
 
 def test_results_of_runs_and_steps(stocked: Shell) -> None:
