@@ -157,7 +157,7 @@ class Log:
         deadline = time.monotonic() + ENDING
         while True:
             try:
-                return await self._lead(run, lambda connection: births.attach(connection, run, driver), force=force)
+                return await self._lead(run, lambda connection: births.attach(connection, run, driver, forced=force), force=force)
             except HeldElsewhereError:
                 if time.monotonic() > deadline or (await self.find(run)).alive():
                     raise

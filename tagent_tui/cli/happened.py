@@ -7,17 +7,18 @@ from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 import click
+import msgspec
 
 from engine.replay.places import moment, span
-from store import Log, Recorded, RunId, RunRow
+from store import Log, Recorded, RunId, RunRow, audit
 from store.queries import Filters
 from tagent_tui.cli.exits import Exit, RefusedError
-from tagent_tui.cli.forms import event_form
+from tagent_tui.cli.forms import event_form, stored
 from tagent_tui.cli.session import Session
 from tagent_tui.cli.verbs import MAYBE_RUN, StoredWord, verb
 from tagent_tui.rows import Ink, Seg, clip, pad
 from tagent_tui.text import one_line
-from tagent_tui.view.clock import exact_time
+from tagent_tui.view.clock import exact_time, on_day
 from tagent_tui.view.describe import Around, say
 
 BATCH = 1_000
@@ -45,6 +46,7 @@ class Asked(NamedTuple):
 @verb("events")
 @MAYBE_RUN
 @click.option("--all", "everything", is_flag=True, help="Of all runs, in the order they were recorded.")
+@click.option("--store", "trail", is_flag=True, help="Of the store itself: imports, exports, backups, forced takeovers, damage.")
 @click.option("--after", type=click.IntRange(0), default=0, metavar="N", help="Only events after version N (with --all: seq N).")
 @click.option("--since", metavar="PLACE", type=StoredWord(), help="From an event, a checkpoint, STEP:start or a time on.")
 @click.option("--until", metavar="PLACE", type=StoredWord(), help="Up to there.")
@@ -54,12 +56,18 @@ class Asked(NamedTuple):
 @click.option("--text", metavar="WORD", type=StoredWord(), help="Only with this text in them, or in a small content they refer to.")
 @click.option("--follow", is_flag=True, help="Wait for more until the run ends.")
 def events(
-    session: Session, run: str | None, everything: bool, after: int, since: str | None, until: str | None,
+    session: Session, run: str | None, everything: bool, trail: bool, after: int, since: str | None, until: str | None,
     globs: tuple[str, ...], step: str | None, actor: str | None, text: str | None, follow: bool,
 ) -> int:  # fmt: skip
     """What happened in a run, event by event; -v says who did it and because of which event."""
-    if everything == (run is not None):
-        raise RefusedError("RUN and --all are both given; keep one" if everything else "name a run, or say --all")
+    if (run is not None) + everything + trail > 1:
+        raise RefusedError("of RUN, --all and --store more than one is given; keep one")
+    if run is None and not everything and not trail:
+        raise RefusedError("name a run, or say --all or --store")
+    if trail:
+        if since or until or globs or step or actor or text or follow:
+            raise RefusedError("--store takes --after only")
+        return session.run(_trail(session, after))
     if follow and until is not None:
         raise RefusedError("--until ends what --follow would wait for; keep one")
     if text is not None and not 0 < len(text) <= WORDS:
@@ -142,6 +150,33 @@ def _time(flag: str, word: str | None, *, begin: bool) -> float | None:
     if at is None:
         raise RefusedError(f"{flag} {word[:80]!r} is no time; with --all give one such as 14:03, 14:03:22 or 2025-10-09T14:03:22")
     return at
+
+
+async def _trail(session: Session, after: int) -> int:
+    """The store's own trail."""
+    begin = after
+    async with await session.reading() as log:
+        while entries := await audit.trail(log.reader, after, BATCH):
+            after = entries[-1].seq
+            for entry in entries:
+                _write_entry(session, entry)
+    if after == begin:
+        session.output.note("nothing more is on the store's trail" if begin else "nothing is on the store's trail yet")
+    return Exit.OK
+
+
+def _write_entry(session: Session, entry: audit.Entry) -> None:
+    out = session.output.out
+    if session.json:
+        session.output.record({**msgspec.structs.asdict(entry), "detail": stored(entry.detail)})
+        return
+    told = one_line(", ".join(f"{name} {_brief(value)}" for name, value in entry.detail.items()), glyphs=out.glyphs)
+    lead = f"{entry.seq:>4}  {on_day(entry.at, 0.0)}  "
+    out.line([Seg(lead, Ink.MUTED), Seg(f"{pad(entry.action, 10)}  "), *told.segs(Ink.MUTED)])
+
+
+def _brief(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 class _Writer:
