@@ -234,3 +234,29 @@ def test_a_part_brings_its_checkpoints_along() -> None:
     two = Pipeline("two", checkpoints=["failure", "end"]).step("b", "g")
     assert one.then(two).checkpoints == ["end", "failure"]
     assert one.checkpoints == ["end"]
+
+
+def test_a_driver_that_takes_over_after_any_commit_makes_the_same_marks() -> None:
+    """Whichever commit was the last before a crash, what follows is marked as it would have been, each once."""
+    steps = (
+        msgspec.structs.replace(step("a"), approval=Approval(), irreversible=True, checkpoint=True),
+        step("b", "a", retry=RetryPolicy(max_retries=1, delay=0, jitter=0)),
+    )
+    script: list[tuple[Any, str, int]] = [
+        (ApprovalGiven(True), "a", 0),
+        (StepCompleted(), "a", 1),
+        (StepFailed(FAILED), "b", 1),
+        (StepFailed(FAILED), "b", 2),
+    ]
+    wanted = ["approval.a", "irreversible.a", "a", "failure.b", "end"]
+    for crashed in range(len(script) + 1):
+        record = begun(*steps)
+        kept: Any = record.lease
+        created = Recorded(1, 1000.0, RunCreated("p", "0" * 64, ["a", "b"]), actor="user")
+        for place, fact in enumerate(script):
+            if place == crashed:
+                state = project([created, *(one for batch in kept.commits for one in batch)])
+                record = Record(kept, state, Plan(record.plan.definition, 5), lambda: 1000.0)
+                record.commit([(RunAttached(2, 2.0), None, 0)])
+            record.commit([fact])
+        assert [e.event.name for batch in kept.commits for e in batch if isinstance(e.event, CheckpointMade)] == wanted, crashed
