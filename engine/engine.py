@@ -38,6 +38,9 @@ from engine.pinning import pin, refuse_doubtful
 from engine.pipeline import Pipeline, need_pipeline
 from engine.record import Added, added_to
 from engine.registry import Offering, live_runs
+from engine.replay.checkpoints import Checkpoint, checkpoints_of
+from engine.replay.places import span
+from engine.replay.view import view
 from engine.result import PipelineResult, result_of
 from engine.runtime import Migration, Runtime
 from engine.starting import Order, first, new_id
@@ -290,13 +293,25 @@ class Engine(Commanding, Forks):
             await self.resume(row.id, pipeline)
         return row.id
 
-    async def view(self, run: str, at: int | None = None) -> RunState:
-        """The run's state at event `at` (default: now); the caller owns it."""
-        return await self.log.state((await self.log.find(run)).id, at)
+    async def view(self, run: str, at: int | str | None = None) -> RunState:
+        """The run's state at a place (default: now): an event, a checkpoint, `STEP:end`, a time; the caller owns it."""
+        return await view(self.log, (await self.log.find(run)).id, at)
 
-    async def events(self, run: str, after: int = 0, **filters: Any) -> Sequence[Recorded]:
-        """The run's events after a version; filters are those of `Log.events`."""
-        return await self.log.events((await self.log.find(run)).id, after=after, **filters)
+    async def checkpoints(self, run: str) -> list[Checkpoint]:
+        """The named places of the run, oldest first; of one name the newest counts."""
+        return await checkpoints_of(self.log, (await self.log.find(run)).id)
+
+    async def events(
+        self, run: str, after: int = 0, *, since: int | str | None = None, until: int | str | None = None, **filters: Any
+    ) -> Sequence[Recorded]:
+        """The run's events after a version, between two places; filters are those of `Log.events` (`types`, `step`, ...)."""
+        found = (await self.log.find(run)).id
+        begin, upto = await span(self.log, found, since, until)
+        return await self.log.events(found, after=max(after, begin), upto=upto, **filters)
+
+    async def events_of_all(self, after: int = 0, *, limit: int = 1000, **filters: Any) -> list[tuple[RunId, Recorded]]:
+        """Events of all runs after a `seq`, with the run each is of; filters are those of `Log.tail`."""
+        return await self.log.tail(after, limit=limit, **filters)
 
     def follow(self, run: str, after: int = 0) -> AsyncIterator[list[Recorded]]:
         """Batches of the run's events as they come; never ends by itself."""

@@ -28,6 +28,7 @@ class Pipeline:
     pipeline takes, where a target names one: they are given with the run's. `on_failure` is `continue` or `fail_fast`. `breaker`
     says when models and tools that fail are left alone, `limits` how much of them all drivers of a store use together:
     `{"models": {"gpt-4.1": {"concurrent": 4, "per_minute": 60}}}`. Both stand before the settings of the same names.
+    `checkpoints` says where the runs make checkpoints by themselves: `approval`, `irreversible`, `failure`, `end`.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Pipeline:
         budget: Budget | float | None = None,
         breaker: BreakerPolicy | None = None,
         limits: Mapping[str, Any] | None = None,
+        checkpoints: Iterable[str] | str = (),
     ) -> None:
         self.name, self.description, self.breaker, self.limits = name, description, breaker, limits or {}
         self.params: dict[str, Any]
@@ -49,6 +51,7 @@ class Pipeline:
         self.steps: list[PipelineStep] = []
         self.constraints: list[str] = []
         self.on_failure = on_failure
+        self.checkpoints: list[Any] = [checkpoints] if isinstance(checkpoints, str) else list(checkpoints)
         self.budget = budget_of(budget)
         self.shared_values: dict[str, Any] = {}
 
@@ -82,8 +85,8 @@ class Pipeline:
     def include(self, other: Pipeline, *, prefix: str = "", depends_on: Iterable[str | Dep] | str = ()) -> Self:
         """Add the steps of another pipeline, `prefix` before their names; those that wait for nothing depend on `depends_on`.
 
-        Its params, shared values and limits come along, its constraints stay with its steps, its final step is final no more.
-        Functions keep the parameters they have. Raises `PipelineValidationError` with everything on which the two do not agree.
+        Its params, shared values, limits and checkpoints come along, its constraints stay with its steps, its final step is final
+        no more. Functions keep the parameters they have. Raises `PipelineValidationError` with all that they do not agree on.
         """
         from engine.composing import prefixed, sources
 
@@ -107,6 +110,7 @@ class Pipeline:
         self.shared_values = {**other.shared_values, **self.shared_values}
         if other.limits:
             self.limits = merged(limits_of(other.limits), limits_of(self.limits))
+        self.checkpoints = list(dict.fromkeys([*self.checkpoints, *other.checkpoints]))
         self.maker_params = tuple(dict.fromkeys([*self.maker_params, *other.maker_params]))
         return self
 
@@ -170,6 +174,7 @@ class Pipeline:
         other.params, other.declared = dict(self.params), dict(self.declared)
         other.shared_values = dict(self.shared_values)
         other.steps, other.constraints = [copy.copy(step) for step in self.steps], list(self.constraints)
+        other.checkpoints = list(self.checkpoints)
         made = {**(made or {}), id(self): other}
         for step in other.steps:
             if isinstance(step.pipeline, Pipeline):
@@ -220,6 +225,7 @@ class Pipeline:
             breaker=self.breaker,
             limits=limits_of(self.limits),
             declared={name: _plain_param(param) for name, param in self.declared.items()},
+            checkpoints=tuple(self.checkpoints),
         )
 
     def to_yaml(self) -> str:
@@ -254,7 +260,7 @@ class Pipeline:
         found = problems(
             Asked(
                 self.name, self.steps, self.params, self.declared, self.shared_values, self.maker_params, self.on_failure,
-                self.budget, given, model, self.breaker, self.limits,
+                self.budget, given, model, self.breaker, self.limits, self.checkpoints,
             )
         )  # fmt: skip
         for step in self.steps:

@@ -57,7 +57,7 @@ SIGNAL_SECONDS = 0.1
 STOPPING = frozenset({StepCancelled, StepSkipped, StepRefused})
 """Decisions that end an attempt under way."""
 
-REPLAYED_TYPES = EFFECT_TYPES | {"log.written", "artifact.made"}
+REPLAYED_TYPES = EFFECT_TYPES | {"log.written", "artifact.made", "checkpoint.made"}
 
 Migration = tuple[RunMigrated, tuple[str, bytes]]
 """What a run goes on under from now: the event and the blob of the new definition."""

@@ -56,6 +56,7 @@ class PipelineStep:
     strategy (`list`, `dict`, `deep`, `model`) or a function of the list of outputs. `approval` is True, a message, or
     `Approval(...)`; `budget` US dollars, or `Budget(...)`. `fallback` names the step that stands in for this one if it fails,
     `compensate` is a function that undoes it if the run fails later. `enabled=False` skips it unless another enables it in time.
+    `checkpoint` (True, or a name) marks the place where it has completed.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class PipelineStep:
         fallback_models: Iterable[str] | str = (),
         pipeline: Nested | str | None = None,
         params: Mapping[str, Any] | None = None,
+        checkpoint: bool | str = False,
     ) -> None:
         self.name, self.goal, self.run = name, goal, run
         self.depends_on: list[Any] = _listed(depends_on)
@@ -113,7 +115,7 @@ class PipelineStep:
         self.budget = budget_of(budget)
         self.read_data: list[Any] = _listed(read_data)
         self.fallback_models: list[Any] = _listed(fallback_models)
-        self.pipeline = pipeline
+        self.pipeline, self.checkpoint = pipeline, checkpoint
         self.params: Any = {} if params is None else dict(params) if isinstance(params, Mapping) else params
 
     @property
@@ -170,6 +172,7 @@ class PipelineStep:
             fallback_models=tuple(self.fallback_models),
             pipeline=self.pipeline if self.pipeline is None or isinstance(self.pipeline, str) else self.pipeline.plain(),
             params=plain(self.params) if self.params else {},
+            checkpoint=self.checkpoint,
         )
 
 

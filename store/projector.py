@@ -94,7 +94,7 @@ from store.step_rules import (
 
 PENDING, RUNNING = StepStatus.PENDING, StepStatus.RUNNING
 
-FOLD_VERSION = 4
+FOLD_VERSION = 5
 """Stamped on snapshots: raised whenever a rule or the shape of the state changes, so that older snapshots are not used."""
 
 
@@ -237,7 +237,9 @@ def _artifact_made(state: RunState, version: int, at: float, path: str, attempt:
 
 
 def _checkpoint_made(state: RunState, version: int, at: float, path: str, attempt: int, event: CheckpointMade) -> None:
-    """A name of a place; the place is the same."""
+    """A name of a place; the place is the same. What was made by itself is not made again when what follows it is."""
+    if path and event.kind != "manual":
+        step_at(state, path).marked = event.kind, attempt
 
 
 def _budget_reached(state: RunState, version: int, at: float, path: str, attempt: int, event: BudgetReached) -> None:

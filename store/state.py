@@ -128,6 +128,7 @@ class StepState(msgspec.Struct, array_like=True):
     a person asked for it and is not carried out yet. `nested`: it belongs to another step, as a group's child or a compensation.
     `tried` is the last attempt of any child that it had before it was reset, `spared` how many attempts an open breaker refused.
     `edited`: somebody gave it its output in a fork.
+    `marked` is the kind and attempt of the last checkpoint that was made of it by itself.
     """
 
     kind: str = "f"
@@ -168,6 +169,7 @@ class StepState(msgspec.Struct, array_like=True):
     spared: int = 0
     tried: int = 0
     edited: bool = False
+    marked: tuple[str, int] | None = None
 
 
 class OpenEffect(msgspec.Struct, array_like=True, gc=False):

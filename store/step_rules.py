@@ -180,7 +180,7 @@ def step_reset(state: RunState, version: int, at: float, path: str, attempt: int
     step.first_attempt, step.tries, step.failure_classes = step.attempt + 1, [], ()
     step.reused = step.edited = False
     step.verdict, step.evaluated, step.refused, step.inputs, step.passes = "", None, (), None, False
-    step.partial = step.approval = step.disabled = None
+    step.partial = step.approval = step.disabled = step.marked = None
     step.spared = 0
     heed(state, step, path)
     _gather_in(state, step, path)

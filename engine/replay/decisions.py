@@ -16,24 +16,33 @@ from engine.record import Added
 from engine.scheduler import Schedule
 from engine.wishes import Decision
 from store.events import (
+    BudgetSet,
     CheckpointMade,
+    EditApplied,
     EffectFailed,
     EffectRequested,
     EffectResolved,
     EffectSucceeded,
     Event,
+    LogWritten,
     Recorded,
+    RunAttached,
     RunCreated,
+    RunForked,
     RunMigrated,
     StepAdded,
     StepCompleted,
     StepEvaluated,
     StepFailed,
+    StepReset,
     StepReused,
     StepSkipped,
 )
 from store.projector import evolve
 from store.state import RunState, StepStatus
+
+BEFORE_RESETS = (RunForked, RunAttached, RunMigrated, EditApplied, BudgetSet, LogWritten, StepReset)
+"""What may stand in one commit with a migration or an edit, before the resets that follow."""
 
 AHEAD = 64
 """Recorded events after a divergence that are looked through to tell what was left out from what came in another order."""
@@ -46,8 +55,8 @@ RECORDING = "recording"
 class Divergence(msgspec.Struct, frozen=True):
     """The first event that today's engine would not have recorded, and what it would have instead.
 
-    `kind` is `missing` (today something comes first that is not recorded), `extra` (nothing follows), `arguments` (the same with other
-    contents) or `order` (the same later). `recorded` and `today` are both sides in words; `run` is the child run if it is one's.
+    `kind` is `missing` (today something comes first that is not recorded), `extra` (nothing follows), `arguments` (the
+    same with other contents) or `order` (the same later). `recorded` and `today` are both sides in words; `run` is the child run if it is one's.
     """
 
     kind: str
@@ -81,6 +90,8 @@ class Decisions:
         event = recorded.event
         if self._schedule is None or recorded.actor == RECORDING:
             return None
+        if not isinstance(event, BEFORE_RESETS):
+            self._schedule.drop_resets(self.state)
         if isinstance(event, OF_ATTEMPTS) and not self._runs(recorded):
             return Divergence("missing", recorded.version, recorded.step, recorded.attempt, words(recorded), "no such attempt runs")
         if isinstance(event, EffectSucceeded | EffectFailed | EffectResolved) and event.request not in self.state.open:

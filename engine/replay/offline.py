@@ -36,4 +36,6 @@ def no_network() -> Iterator[None]:
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     if _on and event in REFUSED:
-        raise NetworkRefusedError(f"{event} is refused while a run is verified; make it an effect (ctx.once), so that it is recorded")
+        raise NetworkRefusedError(
+            f"{event} is refused while a run is verified; make it an effect (ctx.once), so that it is recorded"
+        )

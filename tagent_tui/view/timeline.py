@@ -73,7 +73,8 @@ _SIGNS: Mapping[str, _Sign] = {
     "approval.requested": _Sign("person", Ink.WARNING, "approval", 3),
     "budget.reached": _Sign("person", Ink.WARNING, "budget", 3),
     "run.forked": _Sign("fork", Ink.ACCENT, "fork", 3),
-    "run.attached": _Sign("interrupted", Ink.MUTED, "resume", 4),
+    "checkpoint.made": _Sign("checkpoint", Ink.ACCENT, "checkpoint", 4),
+    "run.attached": _Sign("interrupted", Ink.MUTED, "resume", 5),
 }
 """The event types that have a mark on the rail; a driver's first arrival has none."""
 
@@ -202,7 +203,7 @@ def track_cells(width: int) -> int:
 
 
 def track_row(around: Mapping[int, Recorded], head: Playhead, last: int, width: int, glyphs: Glyphs = UNICODE) -> Row:
-    """The events around the playhead, one cell each: bigger for steps and runs, `✗` for failures; the range at the right end."""
+    """The events around the playhead, one cell each: bigger for steps and runs, marks for what is marked; right, the range."""
     size = track_cells(width)
     half = size // 2
     segs = [Seg(TRACK_LABEL, Ink.MUTED), Seg("   ")]
@@ -226,7 +227,7 @@ def _bracketed(mark: Seg, glyphs: Glyphs) -> list[Seg]:
 def _track_mark(recorded: Recorded | None, glyphs: Glyphs) -> Seg:
     if recorded is None:
         return Seg(glyphs.small, Ink.HAIRLINE)
-    if is_failure(recorded):
+    if is_failure(recorded) or recorded.event.type == "checkpoint.made":
         sign = _SIGNS[recorded.event.type]
         return Seg(str(getattr(glyphs, sign.glyph)), sign.ink)
     return Seg(_weight(recorded.event, glyphs))
