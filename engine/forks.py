@@ -8,7 +8,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.bodies import with_added
 from engine.circumstances import circumstances, post_injected
@@ -20,6 +20,8 @@ from engine.pipeline import Pipeline
 from engine.record import Added
 from engine.replay.foresight import Foreseen, foreseen
 from engine.replay.forking import Fork, Wish, planned
+from engine.replay.places import version_at
+from engine.replay.verify import Verification, verified
 from engine.runtime import Migration, Runtime
 from engine.starting import new_id
 from engine.steps import plain
@@ -28,9 +30,14 @@ from store import Driver, Lease, Log
 from store.events import RunId
 from store.state import RunState
 
+if TYPE_CHECKING:
+    from engine.config import TAgentConfig
+
 
 class Forks(abc.ABC):
-    """The part of an engine that makes forks."""
+    """The part of an engine that makes forks and proves runs."""
+
+    config: TAgentConfig
 
     @property
     @abc.abstractmethod
@@ -51,7 +58,7 @@ class Forks(abc.ABC):
     async def fork(
         self,
         run: str,
-        at: int | None = None,
+        at: int | str | None = None,
         edits: Mapping[str, Any] | None = None,
         *,
         reason: str = "",
@@ -63,7 +70,7 @@ class Forks(abc.ABC):
         drive: bool = True,
         trust: bool = False,
     ) -> RunId:
-        """Make a run that shares another's past up to event `at` (default: all of it) and goes on with `edits`; returns its id.
+        """Make a run that shares another's past up to the place `at` (default: all of it) and goes on with `edits`; returns its id.
 
         `edits` map what is edited to its value: `STEP.output`, `STEP.goal` (or another field), `STEP.again`, `params.NAME`,
         `effects.N.value`, `model`, `budget`, `policy.KIND` (`cached`, `live`, `recorded`, `ask`, `{"stub": VALUE}`). What an edit
@@ -134,11 +141,11 @@ class Forks(abc.ABC):
         self.take_up(made, runtime)
 
     async def plan_fork(
-        self, run: str, at: int | None, wish: Wish, *, pipeline: Pipeline | None = None, trust: bool = False
+        self, run: str, at: int | str | None, wish: Wish, *, pipeline: Pipeline | None = None, trust: bool = False
     ) -> Fork:
         """A fork before it is made; raises as `fork` does."""
         row = await self.log.find(run)
-        version = await self.log.head(row.id) if at is None else at
+        version = await self.log.head(row.id) if at is None else await version_at(self.log, row.id, at)
         if row.imported and pipeline is None and wish.changed is None and not trust:
             raise EngineError(
                 f"Run {row.id} came in a bundle, so nothing it names is executed unasked; look at it, and if you trust "
@@ -151,8 +158,21 @@ class Forks(abc.ABC):
             pipeline = await find_again(self.log, row.id, state, (await circumstances(self.log, row.id, version)).params)
         return await planned(self.log, row.id, version, pipeline, wish)
 
+    async def verify(self, run: str, pipeline: Pipeline | None = None, *, trust: bool = False) -> Verification:
+        """Prove a run again: today's engine and definition over its record, with recorded effects and no network.
+
+        Decisions must follow and attempts must ask and come to what is recorded; the first divergence is told with both sides. The
+        bodies of its steps run again over their recorded effects; those of an imported run only with `trust` or `pipeline`.
+        """
+        row = await self.log.find(run)
+        execute = pipeline is not None or trust or not row.imported
+        found = await verified(self.log, row.id, self.config, pipeline, execute=execute)
+        if not execute:
+            found.notes.append(f"attempts are not checked: run {row.id} came in a bundle; --trust executes what it names")
+        return found
+
     async def foresee_fork(
-        self, run: str, at: int | None = None, edits: Mapping[str, Any] | None = None, *, pipeline: Pipeline | None = None,
+        self, run: str, at: int | str | None = None, edits: Mapping[str, Any] | None = None, *, pipeline: Pipeline | None = None,
         changed: Pipeline | None = None, on_change: str = "ask", trust: bool = False,
     ) -> Foreseen:  # fmt: skip
         """What a fork would run again and what that cost in the past, without making it."""

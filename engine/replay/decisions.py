@@ -5,6 +5,7 @@ Stands apart from driving attempts again because this needs neither the user's c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from engine.graph import Plan
 from engine.record import Added
 from engine.scheduler import Schedule
 from engine.wishes import Decision
+from store import codec
 from store.events import (
     BudgetSet,
     CheckpointMade,
@@ -55,8 +57,8 @@ RECORDING = "recording"
 class Divergence(msgspec.Struct, frozen=True):
     """The first event that today's engine would not have recorded, and what it would have instead.
 
-    `kind` is `missing` (today something comes first that is not recorded), `extra` (nothing follows), `arguments` (the
-    same with other contents) or `order` (the same later). `recorded` and `today` are both sides in words; `run` is the child run if it is one's.
+    `kind` is `missing` (today something comes first that is not recorded), `extra` (nothing follows), `arguments` (the same with
+    other contents) or `order` (the same later). `recorded` and `today` are both sides in words; `run` is set for a child run.
     """
 
     kind: str
@@ -171,7 +173,7 @@ def words(recorded: Recorded) -> str:
 
 def said(event: Event, step: str | None, attempt: int) -> str:
     """An event in one line: type, step and attempt, and what it holds beyond defaults."""
-    held: dict[str, Any] = msgspec.to_builtins(event, builtin_types=(bytes,))
+    held: dict[str, Any] = json.loads(codec.encode(event)[2])
     about = ", ".join(f"{name}={str(value)[:200]}" for name, value in held.items() if value not in (None, "", [], {}))
     where = "" if step is None else f" {step}" + (f" (attempt {attempt})" if attempt else "")
     return f"{event.type}{where}" + (f": {about}" if about else "")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import click
 
 from engine.engine import Engine
+from engine.replay.places import version_at
 from store import RunId
 from store.state import RunStatus
 from tagent_tui import terminal
@@ -34,7 +35,7 @@ class How(NamedTuple):
 
 @verb("fork")
 @RUN
-@click.option("--at", "at", type=int, metavar="N", help="The event it goes on from (default: the last).")
+@click.option("--at", metavar="PLACE", help="What it goes on from: an event's number, a checkpoint, ... (default: the last event).")
 @click.option("--set", "words", multiple=True, metavar="PATH=VALUE", help="An edit; JSON, or text where it does not parse.")
 @click.option("--again", multiple=True, metavar="STEP", help="A step that runs again, with nothing else changed.")
 @click.option("--policy", multiple=True, metavar="KIND=WORD", help="For effects (model, once:NAME, ...): cached live recorded ask.")
@@ -54,7 +55,7 @@ class How(NamedTuple):
 def fork(
     session: Session,
     run: str,
-    at: int | None,
+    at: str | None,
     words: tuple[str, ...],
     again: tuple[str, ...],
     policy: tuple[str, ...],
@@ -68,7 +69,7 @@ def fork(
     ui: bool,
     detach: bool,
 ) -> int:
-    """Go on from event N of a run, with edits.
+    """Go on from any event of a run, with edits.
 
     PATH is STEP.output, STEP.goal or another field of a step, params.NAME, effects.N.value (N: the event of the request), model,
     budget, or policy.KIND. Only what an edit reaches runs again; everything else is taken from the run. RUN itself stays as it is.
@@ -105,18 +106,18 @@ def edits_of(words: tuple[str, ...], again: tuple[str, ...], policy: tuple[str, 
     return found | ({"model": model} if model is not None else {})
 
 
-async def _foresee(session: Session, run: str, at: int | None, edits: dict[str, Any], how: How) -> int:
+async def _foresee(session: Session, run: str, at: str | None, edits: dict[str, Any], how: How) -> int:
     async with Engine(session.stored(), session.config, tee=False) as engine:
         found = await engine.foresee_fork(run, at, edits, **how._asdict())
     tell_foreseen(session, found)
     return Exit.OK
 
 
-async def _fork(session: Session, wanted: str, at: int | None, edits: dict[str, Any], reason: str, how: How) -> int:
+async def _fork(session: Session, wanted: str, at: str | None, edits: dict[str, Any], reason: str, how: How) -> int:
     async with Engine(session.stored(), session.config, tee=False) as engine:
         row = await engine.log.find(wanted)
-        began = (await engine.log.head(row.id)) if at is None else at
-        begin = functools.partial(engine.fork, row.id, at, edits, reason=reason, **how._asdict())
+        began = await engine.log.head(row.id) if at is None else await version_at(engine.log, row.id, at)
+        begin = functools.partial(engine.fork, row.id, began, edits, reason=reason, **how._asdict())
         ended = await drive(session, engine, begin, began=began)
         while ended.status is RunStatus.WAITING and session.asks and await ask_waits(session, engine.log, ended):
             ended = await drive(session, engine, functools.partial(engine.resume, ended.row.id), began=ended.state.version)
@@ -127,7 +128,7 @@ async def _fork(session: Session, wanted: str, at: int | None, edits: dict[str, 
 
 
 def _apart(
-    session: Session, wanted: str, at: int | None, edits: dict[str, Any], reason: str, how: How, *, ui: bool, left: bool
+    session: Session, wanted: str, at: str | None, edits: dict[str, Any], reason: str, how: How, *, ui: bool, left: bool
 ) -> int:
     """Make the fork here; leave it, or have another process drive it."""
     from engine.driver import spawn_resume

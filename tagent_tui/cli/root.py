@@ -54,6 +54,7 @@ VERBS: Mapping[str, Entry] = {
     "graph": Entry("definitions", "Draw a pipeline or a run as Mermaid or DOT."),
     "schema": Entry("definitions", "Print the JSON Schema of pipeline files, for editors."),
     "export": Entry("storing", "Write runs into one portable file."),
+    "verify": Entry("verifying", "Prove that today's engine and pipeline do what a run recorded."),
     "fork": Entry("forking", "Go on from any event of a run, with edits; what they do not reach is not paid again."),
     "import": Entry("storing", "Take in the runs of such a file."),
     "backup": Entry("storing", "Copy the store while it is in use."),
