@@ -34,6 +34,7 @@ from engine.replay.decisions import RECORDING, Decisions, Divergence, words
 from engine.replay.offline import no_network
 from engine.tape import EFFECT_TYPES
 from engine.threads import Threads
+from engine.wishes import SKIPPED_BY_COMMAND
 from store import Log, values
 from store.events import (
     Recorded,
@@ -205,10 +206,10 @@ class Verifying:
         path, attempt = started.step or "", started.attempt
         own = [item for item in after if item.step == path and item.attempt == attempt]
         outcome = next((item for item in own if item.event.type in OUTCOMES), None)
+        if outcome is not None and isinstance(outcome.event, StepSkipped) and outcome.event.reason == SKIPPED_BY_COMMAND:
+            outcome = None
         if outcome is not None and getattr(outcome.event, "source", None) is not None:
             return None  # taken from the parent: it was not lived through here
-        if isinstance(outcome and outcome.event, StepSkipped) and outcome is not None and outcome.actor != "driver":
-            outcome = None
         tape = [item for item in own if item.event.type in EFFECT_TYPES]
         task = await preparing.task(path, attempt, tape)
         task.left = None
