@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from engine.config import TAgentConfig
     from engine.expressions import ConditionDSL
     from engine.plan import AgentStep, ExecutionPlan, ExecutionStrategy, select_strategy
+    from engine.replay.difference import RunDiff
 
 __all__ = [
     "AgentStep",
@@ -68,6 +69,7 @@ __all__ = [
     "Post",
     "RetryPolicy",
     "RunConflictError",
+    "RunDiff",
     "RunNotFoundError",
     "RunStatus",
     "Safety",
@@ -90,6 +92,7 @@ _LATER = {
     "ConditionDSL": "engine.expressions",
     "ExecutionPlan": "engine.plan",
     "ExecutionStrategy": "engine.plan",
+    "RunDiff": "engine.replay.difference",
     "TAgentConfig": "engine.config",
     "select_strategy": "engine.plan",
 }

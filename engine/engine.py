@@ -49,6 +49,7 @@ from store.state import RunState
 
 if TYPE_CHECKING:
     from engine.config import TAgentConfig
+    from engine.replay.difference import RunDiff
 
 
 class Engine(Commanding):
@@ -285,6 +286,12 @@ class Engine(Commanding):
     async def view(self, run: str, at: int | None = None) -> RunState:
         """The run's state at event `at` (default: now); the caller owns it."""
         return await self.log.state((await self.log.find(run)).id, at)
+
+    async def diff(self, a: str, b: str, *, step: str | None = None) -> RunDiff:
+        """What differs from run `a` to run `b` (ids, prefixes or `last`), or in one step of them; see `engine.replay`."""
+        from engine.replay.loading import diff
+
+        return await diff(self.log, a, b, step=step)
 
     async def events(self, run: str, after: int = 0, **filters: Any) -> Sequence[Recorded]:
         """The run's events after a version; filters are those of `Log.events`."""
