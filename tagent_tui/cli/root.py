@@ -45,6 +45,7 @@ VERBS: Mapping[str, Entry] = {
     "events": Entry("looking", "What happened in a run, event by event."),
     "result": Entry("looking", "The output of a run or of one of its steps."),
     "replay": Entry("looking", "Step through a run's past in the terminal."),
+    "diff": Entry("comparing", "What differs between two runs."),
     "mail": Entry("talking", "The messages of a run."),
     "space": Entry("talking", "What is in a shared memory space, and who read and wrote it."),
     "memories": Entry("talking", "Search what runs learned."),
