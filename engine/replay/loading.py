@@ -6,6 +6,7 @@ not read. Contents are read for one step at a time: equal ones have equal names,
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -82,10 +83,7 @@ class Comparison:
         shared = shared_past(lines[0], lines[1], rows[0].head, rows[1].head)
         reads = [await _read(log, row, line, shared) for row, line in zip(rows, lines, strict=True)]
         one, other = await _with_earlier_ends(log, reads[0], reads[1])
-        changes = Changes()
-        if one.definition is not None and other.definition is not None:
-            changes = compare_definitions(one.definition, other.definition)
-        return cls(log, one, other, compare(one.side, other.side, shared=shared, definition=changes))
+        return cls(log, one, other, await asyncio.to_thread(_compared, one, other, shared))
 
     async def texts(self, step: str) -> StepTexts:
         """What a step was given, asked and returned in either run, compared."""
@@ -156,6 +154,20 @@ class Comparison:
         return chain if isinstance(chain, list) else []
 
 
+def _compared(a: _Read, b: _Read, shared: int) -> RunDiff:
+    """In a thread: two runs of 10,000 steps take 0.7 s, in which a screen must answer."""
+    changes = Changes()
+    if a.definition is not None and b.definition is not None and a.side.state.definition != b.side.state.definition:
+        changes = compare_definitions(a.definition, b.definition)
+        if not changes.sentences:  # functions' texts alone do not make another pipeline
+            a, b = (read._replace(side=_under(read.side, "")) for read in (a, b))
+    return compare(a.side, b.side, shared=shared, definition=changes)
+
+
+def _under(side: Side, definition: str) -> Side:
+    return msgspec.structs.replace(side, history=side.history._replace(definition=definition))
+
+
 def shared_past(a: Sequence[Segment], b: Sequence[Segment], head_a: int, head_b: int) -> int:
     """Up to which version two runs have the same events, because one was forked from the other or both from a third."""
     shared = 0
@@ -182,12 +194,10 @@ async def _read(log: Log, row: RunRow, line: Sequence[Segment], shared: int) -> 
     own = line[-1].first
     before = await log.state(row.id, own - 1) if own > 1 else RunState()
     alive = row.alive()
-    pinned = definition if created.definition == state.definition else await _definition(log, created.definition)
-    name = values.digest(pinned.pinned().to_json()) if pinned is not None else created.definition
     side = Side(
         row.id,
         state,
-        History(events, requests, name),
+        History(events, requests, created.definition),
         shown_status(state, alive).word,
         frozenset(_inherited(before, state)) | _recalled(events, own),
         await _value(log, created.params),
