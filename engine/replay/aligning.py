@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from engine.replay.meaning import Key, Sense, sense, settles
-from store.events import EffectRequested, Recorded, StepReused
+from store.events import EffectRequested, Recorded, StepReset, StepReused
 
 SAME, MISSING, EXTRA, OTHER = "", "missing", "extra", "other"
 """What a pair is, besides `arguments` and `outcome`: `missing` is only in A, `extra` only in B."""
@@ -49,11 +51,24 @@ class Alignment(NamedTuple):
 
 
 class History(NamedTuple):
-    """What is compared of a run: its events after the shared past, earlier requests by version, a name for its definition."""
+    """What is compared of a run: its events after the shared past, earlier requests by version, a name for its definition.
+
+    `earlier` are events of the shared past that count all the same: those of steps that the other run did again after it. `before`
+    says, of steps that were begun again, how many attempts no longer count.
+    """
 
     events: Sequence[Recorded]
     requests: Mapping[int, Recorded] = {}
     definition: str = ""
+    earlier: Sequence[Recorded] = ()
+    before: Mapping[str, int] = {}
+
+    def counted(self, recorded: Recorded) -> Recorded | None:
+        """The event with its attempt counted from where its step was begun again; None for one from before that."""
+        before = self.before.get(recorded.step or "", 0)
+        if not before or not recorded.attempt:
+            return recorded
+        return msgspec.structs.replace(recorded, attempt=recorded.attempt - before) if recorded.attempt > before else None
 
 
 def requests_of(events: Iterable[Recorded]) -> dict[int, Recorded]:
@@ -65,6 +80,11 @@ def taken(*histories: History) -> frozenset[str]:
     """The steps that any of these took from a recording as a whole."""
     found = {recorded.step for one in histories for recorded in one.events if isinstance(recorded.event, StepReused)}
     return frozenset(step for step in found if step is not None)
+
+
+def begun_again(history: History) -> frozenset[str]:
+    """The steps that were reset in a run's own part."""
+    return frozenset(one.step for one in history.events if isinstance(one.event, StepReset) and one.step is not None)
 
 
 def align(a: History, b: History) -> Alignment:
@@ -82,19 +102,24 @@ def align(a: History, b: History) -> Alignment:
 
 
 def _meant(history: History, reused: frozenset[str]) -> list[Meant]:
-    requests = {**history.requests, **requests_of(history.events)}
-    last = {recorded.step: recorded.version for recorded in history.events if recorded.step in reused and settles(recorded)}
+    counting = [(one, alike) for one in (*history.earlier, *history.events) if (alike := history.counted(one)) is not None]
+    requests = {**history.requests, **requests_of(alike for _, alike in counting)}
+    last = {one.step: one.version for one, _ in counting if one.step in reused and settles(one)}
     found: list[Meant] = []
     counts: dict[Key, int] = {}
-    for recorded in history.events:
+    place = 0
+    upto = history.earlier[-1].version if history.earlier else 0
+    for recorded, alike in counting:
         if recorded.step in reused and last.get(recorded.step) != recorded.version:
             continue
-        told = sense(recorded, requests, history.definition)
+        told = sense(alike, requests, history.definition)
         if told is None:
             continue
         key = ("settled", recorded.step) if recorded.step in reused else told.key
         counts[key] = counts.get(key, 0) + 1
-        found.append(Meant(len(found), recorded, (*key, counts[key]), told))
+        early = recorded.version <= upto
+        found.append(Meant(_FAR if early else place, recorded, (*key, counts[key]), told))
+        place += not early
     return found
 
 

@@ -65,7 +65,9 @@ class _Teller:
     """Names events of the two sides; an outcome is named by its request, so those are known."""
 
     def __init__(self, a: Side, b: Side) -> None:
-        self._requests = [{**side.history.requests, **requests_of(side.history.events)} for side in (a, b)]
+        self._requests = [
+            {**side.history.requests, **requests_of((*side.history.earlier, *side.history.events))} for side in (a, b)
+        ]
 
     def divergence(self, pair: Pair) -> Divergence:
         return Divergence(pair.what, self._moment(pair.a, 0), self._moment(pair.b, 1))
@@ -139,12 +141,12 @@ def _with(group: Figures, child: Figures) -> Figures:
 
 def _own(side: Side, name: str, step: StepState) -> Figures:
     seconds = None
-    if step.first_started_at is not None:
+    if step.first_started_at is not None and not step.edited:
         end = step.ended_at if step.ended_at is not None else max(side.now, side.state.last_at)
         seconds = max(0.0, end - step.first_started_at)
     return Figures(
         step.status.word,
-        step.first_started_at is not None or step.reused,
+        step.first_started_at is not None or step.reused or step.edited,
         step.reused or name in side.reused,
         step.attempt - step.first_attempt + 1 if step.attempt else 0,
         seconds,
@@ -152,7 +154,7 @@ def _own(side: Side, name: str, step: StepState) -> Figures:
         step.prompt_tokens + step.completion_tokens,
         None if step.unpriced else step.cost,
         step.simulated,
-        "" if step.status is StepStatus.COMPLETED else step.reason or "",
+        "edited" if step.edited else "" if step.status is StepStatus.COMPLETED else step.reason or "",
         step.items,
     )
 

@@ -17,7 +17,7 @@ from engine.changes import Changes
 from engine.changes import compare as compare_definitions
 from engine.definition import Definition
 from engine.errors import EngineError, suggestion
-from engine.replay.aligning import History, taken
+from engine.replay.aligning import History, begun_again, taken
 from engine.replay.diff import Side, compare
 from engine.replay.difference import RunDiff, StepTexts
 from engine.replay.meaning import said, unseeded
@@ -82,7 +82,7 @@ class Comparison:
         lines = [await log.segments(row.id) for row in rows]
         shared = shared_past(lines[0], lines[1], rows[0].head, rows[1].head)
         reads = [await _read(log, row, line, shared) for row, line in zip(rows, lines, strict=True)]
-        one, other = await _with_earlier_ends(log, reads[0], reads[1])
+        one, other = await _with_earlier(log, reads[0], reads[1], shared)
         return cls(log, one, other, await asyncio.to_thread(_compared, one, other, shared))
 
     async def texts(self, step: str) -> StepTexts:
@@ -235,20 +235,27 @@ def _recalled(events: Iterable[Recorded], own: int) -> frozenset[str]:
     return frozenset(name for name, whole in taken_from.items() if whole)
 
 
-async def _with_earlier_ends(log: Log, a: _Read, b: _Read) -> tuple[_Read, _Read]:
-    """A step that one run took from a recording may have ended in the other before where they part: that end is compared."""
-    reused = taken(a.side.history, b.side.history)
+async def _with_earlier(log: Log, a: _Read, b: _Read, shared: int) -> tuple[_Read, _Read]:
+    """A step that one run did again, or took from a recording, may have ended in the other before where they part.
+
+    Its events there are compared then, and attempts counted from where it was begun again.
+    """
+    if not shared:
+        return a, b
+    again = begun_again(a.side.history) | begun_again(b.side.history)
     found = []
-    for read in (a, b):
-        history = read.side.history
-        here = {recorded.step for recorded in history.events}
+    for read, other in ((a, b), (b, a)):
+        side, history = read.side, read.side.history
+        here, there = ({one.step for one in of.side.history.events if one.step is not None} for of in (read, other))
+        redone = {name for name in here | there if name in again or owner_of(name) in again}
+        reused = taken(other.side.history)
         earlier: list[Recorded] = []
-        for name in sorted(reused - here):
-            step = read.side.state.steps.get(name)
-            if step is not None and step.output is not None:
-                earlier += await log.events(read.side.run, after=step.output - 1, upto=step.output)
-        side = msgspec.structs.replace(read.side, history=history._replace(events=[*earlier, *history.events]))
-        found.append(read._replace(side=side))
+        for name in (redone | reused) & there - here:
+            past = await log.events(side.run, step=name, upto=shared)
+            earlier += [await _unseeded(log, recorded) for recorded in past]
+        before = {name: side.state.steps[name].first_attempt - 1 for name in redone if name in side.state.steps}
+        history = history._replace(earlier=sorted(earlier, key=lambda one: one.version), before=before)
+        found.append(read._replace(side=msgspec.structs.replace(side, history=history)))
     return found[0], found[1]
 
 

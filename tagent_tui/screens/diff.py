@@ -49,6 +49,9 @@ KEYS: dict[int, tuple[Entry, ...]] = {
 """The keys of the table and of the text."""
 
 WIDE = 100
+ROOMY = 110
+"""Columns from which the title says besides the runs what came of them, and how to go on."""
+
 FIXED = 11
 """Rows above, between and below the table and the text."""
 
@@ -193,16 +196,18 @@ class DiffScreen(FedScreen):
             return
         name = one_line(diff.a.pipeline, 60, glyphs).segs(Ink.STRONG, bold=True)
         left = [*name, Seg("   "), *runs_segs(diff, glyphs)] if not self.narrow else runs_segs(diff, glyphs)
-        verdict = [] if self.narrow else verdict_segs(diff)
+        roomy = self.size.width >= ROOMY
+        verdict = verdict_segs(diff) if roomy else []
         differing = self.table.pairs.differing
         place = differing.index(self.table.cursor) + 1 if self.table.cursor in differing else 0
         right: list[Seg] = []
         if differing:
             at = f"{place} of {len(differing)}" if place else f"{len(differing)}"
-            right = [Seg("n", Ink.STRONG, bold=True), Seg(" next difference  ", Ink.MUTED), Seg(at)]
+            hint = [Seg("n", Ink.STRONG, bold=True), Seg(" next difference  ", Ink.MUTED)] if roomy else []
+            right = [*hint, Seg(at)]
         counts = count_segs(diff, glyphs, wide=not self.narrow)
         said = [Seg("first divergence  ", Ink.MUTED), *self._first(diff), Seg("   "), *counts] if not self.narrow else counts
-        self.title_bar.show(chip("diff"), Row(left, verdict), Row(said, right if not self.narrow else right[2:]))
+        self.title_bar.show(chip("diff"), Row(left, verdict), Row(said, right))
 
     def _first(self, diff: RunDiff) -> list[Seg]:
         """Where they part, short: the rule in the table says the rest."""

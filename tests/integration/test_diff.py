@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine import Engine, Pipeline, RunDiff, RunNotFoundError, StepContext
+from engine.replay import loading
 from engine.replay.loading import NoSuchStepError
 from store import Log
-from store.events import RunForked, RunId
+from store.events import EditApplied, Event, Recorded, RunForked, RunId, StepCompleted, StepReset, StepReused, StepStarted
 from tests.acceptance.diff_runs import BEFORE, A, B, write_pair
 from tests.driving import Scripted, engine_at
+from tests.happenings import payload
 from tests.shell import Shell
 from tests.stores import branch
 
@@ -104,6 +108,57 @@ async def test_another_answer_of_a_model() -> None:
         assert any(line.startswith("+") and "wasps" in line for line in told)
 
 
+async def test_a_group_differs_where_a_child_does() -> None:
+    """Of children that ran for other items the items are their input; the group adds them up and differs with them."""
+
+    def double(item: int) -> int:
+        return abs(item) * 2
+
+    async with engine_at() as engine:
+        pipeline = Pipeline("each").step("double", run=double, for_each="params.numbers")
+        a, b = await drive(engine, pipeline, numbers=[1, 2, 3]), await drive(engine, pipeline, numbers=[1, -2, 4, 5])
+        found = await engine.diff(a, b)
+        assert whats(found) == {
+            "double": "changed", "double[0]": "same", "double[1]": "same", "double[2]": "changed", "double[3]": "b",
+        }  # fmt: skip
+        texts = (await engine.diff(a, b, step="double[1]")).steps[0].texts
+        assert texts is not None
+        assert [line.sign + line.text for line in texts.input.lines] == [" item:", "-2", "+-2"]
+        assert not texts.output
+
+
+async def test_large_outputs_are_compared_at_their_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above the limit the text's beginning is compared and the rest is counted, not read as a value."""
+    monkeypatch.setattr(loading, "VALUE", 1_000)
+    async with engine_at() as engine:
+        pipeline = Pipeline("large", params={"letter": "a"}).step("write", run=lambda letter: f"{letter} line\n" * 1_000)
+        a, b = await drive(engine, pipeline, letter="x"), await drive(engine, pipeline, letter="y")
+        texts = (await engine.diff(a, b)).steps[0].texts
+        assert texts is not None
+        assert texts.unread > 10_000
+        assert not texts.value
+        assert texts.output
+
+
+async def test_a_conversation_that_is_gone_is_said(tmp_path: Path) -> None:
+    """Where a request's messages are not in the store any more, the prompt says so instead of failing."""
+    path = await write_pair(tmp_path / "runs.db")
+    with closing(sqlite3.connect(path)) as store:
+        guards = store.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for name, _ in guards:
+            store.execute(f"DROP TRIGGER {name}")
+        store.execute("DELETE FROM blobs")
+        for _, text in guards:
+            store.execute(text)
+        store.commit()
+    async with Engine(path) as engine:
+        found = await engine.diff(A, B)
+        texts = next(one.texts for one in found.steps if one.step == "opportunity")
+        assert texts is not None
+        assert any("is not in the store" in line.text for line in texts.prompt.lines)
+        assert found.definition.sentences == []
+
+
 async def test_a_conversation_is_told_once() -> None:
     """Requests that go on with the one before add only what is new, in either run."""
 
@@ -148,6 +203,45 @@ async def test_a_fork_shares_its_past() -> None:
         await lease.release()
         assert not (await engine.diff(a, "same")).different
         assert (await engine.diff("fork", "same")).shared == point
+
+
+async def test_what_a_fork_did_again_is_compared_with_what_was_done_before_it() -> None:
+    """Steps that an edit reset are compared with their like in the shared past; the same again is the same in any attempt."""
+    async with engine_at() as engine:
+        a = await drive(engine, shop(), shop="Acme")
+        log: Log = engine.log
+        events = await log.events(RunId(a))
+        head, at = events[-1].version, events[-1].at + 1
+
+        def own(*told: tuple[Event, str, int]) -> list[Recorded]:
+            return [Recorded(head + 2 + place, at, event, step, attempt) for place, (event, step, attempt) in enumerate(told)]
+
+        price = next(one.event for one in events if one.event.type == "step.completed" and one.step == "price")
+        again = own(
+            (EditApplied("params.shop", payload("Acme Ltd"), changed=["price"]), "price", 0),
+            *((StepReset("an edit reached it"), name, 0) for name in ("price", "total", "end")),
+            (StepStarted(), "price", 2),
+            (StepCompleted(price.output), "price", 2),
+            (StepStarted(), "total", 2),
+            (StepCompleted(payload(41)), "total", 2),
+            (StepReused((a, head - 1), payload("ended")), "end", 0),
+        )
+        lease = await branch(log, "again", a, head, head, at=at, more=again)
+        await lease.release()
+        found = await engine.diff(a, "again")
+        assert whats(found) == {"price": "changed", "total": "changed", "end": "same"}
+        price_diff, total_diff, end_diff = found.steps
+        assert [one.what for one in price_diff.events] == ["extra"]
+        assert [one.what for one in total_diff.events] == ["outcome"]
+        assert total_diff.events[0].b is not None
+        assert total_diff.events[0].b.attempt == 2
+        assert (price_diff.reused, end_diff.reused) == (False, True)
+        assert found.first is not None
+        assert (found.first.what, found.first.b and found.first.b.type) == ("extra", "edit.applied")
+        back = await engine.diff("again", a)
+        assert whats(back) == whats(found)
+        assert back.first is not None
+        assert (back.first.what, back.first.a) == ("missing", found.first.b)
 
 
 async def test_what_is_not_there_is_refused() -> None:

@@ -11,10 +11,14 @@ from engine.replay.aligning import History
 from engine.replay.diff import Side, compare
 from engine.replay.difference import Divergence, RunDiff
 from engine.replay.loading import shared_past
+from engine.replay.meaning import unseeded
 from store.events import (
+    ApprovalGiven,
+    ArtifactMade,
     EditApplied,
     EffectFailed,
     EffectRequested,
+    EffectResolved,
     EffectSucceeded,
     Event,
     Failure,
@@ -26,8 +30,10 @@ from store.events import (
     RunId,
     Safety,
     SignalReceived,
+    StepCancelled,
     StepCompleted,
     StepFailed,
+    StepRefused,
     StepReused,
     StepSkipped,
     StepStarted,
@@ -233,6 +239,69 @@ def test_an_edit_is_where_a_fork_parts() -> None:
     assert found.shared == 3
     assert whats(found) == {"look": "same", "tell": "changed"}
     assert found.steps[0].reused
+
+
+def test_what_came_from_other_runs_is_compared_without_their_numbers() -> None:
+    """A message taken is what it says, not which it was, when and by whom it was sent; a body that differs is a difference."""
+    for body, different in (("hello", False), ("bye", True)):
+        a, b = Told(), Told()
+        a.effect("look", "query", "h", {"id": 1, "at": 5.0, "sender": "x", "body": "hello"}, kind="receive")
+        b.effect("look", "query", "h", {"id": 9, "at": 7.0, "sender": "y", "body": body}, kind="receive")
+        assert diff(a, b).different is different
+    a, b = Told(), Told()
+    a.effect("look", "query", "h", [{"id": 1, "text": "x" * 2_000}], kind="recall")
+    b.effect("look", "query", "h", [{"id": 2, "text": "x" * 2_000}], kind="recall")
+    assert first(diff(a, b)) == ("outcome", 3, 3)  # too large to stand in the event: compared as it is
+
+
+def test_ends_and_answers_that_differ_are_told() -> None:
+    """What became of a doubt, a person's word, a refusal and a cancelled step are compared, and named by what they say."""
+    told = []
+    for one, other in (
+        (ApprovalGiven(True), ApprovalGiven(False)),
+        (StepRefused("rejected", "not today"), StepRefused("rejected", "never")),
+        (StepCancelled("enough"), StepSkipped("no need")),
+        (EffectResolved(2, "succeeded", payload(1)), EffectResolved(2, "failed")),
+        (ArtifactMade("report.md", "text/markdown", payload(1)), ArtifactMade("report.md", "text/markdown", payload(2))),
+    ):
+        a, b = Told(), Told()
+        for run, event in ((a, one), (b, other)):
+            run.add(EffectRequested("once", "pay", "h", Safety.IRREVERSIBLE), "look")
+            run.add(event, "look")
+        found = diff(a, b)
+        assert first(found) == ("outcome", 3, 3)
+        assert found.first is not None
+        told.append((found.first.a and found.first.a.says, found.first.b and found.first.b.says))
+    assert told == [
+        ("approved", "rejected"),
+        ("not today", "never"),
+        ("enough", "no need"),
+        ("pay resolved as succeeded", "pay resolved as failed"),
+        ("report.md", "report.md"),
+    ]
+
+
+def test_a_request_to_a_model_is_known_without_the_seed() -> None:
+    """The run's seed in its arguments is chance; what is no mapping, or cannot be read, stays as it is."""
+    request = EffectRequested("model", "m", "h", Safety.READ)
+    one, other = (unseeded(request, b'{"model":"m","seed":%d}' % seed) for seed in (1, 2))
+    assert one == other != request
+    assert unseeded(request, b"[1]") == unseeded(request, b"{") == unseeded(request, b'{"model":"m"}') == request
+
+
+def test_an_output_that_somebody_gave_took_no_time() -> None:
+    """An edited step ran, says so, and has no seconds that would compare with work."""
+    a = Told()
+    a.step("look", 1)
+    b = Told()
+    b.events = list(a.events)
+    b.add(RunForked("a", 3, 3))
+    b.add(EditApplied("look.output", payload(2), output=payload(2)), "look", after=9_000.0)
+    found = compare(side(a.events, after=3), side(b.events, "b", after=3), shared=3)
+    figures = found.steps[0].b
+    assert figures is not None
+    assert (figures.ran, figures.reused, figures.seconds, figures.reason) == (True, False, None, "edited")
+    assert first(found) == ("extra", None, 5)
 
 
 def test_an_outcome_after_the_fork_finds_its_request_before_it() -> None:
