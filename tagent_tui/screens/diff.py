@@ -18,11 +18,13 @@ from engine.replay.difference import RunDiff, StepDiff, StepTexts
 from engine.replay.loading import Comparison
 from store.errors import StoreError
 from store.events import RunId
+from store.log import Log
 from tagent_tui import pager
 from tagent_tui.numbers import plural
 from tagent_tui.rows import BLANK, Ink, Row, Seg
 from tagent_tui.screens.base import FedScreen
-from tagent_tui.screens.runkeys import Entry, joined_keys
+from tagent_tui.screens.diffkeys import KEYS
+from tagent_tui.screens.runkeys import joined_keys
 from tagent_tui.shapes import Tab as TabName
 from tagent_tui.shapes import chip
 from tagent_tui.text import one_line, safe
@@ -33,21 +35,6 @@ from tagent_tui.widgets.difftable import NamedTabs, PairTable, TextPane
 from tagent_tui.widgets.later import later
 from tagent_tui.widgets.lines import LineView
 
-_COMMON: tuple[Entry, ...] = (
-    (("diff.words",), "words"),
-    (("diff.open",), "open run"),
-    (("diff.copy",), "copy"),
-    (("diff.pager",), "pager"),
-    (("diff.back",), "back"),
-)
-_DIFFERENCE: Entry = (("diff.next", "diff.previous"), "difference")
-_TABS: Entry = (("diff.tab-previous", "diff.tab-next"), "tab")
-KEYS: dict[int, tuple[Entry, ...]] = {
-    1: ((("list.down", "list.up"), "pair"), _DIFFERENCE, (("diff.pane",), "text"), (("diff.same",), "{same}"), _TABS, *_COMMON),
-    2: (_DIFFERENCE, _TABS, (("diff.pane",), "steps"), *_COMMON),
-}
-"""The keys of the table and of the text."""
-
 WIDE = 100
 ROOMY = 110
 """Columns from which the title says besides the runs what came of them, and how to go on."""
@@ -55,8 +42,16 @@ ROOMY = 110
 FIXED = 11
 """Rows above, between and below the table and the text."""
 
+PAUSE = 0.5
+"""Seconds between two comparisons while a run goes on."""
+
 REST = 0.08
 """Seconds the cursor rests on a step before its texts are read: holding `j` reads none of those it passes."""
+
+
+async def _is_all(log: Log, diff: RunDiff) -> bool:
+    """Whether neither run has gone on since."""
+    return [await log.head(RunId(side.run)) for side in (diff.a, diff.b)] == [diff.a.version, diff.b.version]
 
 
 class DiffScreen(FedScreen):
@@ -88,7 +83,8 @@ class DiffScreen(FedScreen):
         self._texts_of = ""
         self.tab = Tab.OUTPUT
         self.pane = 1
-        self.words = self.only_differing = False
+        self.words = self.only_differing = self._comparing = False
+        self._counts: Sequence[Seg] = ()
         self._names, self._total = Sheet(id="pair-names"), Sheet(id="total")
         self.table = PairTable(id="table")
         self.tabs = NamedTabs(id="diff-tabs")
@@ -132,24 +128,27 @@ class DiffScreen(FedScreen):
     async def look(self) -> None:
         """Compare, and again where one of the runs has gone on."""
         log, diff = self.host.feed.log, self.diff
-        if log is None:
+        if log is None or self._comparing or (diff is not None and await _is_all(log, diff)):
             return
-        if diff is not None:
-            heads = [await log.head(RunId(side.run)) for side in (diff.a, diff.b)]
-            if heads == [diff.a.version, diff.b.version]:
-                return
-        later(self, "diff", self._compare)
+        later(self, "diff", self._compare_on, log, exclusive=False)
 
-    async def _compare(self) -> None:
-        log = self.host.feed.log
-        if log is None:
+    async def _compare_on(self, log: Log) -> None:
+        """Compare until nothing is new: a comparison that news cancelled would never end beside a busy run."""
+        if self._comparing:
             return
-        fresh, kept = self.diff is None, self.step
+        self._comparing = True
         try:
-            self.compared = await Comparison.of(log, *self._wanted)
+            await self._compare(log)
+            while self.diff is not None and not await _is_all(log, self.diff):
+                await asyncio.sleep(PAUSE)
+                await self._compare(log)
         except StoreError as error:
             self.title_bar.show(chip("diff"), Row([Seg(safe(str(error)), Ink.ERROR)]))
-            return
+        finally:
+            self._comparing = False
+
+    async def _compare(self, log: Log) -> None:
+        self.compared, fresh, kept = await Comparison.of(log, *self._wanted), self.diff is None, self.step
         self._texts_of = ""
         self._show_table(kept.step if kept is not None else "")
         if fresh:
@@ -185,6 +184,7 @@ class DiffScreen(FedScreen):
         if index is not None or table.pairs.step(table.cursor) is None:
             table.move_to(index if index is not None else table.cursor)
         glyphs = self.host.glyphs
+        self._counts = count_segs(diff, glyphs, wide=not self.narrow)  # of 10,000 steps not at every move of the cursor
         self._names.show_layout(lambda width: [head_row(diff, columns(width), glyphs)])
         self._total.show_layout(lambda width: [total_row(diff, columns(width), glyphs)])
         self._frame()
@@ -205,8 +205,9 @@ class DiffScreen(FedScreen):
             at = f"{place} of {len(differing)}" if place else f"{len(differing)}"
             hint = [Seg("n", Ink.STRONG, bold=True), Seg(" next difference  ", Ink.MUTED)] if roomy else []
             right = [*hint, Seg(at)]
-        counts = count_segs(diff, glyphs, wide=not self.narrow)
-        said = [Seg("first divergence  ", Ink.MUTED), *self._first(diff), Seg("   "), *counts] if not self.narrow else counts
+        said = [*self._counts]
+        if not self.narrow:
+            said = [Seg("first divergence  ", Ink.MUTED), *self._first(diff), Seg("   "), *said]
         self.title_bar.show(chip("diff"), Row(left, verdict), Row(said, right))
 
     def _first(self, diff: RunDiff) -> list[Seg]:

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from engine.replay.aligning import History
 from engine.replay.diff import Side, compare
 from engine.replay.difference import Divergence, RunDiff
-from engine.replay.loading import shared_past
 from engine.replay.meaning import unseeded
 from store.events import (
     ApprovalGiven,
@@ -39,7 +38,6 @@ from store.events import (
     StepStarted,
     Usage,
 )
-from store.lineage import Segment
 from store.projector import project
 from tests.happenings import created, payload, runs
 
@@ -338,19 +336,6 @@ def test_steps_of_one_run_only_stand_at_their_place() -> None:
         for name in list(project(told.events).steps):
             told.step(name, 1)
     assert whats(diff(a, b)) == {"plan": "same", "new": "b", "old": "a", "end": "same"}
-
-
-def test_shared_pasts() -> None:
-    """A run shares all with itself, a fork its parent's past up to its point, siblings the shorter of theirs, strangers nothing."""
-    root = [Segment(1, "r", 1, None)]
-    fork = [Segment(1, "r", 1, 9), Segment(2, "f", 10, None)]
-    sibling = [Segment(1, "r", 1, 4), Segment(3, "s", 5, None)]
-    below = [Segment(1, "r", 1, 9), Segment(2, "f", 10, 12), Segment(4, "g", 13, None)]
-    assert shared_past(root, root, 30, 30) == 30
-    assert shared_past(root, fork, 30, 20) == shared_past(fork, root, 20, 30) == 9
-    assert shared_past(fork, sibling, 20, 9) == 4
-    assert shared_past(fork, below, 20, 15) == 12
-    assert shared_past(root, [Segment(7, "x", 1, None)], 5, 5) == 0
 
 
 def mirrored(found: Divergence | None) -> tuple[object, ...] | None:
