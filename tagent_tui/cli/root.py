@@ -46,6 +46,7 @@ VERBS: Mapping[str, Entry] = {
     "result": Entry("looking", "The output of a run or of one of its steps."),
     "replay": Entry("looking", "Step through a run's past in the terminal."),
     "checkpoints": Entry("checkpoints", "The named places of a run."),
+    "diff": Entry("comparing", "What differs between two runs."),
     "mail": Entry("talking", "The messages of a run."),
     "space": Entry("talking", "What is in a shared memory space, and who read and wrote it."),
     "memories": Entry("talking", "Search what runs learned."),
