@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection
 from datetime import datetime, time, timedelta
 
-from store.events import RunId
+from store.events import CheckpointMade, RunId
 from store.log import Log
 
 WINDOW = 256
@@ -32,6 +32,16 @@ async def previous_of(log: Log, run: RunId, types: Collection[str], before: int)
             return found[-1].version
         high, window = low, window * GROWTH
     return None
+
+
+async def checkpoint(log: Log, run: RunId, text: str) -> int | None:
+    """The version of the newest checkpoint of that name, or whose name begins so."""
+    wanted = text.strip()
+    found = await log.events(run, types={CheckpointMade.type}) if wanted else []
+    names = [(one.event.name, one.version) for one in found if isinstance(one.event, CheckpointMade)]
+    exact = [version for name, version in names if name == wanted]
+    begins = [version for name, version in names if name.startswith(wanted)]
+    return next(iter([*exact[::-1], *begins[::-1]]), None)
 
 
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,6}))?)?")

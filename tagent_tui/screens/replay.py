@@ -14,7 +14,7 @@ from textual.worker import Worker
 
 from tagent_tui.chart import read_starts, read_timeline
 from tagent_tui.past import Moment, Past
-from tagent_tui.places import moment, next_of, number, previous_of
+from tagent_tui.places import checkpoint, moment, next_of, number, previous_of
 from tagent_tui.screens.runlook import RunLook
 from tagent_tui.view.describe import FAILURE_TYPES, STEP_TYPES
 from tagent_tui.view.detail import Subject, Tab
@@ -33,7 +33,7 @@ class ReplayScreen(RunLook):
         Binding("comma", "event(-1)", "one event back", show=False, id="replay.previous", key_display=","),
         Binding("greater_than_sign", "boundary(1)", "to the next change of a step", show=False, id="replay.step-next"),
         Binding("less_than_sign", "boundary(-1)", "to the last change of a step", show=False, id="replay.step-previous"),
-        Binding("colon", "go_to", "go to an event, +/-N or a time", show=False, id="replay.goto"),
+        Binding("colon", "go_to", "go to an event, +/-N, a time or a checkpoint", show=False, id="replay.goto"),
         Binding("home", "end_of(0)", "the first event", show=False, id="replay.first", priority=True),
         Binding("end", "end_of(1)", "the last event", show=False, id="replay.last", priority=True),
     ]
@@ -60,6 +60,12 @@ class ReplayScreen(RunLook):
             if self._timeline is not None:
                 self._timeline = self._timeline._replace(head=head)
                 self._show_timeline()
+
+    def on_screen_resume(self) -> None:
+        """Shown again: forks may have been made of this run meanwhile."""
+        super().on_screen_resume()
+        if self.past is not None:
+            later(self, "chart", self._read_chart, self.past)
 
     # In and out
 
@@ -179,10 +185,10 @@ class ReplayScreen(RunLook):
         if version is None:
             state = present.state
             at = moment(text, state.created_at, state.last_at)
-            if at is None:
-                self.host.say(f"{text!r} is no event; try 204, +10, -3, end, or a time as 10:12:18.", wrong=True)
-                return
-            version = await past.log.locate(past.run, at=at)
+            version = await past.log.locate(past.run, at=at) if at is not None else await checkpoint(past.log, past.run, text)
+        if version is None:
+            self.host.say(f"{text!r} is no event; try 204, +10, -3, end, a checkpoint, or a time as 10:12:18.", wrong=True)
+            return
         past.go(version)
 
     @on(TimelineView.Picked)

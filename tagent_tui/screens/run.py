@@ -33,7 +33,7 @@ _ASKS = {
     "search": ("/", "words in this pane; n and N go on"),
     "filter": ("&", "words, step:NAME, type:step.failed"),
     "budget": ("$", "the most it may cost in all, in US dollars"),
-    "goto": (":", "an event, +10, -3, end, or a time as 10:12:18"),
+    "goto": (":", "an event, +10, -3, end, a time as 10:12:18, or a checkpoint"),
 }
 CHILDREN = 1000
 """Child runs among which that of a step is looked for."""
