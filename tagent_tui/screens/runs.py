@@ -63,6 +63,7 @@ class RunsScreen(Starting):
         Binding("n", "new", "start a run", show=False, id="runs.new"),
         Binding("i", "init", "write a starter pipeline into this folder", show=False, id="runs.init"),
         Binding("R", "resume", "resume the selected run", show=False, id="runs.resume"),
+        Binding("B", "branches", "the tree of forks of the selected run", show=False, id="runs.branches"),
         Binding("/", "filter", "filter by words in id, pipeline or now", show=False, id="runs.filter"),
         Binding("s", "status", "narrow to the next status", show=False, id="runs.status"),
         Binding("p", "pipeline", "narrow to the next pipeline", show=False, id="runs.pipeline"),
@@ -263,6 +264,8 @@ class RunsScreen(Starting):
                 return self.is_empty and not self.host.feed.trouble
             case "new":
                 return not self.host.feed.trouble
+            case "branches":
+                return entry is not None
             case "resume":
                 return entry is not None and entry.status in ("interrupted", "paused", "pending")
             case "pipeline":
@@ -338,3 +341,11 @@ class RunsScreen(Starting):
         entry = self.chosen
         if entry is not None:
             self.resume_run(entry.run.id)
+
+    def action_branches(self) -> None:
+        """The tree of forks around the selected run."""
+        from tagent_tui.screens.branches import BranchesScreen
+
+        entry = self.chosen
+        if entry is not None:
+            self.app.push_screen(BranchesScreen(entry.run.id))
