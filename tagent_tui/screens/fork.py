@@ -22,12 +22,13 @@ from tagent_tui.keys import behind, footer_keys
 from tagent_tui.rows import Ink, Row, Seg, Tint, fit
 from tagent_tui.screens.base import Host
 from tagent_tui.screens.confirm import stand_on_pane
+from tagent_tui.screens.forkrows import ChangeRows, ForeseenRows
 from tagent_tui.screens.pick import PickScreen
 from tagent_tui.shapes import Tab
 from tagent_tui.text import one_line
 from tagent_tui.view.clock import time_of_day
-from tagent_tui.view.editing import Draft, Form, Target, adds, before_rows, change_row, differing
-from tagent_tui.view.foreseen import Foreseen, Ground, foreseen_rows
+from tagent_tui.view.editing import Draft, Form, Target, adds, before_rows, differing
+from tagent_tui.view.foreseen import Ground
 from tagent_tui.widgets.bars import Footer, Rows, Rule, Sheet, TabRow
 from tagent_tui.widgets.fields import Mark
 from tagent_tui.widgets.later import later
@@ -52,54 +53,8 @@ class Point(NamedTuple):
     at: float
 
 
-class ChangeRows:
-    """The collected changes as rows; one that says how to add some where there is none."""
-
-    def __init__(self, screen: ForkScreen) -> None:
-        self._screen = screen
-
-    def count(self) -> int:
-        """At least one row."""
-        return max(len(self._screen.draft.changes), 1)
-
-    def row(self, index: int, width: int) -> Row:
-        """A change."""
-        changes = self._screen.draft.changes
-        if index >= len(changes):
-            key = Seg("   a", Ink.STRONG, bold=True)
-            return Row([Seg("nothing is changed", Ink.MUTED), key, Seg(" changes something", Ink.MUTED)])
-        return change_row(changes[index], self._screen.host.glyphs)
-
-
-class ForeseenRows:
-    """What was foreseen as rows, laid out once a width."""
-
-    def __init__(self, screen: ForkScreen) -> None:
-        self._screen = screen
-        self._width = 118
-        self._made: tuple[object, Sequence[Row]] = (None, ())
-
-    def count(self) -> int:
-        """How many rows it takes at the width last drawn."""
-        return len(self._rows(self._width))
-
-    def row(self, index: int, width: int) -> Row:
-        """One of them."""
-        self._width = width
-        rows = self._rows(width)
-        return rows[index] if index < len(rows) else Row(())
-
-    def _rows(self, width: int) -> Sequence[Row]:
-        found, ground = self._screen.found, self._screen.ground
-        if found is None:
-            return ()
-        if self._made[0] != (id(found), width):
-            self._made = ((id(found), width), foreseen_rows(found, ground, width, self._screen.host.glyphs))
-        return self._made[1]
-
-
 class ForkScreen(ModalScreen[str | None]):
-    """Dismissed with the id of the fork that was made, or None. `found` is what was foreseen last, None before."""
+    """Dismissed with the id of the fork that was made, or None."""
 
     CSS_PATH: ClassVar[str] = "fork.tcss"
     FOOTER: ClassVar[Sequence[tuple[str, str]]] = (
@@ -135,7 +90,7 @@ class ForkScreen(ModalScreen[str | None]):
         super().__init__()
         self.point, self.targets, self.ground = point, targets, ground
         self.draft = Draft()
-        self.found: Foreseen | None = None
+        self.foreseen = ForeseenRows(ground, lambda: self.host.glyphs)
         self.trouble = ""
         self.looking = self.making = False
         self._asked: object = None
@@ -152,7 +107,7 @@ class ForkScreen(ModalScreen[str | None]):
         """The changes, before and after, what is foreseen, the reason, the keys."""
         with Vertical(id="fork"):
             yield Rule(id="dialog-rule")
-            yield LineView(ChangeRows(self), id="fork-changes")
+            yield LineView(ChangeRows(self.draft, lambda: self.host.glyphs), id="fork-changes")
             with Horizontal(id="fork-value"):
                 with Vertical(id="fork-before-side"):
                     yield TabRow(id="fork-before-head")
@@ -160,7 +115,7 @@ class ForkScreen(ModalScreen[str | None]):
                 with Vertical(id="fork-after-side"):
                     yield TabRow(id="fork-after-head")
                     yield ValueBox(id="fork-after")
-            yield LineView(ForeseenRows(self), id="fork-foreseen")
+            yield LineView(self.foreseen, id="fork-foreseen")
             with Horizontal(id="fork-why"):
                 yield Rows(id="fork-label")
                 yield Mark(id="fork-mark")
@@ -184,7 +139,7 @@ class ForkScreen(ModalScreen[str | None]):
         return self.query_one("#fork-after", ValueBox)
 
     @property
-    def list(self) -> LineView:
+    def changes(self) -> LineView:
         """The changes."""
         return self.query_one("#fork-changes", LineView)
 
@@ -201,14 +156,14 @@ class ForkScreen(ModalScreen[str | None]):
         current = self.draft.current
         self.box.disabled = current is None or current.target.form is Form.NOTHING
         self.box.put(current.text if current is not None else "")
-        self.list.rows_changed()
-        self.list.move_to(self.draft.at)
+        self.changes.rows_changed()
+        self.changes.move_to(self.draft.at)
         self._show()
 
     def _show(self) -> None:
         if not self.is_mounted or not self.query("#fork-keys"):
             return
-        self.list.styles.height = min(max(len(self.draft.changes), 1), CHANGES_SHOWN)
+        self.changes.styles.height = min(max(len(self.draft.changes), 1), CHANGES_SHOWN)
         self._show_title()
         self._show_value()
         self._show_said()
@@ -286,7 +241,7 @@ class ForkScreen(ModalScreen[str | None]):
         current = self.draft.current
         if current is not None and not self.box.disabled and self.box.text != current.text:
             current.text = self.box.text
-            self.list.rows_changed()
+            self.changes.rows_changed()
             self._foresee()
 
     @on(Input.Changed, "#fork-reason")
@@ -319,14 +274,14 @@ class ForkScreen(ModalScreen[str | None]):
             return
         self.draft.add(target)
         self._turn_to()
-        (self.list if self.box.disabled else self.box).focus()
+        (self.changes if self.box.disabled else self.box).focus()
         self._foresee()
 
     def action_remove(self) -> None:
         """Leave the change out that the cursor is on."""
         self.draft.remove()
         self._turn_to()
-        self.list.focus()
+        self.changes.focus()
         self._foresee()
 
     def action_editor(self) -> None:
@@ -354,12 +309,12 @@ class ForkScreen(ModalScreen[str | None]):
     async def _look_ahead(self, wait: float) -> None:
         await asyncio.sleep(wait)
         wish = self.draft.wish(self.point.run, self.point.version)._replace(reason="")
-        if self.draft.wrong or (wish == self._asked and self.found is not None):
+        if self.draft.wrong or (wish == self._asked and self.foreseen.found is not None):
             self.looking = False
             self._show()
             return
         try:
-            self.found, self._asked = await forking.foresee(self.host.feed.path, wish), wish
+            self.foreseen.found, self._asked = await forking.foresee(self.host.feed.path, wish), wish
         except forking.NotForkedError as error:
             self.trouble = str(error)
         self.looking = False

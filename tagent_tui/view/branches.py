@@ -68,11 +68,9 @@ def branch_row(branch: Branch, width: int, now: float, glyphs: Glyphs = UNICODE,
     left = [Seg(mark, STATUS_INK.get(branch.kin.status, Ink.WARNING)), Seg(" ")]
     left += _guide(branch.guide, glyphs)
     name = len(left)
-    left += [Seg(run.id[:ID_CELLS], Ink.TEXT)]
+    left += [Seg(run.id[:ID_CELLS], Ink.TEXT), *([Seg(f" {glyphs.sep} this run", Ink.MUTED)] if here else [])]
     left += [Seg(f"  at {run.parent_version:,}", Ink.REPLAY)] if run.parent_version else []
     left += [Seg("  "), *_said(branch, glyphs)]
-    if here:
-        left += [Seg(f"  {glyphs.sep} this run", Ink.MUTED)]
     return Row(left, _figures(branch, width, now, glyphs), None, (name,))
 
 

@@ -95,8 +95,8 @@ def _figures(*texts: tuple[str, Ink, bool]) -> list[Seg]:
 def _again(found: Foreseen, ground: Ground, width: int, glyphs: Glyphs) -> list[Row]:
     many = len(found.again)
     of = f" of {ground.steps:,}" if ground.steps else ""
-    said = "nothing" if not many else f"{many:,}{of} {'step' if many == 1 and not of else 'steps'}"
-    head = Row([Seg("Would run again", Ink.STRONG, bold=True), Seg(f"  {said}", Ink.MUTED)])
+    count = "nothing" if not many else f"{many:,}{of} {'step' if many == 1 and not of else 'steps'}"
+    head = Row([Seg("Would run again", Ink.STRONG, bold=True), Seg(f"  {count}", Ink.MUTED)])
     if not many:
         return _under([head], width, glyphs)
     name = min(max(len(one.step) for one in found.again) + 2, max(width // 3, 10))
@@ -107,13 +107,11 @@ def _again(found: Foreseen, ground: Ground, width: int, glyphs: Glyphs) -> list[
         time = duration(one.seconds) if one.known else UNKNOWN
         cost = step_cost(one.cost) if one.cost else UNKNOWN
         rows.append(Row(left, _figures((time, Ink.TEXT, False), (cost, Ink.TEXT, False))))
-    whence = [Seg(f"at most, as it was in {ground.run}", Ink.MUTED)]
     unknown = sum(not one.known for one in found.again)
-    if unknown:
-        whence.append(Seg(f" {glyphs.sep} {unknown} never ran there", Ink.MUTED))
+    said = f"as in {ground.run} {glyphs.sep} {unknown:,} unknown" if unknown else f"at most, as it was in {ground.run}"
     spent, paid = sum(one.seconds for one in found.again), sum(one.cost for one in found.again)
     figures = _figures((duration(spent), Ink.STRONG, True), (step_cost(paid) if paid else UNKNOWN, Ink.STRONG, True))
-    return [*_under(rows, width, glyphs), BLANK, Row(whence, figures)]
+    return [*_under(rows, width, glyphs), BLANK, Row([Seg(said, Ink.MUTED)], figures)]
 
 
 def _reused(found: Foreseen, ground: Ground, width: int, glyphs: Glyphs) -> list[Row]:
