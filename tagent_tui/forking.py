@@ -62,10 +62,14 @@ async def make(db: Path, wish: Wish, *, run: bool = True) -> str:
 
 
 async def _ask(words: Sequence[str]) -> Any:
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND, *words,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, *words,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+    except (OSError, ValueError) as error:  # a value of more than 128 KiB is one word too long
+        why = getattr(error, "strerror", None) or error
+        raise NotForkedError(f"tagent-tui fork could not be started: {why}; a shorter value may help.") from None
     try:
         async with asyncio.timeout(PATIENCE):
             out, err = await process.communicate()

@@ -37,16 +37,17 @@ class BranchingScreen(AnswerScreen):
         if scene is None or present is None or scene.state.version < 1:
             return
         state, subject = scene.state, self.step_tree.subject
+        if moment is None:  # the present one goes on while this reads
+            state = await present.log.state(present.run, state.version)
         request = subject.effect if subject is not None and not subject.part else None
         if request is None and moment is not None and subject is not None and moment.event.step == subject.step:
             request = request_of(moment.event)
-        version, at = state.version, state.last_at
         found = await read_editable(present.log, present.run, state, subject.step if subject is not None else None, request)
         costs: dict[str, float] = {}
         for name, step in present.state.steps.items():
             costs[base_of(name)] = costs.get(base_of(name), 0.0) + step.cost
         ground = Ground(short_id(present.run), state.total, costs)
-        dialog = ForkScreen(Point(present.run, state.pipeline, version, at), targets_of(found), ground)
+        dialog = ForkScreen(Point(present.run, state.pipeline, state.version, state.last_at), targets_of(found), ground)
         await self.app.push_screen(dialog, self._forked)
 
     async def _forked(self, made: str | None) -> None:

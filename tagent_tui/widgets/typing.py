@@ -40,7 +40,7 @@ class ValueBox(TextArea):
     def render_line(self, y: int) -> Strip:
         """A line on the tint of added ones where it is that; the cursor and what is selected keep their own ground."""
         strip = super().render_line(y)
-        if not self._fresh or y + self.scroll_offset.y >= self.wrapped_document.height:
+        if not self._fresh or self.app.no_color or y + self.scroll_offset.y >= self.wrapped_document.height:
             return strip
         line, _ = self.wrapped_document.offset_to_location(Offset(0, y + self.scroll_offset.y))
         if line not in self._fresh:

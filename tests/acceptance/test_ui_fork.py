@@ -206,6 +206,35 @@ async def test_keys_of_the_dialog_are_told(tmp_path: Path, asked: Asked) -> None
         await sees(pilot, "F fork here", "B branches")
 
 
+@pytest.mark.parametrize("size", [(20, 6), (40, 12), (250, 70)])
+async def test_any_size_will_do(tmp_path: Path, asked: Asked, size: tuple[int, int]) -> None:
+    """However small or large the terminal is, the dialog is typed in and made."""
+    path = await family(tmp_path / "runs.db", research("completed"))
+    async with forking_at(path, research("completed"), "report", 60, size=size) as (pilot, _):
+        await pilot.press("x", "f5")
+        await until(pilot, lambda: asked.made)
+    assert asked.made[0][0].sets == (("report.goal", '"xWrite the report on Acme Robotics"'),)
+
+
+async def test_without_colour_the_dialog_says_the_same(tmp_path: Path, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With NO_COLOR a line that goes has a sign, and how many go and come is said."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    path = await store(tmp_path / "runs.db", research("completed"))
+    async with forking_at(path, research("completed"), "report", 60) as (pilot, _):
+        await pilot.press("x")
+        await sees(pilot, "- Write the report on Acme Robotics", "- 1  + 1 lines")
+
+
+async def test_a_run_that_goes_on_is_forked_where_it_was(tmp_path: Path, asked: Asked) -> None:
+    """At the head of a live run the point is the event it stood at, and the state is that of then."""
+    path = await store(tmp_path / "runs.db", research())
+    async with forking_at(path, research(), "legal") as (pilot, dialog):
+        head = len(research().events)
+        await sees(pilot, f"at event {head}", "legal.output")
+        assert dialog.point.version == head
+        assert not dialog.has_class("-replay")
+
+
 @pytest.mark.parametrize("size", [(120, 40), (80, 24)])
 def test_the_dialog_looks_so(
     tmp_path: Path, asked: Asked, snap_compare: Any, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]

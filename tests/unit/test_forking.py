@@ -90,3 +90,10 @@ async def test_a_fork_that_was_made_has_an_id(tmp_path: Path, monkeypatch: pytes
     stands_in(tmp_path, monkeypatch, 'print(\'{"data": {"pid": 7}}\')')
     with pytest.raises(forking.NotForkedError, match="did not say which run"):
         await forking.make(tmp_path / "runs.db", WISH)
+
+
+async def test_a_value_that_no_process_takes_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One word of a command line has a limit; beyond it there is a sentence, not a crash."""
+    stands_in(tmp_path, monkeypatch, "print('{}')")
+    with pytest.raises(forking.NotForkedError, match="could not be started: Argument list too long"):
+        await forking.foresee(tmp_path / "runs.db", WISH._replace(sets=(("a.output", "x" * 200_000),)))
