@@ -2,11 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from engine.api import run_agent, run_goal, run_pipeline
-from engine.context import StepContext
 from engine.definition import Approval, Budget, Dep, DependencyType, ExecutionMode
-from engine.engine import Engine
 from engine.errors import (
+    CheckpointNotFoundError,
     CircuitOpenError,
     CommandRefusedError,
     DefinitionChangedError,
@@ -23,6 +21,7 @@ from engine.errors import (
 from engine.params import Param
 from engine.pipeline import Pipeline
 from engine.policies import BreakerPolicy, Limit, RetryPolicy
+from engine.replay.checkpoints import Checkpoint
 from engine.result import PipelineResult
 from engine.steps import PipelineStep
 from store.errors import RunConflictError, RunNotFoundError, StoreError
@@ -33,7 +32,10 @@ from store.posts import Post
 from store.state import RunStatus, StepStatus
 
 if TYPE_CHECKING:
+    from engine.api import run_agent, run_goal, run_pipeline
     from engine.config import TAgentConfig
+    from engine.context import StepContext
+    from engine.engine import Engine
     from engine.expressions import ConditionDSL
     from engine.plan import AgentStep, ExecutionPlan, ExecutionStrategy, select_strategy
 
@@ -42,6 +44,8 @@ __all__ = [
     "Approval",
     "BreakerPolicy",
     "Budget",
+    "Checkpoint",
+    "CheckpointNotFoundError",
     "CircuitOpenError",
     "CommandRefusedError",
     "ConditionDSL",
@@ -88,12 +92,18 @@ __all__ = [
 _LATER = {
     "AgentStep": "engine.plan",
     "ConditionDSL": "engine.expressions",
+    "Engine": "engine.engine",
     "ExecutionPlan": "engine.plan",
     "ExecutionStrategy": "engine.plan",
+    "StepContext": "engine.context",
     "TAgentConfig": "engine.config",
+    "run_agent": "engine.api",
+    "run_goal": "engine.api",
+    "run_pipeline": "engine.api",
     "select_strategy": "engine.plan",
 }
-"""Names whose modules are loaded when they are first asked for: pydantic costs 50 ms, the expression language 23."""
+"""Names whose modules are loaded when they are first asked for: pydantic costs 50 ms, the expression language 23, and whoever only
+looks at runs loads nothing that drives them."""
 
 
 def __getattr__(name: str) -> Any:

@@ -276,20 +276,16 @@ class Agenda:
         kind = type(recorded.event)
         if kind is RunAttached:
             self.doubts.extend(request for request, effect in state.open.items() if effect.safety == "irreversible")
-        elif kind is RunMigrated:
-            self._reset(state, recorded.event.changed, "the definition changed")
-        elif kind is EditApplied:
-            self._reset(state, recorded.event.changed, "an edit reached it")
+        elif kind is RunMigrated or kind is EditApplied:
+            self._reset(state, recorded.event.changed, _RESETS[kind])
         elif kind is RunReopened or kind is RunCompensating:
             self.stale = True
 
     def _reset(self, state: RunState, changed: Iterable[str], reason: str, kept: str | None = None) -> None:
         """What was changed starts over, and all that depends on it; not `kept`, which was given its output."""
         self.stale = True
-        found = self.plan.descendants(
-            {name for name in changed if name in self.plan.place},
-            lambda name: name in state.steps and state.steps[name].status in FAILURES,
-        )
+        known = {name for name in changed if name in self.plan.place}
+        found = self.plan.descendants(known, lambda name: name in state.steps and state.steps[name].status in FAILURES)
         self.resets.extend((name, reason) for name in sorted(found - {kept}, key=self.plan.place.__getitem__))
 
     def _note_start(self, state: RunState, path: str) -> None:
@@ -312,7 +308,7 @@ class Agenda:
             self.stale = True
         elif isinstance(event, EditApplied):
             edited = base_of(path)
-            self._reset(state, [*event.changed, edited], "an edit reached it", None if event.output is None else edited)
+            self._reset(state, [*event.changed, edited], _RESETS[EditApplied], None if event.output is None else edited)
         elif isinstance(event, StepEvaluated):
             self.looking.pop(path, None)
             if path in self.groups:
@@ -400,4 +396,5 @@ class Agenda:
 
 
 _BUSY = (StepStatus.RUNNING, StepStatus.IN_DOUBT)
+_RESETS: dict[type, str] = {RunMigrated: "the definition changed", EditApplied: "an edit reached it"}
 _RARE = frozenset({EditApplied, StepAdded, StepEnabled, StepEvaluated, ApprovalRequested, ApprovalGiven, ApprovalExpired})

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from engine.alone import alone
 from engine.engine import Engine
 from engine.errors import EngineError, suggestion
-from engine.pipeline import Pipeline
+from engine.pipeline import Pipeline, need_pipeline
 from engine.result import PipelineResult
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def run_agent(
     """
     if isinstance(goal_or_pipeline, str):
         return _wait(run_goal(goal_or_pipeline, config, params=params, db=db, **overrides))
+    need_pipeline(goal_or_pipeline, "run_agent", "a Pipeline, or a goal as text")
     return _wait(run_pipeline(goal_or_pipeline, config, params=params, db=db, only=only, inputs=inputs, **overrides))
 
 
@@ -56,6 +57,7 @@ async def run_pipeline(
     **overrides: Any,
 ) -> PipelineResult:
     """Run a pipeline to its end and return the result; see `run_agent`."""
+    need_pipeline(pipeline, "run_pipeline")
     if inputs is not None and only is None:
         raise EngineError("inputs are outputs of other steps for one that runs alone; give only=STEP, or remove them.")
     if only is not None:

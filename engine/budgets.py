@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from engine.definition import Budget
+from engine.definition import Budget, Definition
 from engine.graph import base_of
 from store.events import BudgetReached, BudgetSet
 from store.state import RunState, RunStatus, StepState, children_of
 
 WHATS = ("cost", "tokens", "calls", "seconds")
 _USED_UP = "the budget of "
-_LEAST = {"cost": 1e-9, "tokens": 1.0, "calls": 1.0, "seconds": 1e-3}
+_ROUNDED = 1e-6
+"""Clock times have 2e-7 s of rounding in them."""
 _UNITS = {"cost": "${:g}", "tokens": "{:,.0f} tokens", "calls": "{:,.0f} calls", "seconds": "{:g} s"}
 
 
@@ -45,28 +46,61 @@ def failed_of_one(state: RunState) -> bool:
     return state.status is RunStatus.FAILED and bool(state.reached) and (state.reason or "").startswith(_USED_UP)
 
 
-def allowance(budgets: Mapping[str, Budget], state: RunState, path: str, own: Budget | None, now: float) -> BudgetSet | None:
-    """What a child run called at `path` may use: what is left of the budgets around it, and no more than its own; None if any.
+def allowance(
+    budgets: Mapping[str, Budget], state: RunState, path: str, own: Budget | None, now: float, child: RunState | None = None
+) -> BudgetSet | None:
+    """What a child run called at `path` may use in all: what it used, and what is left of the budgets around it; None if any.
 
-    What the child used so far is not in the caller's state before it has ended, so this is its allowance in all.
+    It may use no more than its own. What live children use is counted in the caller's state as they use it.
     """
     left: dict[str, float] = {}
     actions = set()
     for scope, what, limit, action in _limits(budgets, state):
         if action != "warn" and scope in ("", base_of(path)):
-            rest = max(limit - (_used(state, scope, what, now) or 0.0), _LEAST[what])
+            had = 0.0 if child is None else _used(child, "", what, now) or 0.0
+            rest = had + max(limit - (_used(state, scope, what, now) or 0.0), 0.0)
             left[what] = min(rest, left.get(what, rest), getattr(own, what, None) or rest)
             actions.add(action)
     if not left:
         return None
-    tokens, calls = (int(left[what]) if what in left else None for what in ("tokens", "calls"))
-    return BudgetSet(left.get("cost"), tokens, calls, left.get("seconds"), "fail" if "fail" in actions else "pause")
+    return _set(left, "fail" if "fail" in actions else "pause")
+
+
+def raises(allowed: BudgetSet | None, child: RunState) -> dict[str, float]:
+    """The limits of a child run that an allowance raises; what its own rounding adds to a sum is no more than there was."""
+    found = ((what, getattr(allowed, what, None)) for what in WHATS)
+    return {what: limit for what, limit in found if limit and limit > child.budget.get(what, limit) * (1 + _ROUNDED)}
+
+
+def held(budgets: Mapping[str, Budget], state: RunState, path: str, child: RunState, now: float) -> BudgetSet | None:
+    """What a child run at `path` may use where a budget around it is used up: no more than it did; None where none is.
+
+    A step's budget that paused the run, which somebody let go on since, holds nothing any more.
+    """
+    used, actions = dict[str, float](), set[str]()
+    for scope, what, _, action in _limits(budgets, state):
+        stops = action == "fail" or (action == "pause" and state.pausing)
+        if stops and scope in ("", base_of(path)) and f"{scope}:{what}" in state.reached and f":{what}" not in child.reached:
+            used[what] = _used(child, "", what, now) or 0.0
+            actions.add(action)
+    return _set(used, "fail" if "fail" in actions else "pause") if used else None
+
+
+def around(definition: Definition) -> dict[str, Budget]:
+    """A pipeline's budgets by scope: the step, or empty for the run."""
+    found = {step.name: step.budget for step in definition.steps if step.budget is not None}
+    return found if definition.budget is None else {**found, "": definition.budget}
+
+
+def _set(limits: Mapping[str, float], action: str) -> BudgetSet:
+    tokens, calls = (int(limits[what]) if what in limits else None for what in ("tokens", "calls"))
+    return BudgetSet(limits.get("cost"), tokens, calls, limits.get("seconds"), action)
 
 
 def next_deadline(budgets: Mapping[str, Budget], state: RunState) -> float | None:
     """When the run's time is used up, in unix seconds."""
     times = [limit for scope, what, limit, _ in _limits(budgets, state) if what == "seconds" and not scope]
-    return state.created_at + times[0] if times and ":seconds" not in state.reached else None
+    return state.created_at + state.away + times[0] if times and ":seconds" not in state.reached else None
 
 
 def said(what: str, limit: float) -> str:
@@ -90,7 +124,7 @@ def _limits(budgets: Mapping[str, Budget], state: RunState) -> Iterator[tuple[st
 
 def _used(state: RunState, scope: str, what: str, now: float) -> float | None:
     if not scope:
-        return now - state.created_at if what == "seconds" else float(getattr(state, what))
+        return now - state.created_at - state.away if what == "seconds" else float(getattr(state, what))
     step = state.steps.get(scope)
     if step is None:
         return None

@@ -10,19 +10,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-from collections.abc import Coroutine, Mapping
-from typing import Any, Protocol
-
-import msgspec
+import functools
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 from engine.answers import Answer, Asked
+from engine.calling import Call, Callee, Caller, Driven, Home
 from engine.definition import Definition, StepDefinition
 from engine.effects import Effects
 from engine.errors import ChildFailedError, CommandRefusedError, EffectFailedError, EngineError
-from engine.pipeline import Pipeline
-from store import Lease, values
+from engine.pipeline import Pipeline, need_pipeline
+from engine.spending import uncounted
+from store import values
 from store.errors import LeaseLostError, StoreError
-from store.events import ChildParked, ChildResumed, Event, RunId, Safety, Spent
+from store.events import ChildParked, ChildResumed, ChildSpent, RunId, Safety, Spent
 from store.state import RunState, RunStatus, StepState, StepStatus
 
 STOP_SECONDS = 1.0
@@ -30,84 +31,6 @@ STOP_SECONDS = 1.0
 
 ELSEWHERE_SECONDS = 0.5
 """How often a child that another process drives is looked at, besides when something is recorded."""
-
-
-class Callee(msgspec.Struct, frozen=True):
-    """What a child run runs: the definition it pins, and the pipeline with the functions and types behind it.
-
-    `target` and `cwd` say how another process finds it again; without a target, through its caller.
-    """
-
-    definition: Definition
-    pipeline: Pipeline
-    target: str | None = None
-    cwd: str | None = None
-
-
-class Call(msgspec.Struct, frozen=True):
-    """One request for a child run, by a step's attempt. `callee` is the word for it where it is found only now."""
-
-    request: int
-    step: str
-    attempt: int
-    callee: Callee | str
-    params: dict[str, Any]
-
-
-class Driven(Protocol):
-    """A child run while it is driven here."""
-
-    lease: Lease
-
-    @property
-    def state(self) -> RunState: ...
-    async def drive(self) -> RunState: ...
-    def command(self, kind: str, body: dict[str, Any]) -> None: ...
-
-
-class Home(Protocol):
-    """Where the runs are: the engine, seen from one run that calls others."""
-
-    async def state(self, child: RunId) -> RunState | None:
-        """A run's state, None if there is none."""
-        ...
-
-    async def begin(self, child: RunId, call: Call, caller: RunState) -> Driven:
-        """Record a child run, with what is left of its caller's budgets; raises `EngineError` for what cannot be run."""
-        ...
-
-    async def take_up(self, child: RunId, call: Call, caller: RunState, *, unpause: bool) -> Driven | None:
-        """Take a child run over, to drive it on; None while another process drives it."""
-        ...
-
-    async def stirred(self, child: RunId, seen: int) -> int:
-        """Wait until something is recorded in the child or in runs below it; `seen` and the return are their events' number."""
-        ...
-
-    async def grown(self, child: RunId) -> int:
-        """How many events the child and the runs below it have."""
-        ...
-
-    async def outcome(self, child: RunId, state: RunState) -> tuple[Any, tuple[Spent, ...]]:
-        """The final output of a child that has ended, None unless it completed, and what it used."""
-        ...
-
-    async def tell(self, child: RunId, kind: str, body: dict[str, Any]) -> None:
-        """Give a command to a child that is not driven here."""
-        ...
-
-    async def unfinished(self) -> list[RunId]:
-        """The caller's child runs that have not ended."""
-        ...
-
-
-class Caller(Protocol):
-    """The run whose children these are."""
-
-    @property
-    def state(self) -> RunState: ...
-    def note_child(self, event: Event, step: str, attempt: int) -> None: ...
-    def fail(self, error: BaseException) -> None: ...
 
 
 class Children:
@@ -118,6 +41,9 @@ class Children:
         self._context = contextvars.copy_context()  # not that of a body: what it set there is its own
         self._caller: Caller | None = None
         self._driven: dict[RunId, Driven] = {}
+        self.above: Callable[[tuple[Spent, ...]], None] | None = None
+        self._calls: dict[RunId, Call] = {}
+        self._raises, self._over = 0, set[RunId]()
         self._living: dict[RunId, asyncio.Task[Answer]] = {}
         self._errands: set[asyncio.Task[None]] = set()
         self._unwanted: dict[RunId, dict[str, Any]] = {}
@@ -143,6 +69,11 @@ class Children:
         """Whether a child is parked, so that its step may be all that its run still waits for."""
         return bool(self._unpaused)
 
+    @property
+    def stirring(self) -> bool:
+        """Whether a child that rested was told to go on and is about to."""
+        return any(told.is_set() for told in self._unpaused.values())
+
     # -- asking
 
     async def of_step(self, effects: Effects, step: StepDefinition, path: str, attempt: int, params: Mapping[str, Any]) -> Any:
@@ -156,8 +87,7 @@ class Children:
         """Run a pipeline (or what a word names) as a child and return its final output; raises `EffectFailedError`."""
         if isinstance(pipeline, str):
             return await self._ask(effects, step, attempt, pipeline, params)
-        if not isinstance(pipeline, Pipeline):
-            raise TypeError(f"a child run needs a Pipeline, 'self', module:name or a file, not {pipeline!r}")
+        need_pipeline(pipeline, "A child run", "a Pipeline, 'self', module:name or a file")
         copy = pipeline.copy()
         callee = Callee(copy.define(params, model=self._model), copy)
         return await self._ask(effects, step, attempt, callee, params)
@@ -178,7 +108,7 @@ class Children:
         """The child's end, while somebody waits for it; a child nobody waits for any more is cancelled."""
         child = RunId(f"{self._run}.{call.request}")
         living = asyncio.get_running_loop().create_task(self._live(child, call), context=self._context.copy())
-        self._living[child] = living
+        self._living[child], self._calls[child] = living, call
         living.add_done_callback(lambda done: self._lived(child, done))
         try:
             return await asyncio.shield(living)
@@ -190,7 +120,7 @@ class Children:
             raise
 
     def _lived(self, child: RunId, done: asyncio.Task[Answer]) -> None:
-        del self._living[child]
+        del self._living[child], self._calls[child]
         if not done.cancelled():
             done.exception()  # nobody may wait for it any more
 
@@ -201,8 +131,11 @@ class Children:
         unpause = True
         try:
             while (state := await self._home.state(child)) is None or not state.status.ended:
+                raises = self._raises
+                if state is not None:
+                    self._used(call, await self._uncounted(child, call, state))
                 if state is not None and not self._due(state, unpause):
-                    unpause = await self._rest(child, call, state)
+                    unpause = await self._rest(child, call, state, raises)
                     continue
                 driven = await (
                     self._begin(child, call)
@@ -211,9 +144,9 @@ class Children:
                 )
                 if driven is None:
                     await self._elsewhere(child)
-                elif not (state := await self._drive(child, driven)).status.ended:
-                    unpause = await self._rest(child, call, state)
-            return await self._outcome(child, state)
+                elif not (state := await self._drive(child, call, driven)).status.ended:
+                    unpause = await self._rest(child, call, state, raises)
+            return await self._outcome(child, call, state)
         except (EffectFailedError, asyncio.CancelledError):
             raise
         except Exception as error:  # the store failed, or its pipeline cannot be found: no outcome, the child can be resumed
@@ -235,13 +168,16 @@ class Children:
         except EngineError as error:
             raise EffectFailedError(f"Child run {child} cannot begin: {error}", kind="child", retryable=False) from error
 
-    async def _drive(self, child: RunId, driven: Driven) -> RunState:
+    async def _drive(self, child: RunId, call: Call, driven: Driven) -> RunState:
         self._driven[child] = driven
+        driven.children.above = functools.partial(self._used, call)
         try:
             if child in self._unwanted:
                 driven.command("cancel", self._unwanted[child])
             elif self.caller.state.pausing:
                 driven.command("pause", {})
+            else:
+                self._hold(child)
             if not driven.state.status.ended:
                 with contextlib.suppress(LeaseLostError):  # somebody forced it: then another process drives it
                     await driven.drive()
@@ -250,17 +186,25 @@ class Children:
             await driven.lease.release()
         return driven.state
 
-    async def _rest(self, child: RunId, call: Call, state: RunState) -> bool:
-        """A child is parked: say so, and wait until it can go on; whether its caller was told to."""
+    async def _rest(self, child: RunId, call: Call, state: RunState, raises: int) -> bool:
+        """A child is parked: say so, and wait until it can go on; whether its caller was told to.
+
+        `raises` is how often budgets had been raised when it was last given what it may use.
+        """
         reason = "paused" if state.status is RunStatus.PAUSED or state.pausing else "waiting"
         seen = await self._home.grown(child)
         told = self._unpaused[child] = asyncio.Event()
+        if any(reached[0] == ":" for reached in state.reached):
+            self._over.add(child)
+            if raises != self._raises:
+                told.set()
         try:
-            self.caller.note_child(ChildParked(call.request, reason), call.step, call.attempt)
+            self.caller.note(ChildParked(call.request, reason), call.step, call.attempt)
             await self._first(told.wait(), self._home.stirred(child, seen))
-            self.caller.note_child(ChildResumed(call.request), call.step, call.attempt)
+            self.caller.note(ChildResumed(call.request), call.step, call.attempt)
         finally:
             del self._unpaused[child]
+            self._over.discard(child)
         return told.is_set()
 
     async def _elsewhere(self, child: RunId) -> None:
@@ -277,14 +221,58 @@ class Children:
             for task in tasks:
                 task.cancel()
 
-    async def _outcome(self, child: RunId, state: RunState) -> Answer:
-        value, spent = await self._home.outcome(child, state)
+    async def _outcome(self, child: RunId, call: Call, state: RunState) -> Answer:
+        value, spent = await self._home.output(child, state), await self._uncounted(child, call, state)
         if state.status is RunStatus.COMPLETED:
             return Answer(value, simulated=state.simulated, spent=spent)
         failed = [step for step in state.steps.values() if step.status in (StepStatus.FAILED, StepStatus.TIMED_OUT)]
         cancelled = state.status is RunStatus.CANCELLED
         retryable = not cancelled and all(step.retryable for step in failed)
         raise ChildFailedError(_sentence(child, state, failed), retryable=retryable, spent=spent)
+
+    # -- what they use, and may use
+
+    def paid(self, used: tuple[Spent, ...]) -> None:
+        """The run used something: the runs that called it count it at once, so that their budgets hold for all of them."""
+        if self.above is not None:
+            self.above(used)
+
+    def _used(self, call: Call, used: tuple[Spent, ...]) -> None:
+        if not used:
+            return
+        try:
+            self.caller.note(ChildSpent(call.request, used), call.step, call.attempt)
+        except Exception as error:  # the caller's store failed: that is no failure of what the child did
+            self.caller.fail(error)
+        self.paid(used)
+
+    async def _uncounted(self, child: RunId, call: Call, state: RunState) -> tuple[Spent, ...]:
+        """What a child used that its caller did not count: another process drove it, or a crash came between."""
+        asked = self.caller.state.open.get(call.request)
+        if asked is None or state.calls <= sum(one.calls for one in asked.spent):
+            return ()
+        return uncounted(await self._home.used(child, state), asked.spent)
+
+    def hold_back(self) -> None:
+        """A budget of the caller is used up: the children within it may use no more than they did."""
+        for child in list(self._driven):
+            self._hold(child)
+
+    def _hold(self, child: RunId) -> None:
+        driven = self._driven[child]
+        held = self._home.held(self._calls[child], self.caller.state, driven.state)
+        if held is not None and driven.parked is None:
+            driven.note(held)
+
+    def hand_down(self) -> None:
+        """The caller has another budget: its children may use what it leaves them, and go on where that was used up."""
+        self._raises += 1
+        for child, driven in list(self._driven.items()):
+            raised = self._home.more(self._calls[child], self.caller.state, driven.state, driven.definition)
+            if raised and driven.parked is None:
+                driven.command("budget", raised)
+        for child in self._over:
+            self._unpaused[child].set()
 
     # -- what the caller was told, its children are
 

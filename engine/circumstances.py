@@ -5,6 +5,7 @@ Stands apart because whoever drives a run again, forks it or proves it needs the
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from engine.edits import Edit, parse
 from engine.errors import EngineError
 from store import Log
 from store.events import EditApplied, RunId
+from store.mail import Mail, Message
+from store.streams import Author
 
 
 class Circumstances(msgspec.Struct, frozen=True):
@@ -37,6 +40,19 @@ async def circumstances(log: Log, run: RunId, upto: int | None = None) -> Circum
         elif edit.kind == "model":
             settings = {**settings, "model": edit.value}
     return Circumstances(params, settings, edits)
+
+
+async def post_injected(log: Log, run: RunId, found: Circumstances) -> None:
+    """Send the messages that were put into a fork; each is sent once, however often this is asked."""
+    own = (await log.segments(run))[-1].first
+    for version, edit in found.edits:
+        if edit.kind == "message" and version >= own:
+            said = edit.value
+            message = Message(
+                "", "", str(said.get("to") or run), str(said.get("type") or "data"), said["body"], str(said.get("topic") or ""),
+                sent_at=time.time(),
+            )  # fmt: skip
+            await Mail(log).send(Author("user", run, version), message)
 
 
 def _read(event: EditApplied, value: Any, step: str | None) -> Edit:

@@ -6,6 +6,7 @@ Stands apart from `Engine`, whose part it is, because these drive nothing: they 
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 from typing import Any
 
 from engine.control import signal
@@ -45,6 +46,10 @@ class Commanding(abc.ABC):
         """Answer the question of `ctx.ask`; `step` and `request` (its event) may be left out where only one is open."""
         body = {"step": step, "request": request}
         return await self.command(run, "answer", {"value": value, **{key: held for key, held in body.items() if held}})
+
+    async def checkpoint(self, run: str, name: str, metadata: Mapping[str, Any] | None = None) -> str:
+        """Give the place where the run is now a name, also one that has ended; `metadata` are values kept with it."""
+        return await self.command(run, "checkpoint", {"name": name, **({"metadata": dict(metadata)} if metadata else {})})
 
     async def set_budget(self, run: str, **limits: float) -> str:
         """Give the run another budget (`cost`, `tokens`, `calls`, `seconds`); a run that used its budget up goes on."""

@@ -8,14 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from engine.errors import CommandRefusedError, suggestion
+from engine.definition import CHECKPOINT_NAME
+from engine.errors import CheckpointNameError, CommandRefusedError, suggestion
 from store import values
 from store.errors import ValueEncodingError
-from store.events import ApprovalGiven, BudgetSet, EffectResolved, Event, Payload, SignalReceived
+from store.events import ApprovalGiven, BudgetSet, CheckpointMade, EffectResolved, Event, Payload, SignalReceived
 from store.state import OpenEffect, RunState, RunStatus, StepState, StepStatus, group_of
 
 OUTCOMES = ("again", "succeeded", "failed")
 LIMITS = ("cost", "tokens", "calls", "seconds")
+AFTER_THE_END = ("retry", "checkpoint")
+"""Commands to a run that has ended."""
+
 QUESTIONS = ("ask", "ask_until")
 FAILED = (StepStatus.FAILED, StepStatus.TIMED_OUT)
 
@@ -29,7 +33,7 @@ def refusal(state: RunState, kind: str, body: Body) -> str | None:
     """Why the command does not fit the state, as a sentence; None when it does."""
     if kind not in KINDS:
         return f"{kind!r} is not a command; use one of {', '.join(KINDS)}."
-    if state.status.ended and kind != "retry":
+    if state.status.ended and kind not in AFTER_THE_END:
         return f"The run has {_ended(state.status)}; there is nothing left to {kind}."
     return KINDS[kind](state, body)
 
@@ -147,6 +151,25 @@ def _budget(state: RunState, body: Body) -> str | None:
     return None
 
 
+def _checkpoint(state: RunState, body: Body) -> str | None:
+    try:
+        checkpoint_name(body.get("name"))
+    except CheckpointNameError as error:
+        return str(error)
+    if not isinstance(body.get("metadata", {}), dict):
+        return "A checkpoint's metadata are values by name."
+    return None
+
+
+def checkpoint_name(name: object) -> str:
+    """The name, if it can be one. Raises `CheckpointNameError`."""
+    if not isinstance(name, str) or not CHECKPOINT_NAME.fullmatch(name):
+        raise CheckpointNameError(
+            f"{name!r} is no name of a checkpoint; give a letter, then letters, digits, spaces, '_', '-' or '.', at most 100."
+        )
+    return name
+
+
 KINDS: dict[str, Callable[[RunState, Body], str | None]] = {
     "pause": _pause,
     "resume": _resume,
@@ -157,10 +180,11 @@ KINDS: dict[str, Callable[[RunState, Body], str | None]] = {
     "answer": _answer,
     "resolve": _resolve,
     "budget": _budget,
+    "checkpoint": _checkpoint,
 }
 """Each command with what refuses it. Bodies: pause `{now?}`, cancel `{step?, reason?}`, skip and retry `{step}`, approve `{step?,
 approved, note?}`, answer `{step?, request?, value}`, resolve `{step, outcome, value?, note?}`,
-budget `{cost?, tokens?, calls?, seconds?}`."""
+budget `{cost?, tokens?, calls?, seconds?}`, checkpoint `{name, metadata?}`."""
 
 
 def awaiting(state: RunState) -> list[str]:
@@ -185,7 +209,8 @@ def question_of(state: RunState, body: Body) -> int | None:
 
 
 def accept(state: RunState, kind: str, body: Body, payload: Payload, inbox: int, packed: Payload) -> list[Fact]:
-    """The facts of an accepted command. `payload` is the body as stored, `packed` a resolution's value as stored."""
+    """The facts of an accepted command. `payload` is the body as stored, `packed` a resolution's value or a checkpoint's
+    metadata as stored."""
     if kind == "answer":
         request = question_of(state, body)
         return [(SignalReceived(inbox, kind, payload, state.open[request or 0].step, request), None, 0)]
@@ -198,6 +223,8 @@ def accept(state: RunState, kind: str, body: Body, payload: Payload, inbox: int,
     facts: list[Fact] = [(SignalReceived(inbox, kind, payload, target), None, 0)]
     if kind == "budget":
         facts.append((BudgetSet(**{name: body[name] for name in LIMITS if name in body}), None, 0))
+    elif kind == "checkpoint":
+        facts.append((CheckpointMade(body["name"], metadata=packed if body.get("metadata") else Payload()), None, 0))
     elif kind == "resolve":
         for request, effect in state.open.items():
             if effect.in_doubt and effect.step == path and body.get("request") in (None, request):
@@ -222,7 +249,7 @@ def facts_of(state: RunState, kind: str, body: Body, inbox: int = 0, *, strict: 
     that the cursor moves and the history tells, and has no effect.
     """
     payload, blob = values.pack(body or None)
-    packed, value_blob = values.pack(body.get("value"))
+    packed, value_blob = values.pack((body.get("metadata") or None) if kind == "checkpoint" else body.get("value"))
     why = refusal(state, kind, body)
     if why is not None and strict:
         raise CommandRefusedError(why)

@@ -21,6 +21,7 @@ import msgspec
 from engine.answers import Answer, Asked
 from engine.asking import ELSEWHERE, Asking
 from engine.children import Children
+from engine.commands import checkpoint_name
 from engine.effects import Effects
 from engine.errors import AttemptClosedError, EffectFailedError, ExpressionError, OutputInvalidError
 from engine.exchange import Exchange
@@ -50,6 +51,7 @@ class Surroundings(Protocol):
     def children(self) -> Children: ...
     def write_log(self, step: str, attempt: int, text: str, level: str, stream: str, fields: Mapping[str, Any]) -> None: ...
     def make_artifact(self, step: str, attempt: int, name: str, content: bytes, media_type: str) -> None: ...
+    def make_checkpoint(self, step: str, attempt: int, name: str, metadata: Mapping[str, Any]) -> None: ...
     def was_simulated(self, step: str) -> bool: ...
     async def in_thread(self, function: Callable[[], Any]) -> Any: ...
     @property
@@ -113,6 +115,13 @@ class StepContext(Remembering, Messaging, Steering):
         """Keep a named piece of content with the run; one of the same name and step replaces it in what is shown."""
         raw = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
         self._around.make_artifact(self.step, self.attempt, name, raw, media_type)
+
+    async def checkpoint(self, name: str, **metadata: Any) -> None:
+        """Give this place of the run a name, to look at it or fork from it later; `metadata` are values kept with it.
+
+        The newest of a name counts. Raises `EngineError` for a name that could be taken for another place.
+        """
+        self._around.make_checkpoint(self.step, self.attempt, checkpoint_name(name), metadata)
 
     async def now(self) -> float:
         """Unix seconds, recorded."""

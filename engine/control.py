@@ -40,6 +40,8 @@ _DONE = {
 def _done(kind: str, body: dict[str, Any]) -> str:
     if kind == "pause" and body.get("now"):
         return "stops now; what runs is driven again from its record on resume"
+    if kind == "checkpoint":
+        return f"has the checkpoint {body['name']!r} here"
     return _DONE[kind]
 
 

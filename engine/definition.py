@@ -85,6 +85,13 @@ class Budget(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 ACTIONS = ("warn", "pause", "fail")
+CHECKPOINTS = ("approval", "irreversible", "failure", "end")
+"""Where a pipeline makes checkpoints by itself: before a step waits for approval, before an irreversible one starts, when one
+failed for good, at the run's end."""
+
+CHECKPOINT_NAME = re.compile(r"[^\W\d](?:[\w .-]{0,98}[\w.-])?")
+"""No colon, `#` or `@`, and no digit first: a name is no event number, time or boundary of a step."""
+
 MERGES = ("list", "dict", "deep", "model")
 OTHERWISE = "otherwise"
 """The case of a switch that holds when none before it does."""
@@ -96,6 +103,7 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
     Conditions stand as text of the expression language. `join` is `all`, `any`, a number, or `first` (the rest is cancelled).
     `compensate` is a function by name, as `run` is; `merge` a strategy or a function by name.
     `pipeline` is a nested definition, or the word by which one is found when the step runs; `params` is what its runs are given.
+    `checkpoint` is the name of the one that is made when the step completed, True for the step's own.
     """
 
     name: str
@@ -132,6 +140,7 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
     fallback_models: tuple[str, ...] = ()
     pipeline: Definition | str | None = None
     params: dict[str, Any] = {}
+    checkpoint: bool | str = False
 
     @property
     def kind(self) -> str:
@@ -195,7 +204,7 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
     """A pipeline as plain values: what a run pins. `params` are the defaults, `declared` the types of those that have one.
 
     `on_failure`: when a step has failed for good, what does not need it goes on (`continue`), or everything else is cancelled
-    (`fail_fast`).
+    (`fail_fast`). `checkpoints` are words of `CHECKPOINTS`.
     """
 
     name: str
@@ -209,6 +218,7 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
     breaker: BreakerPolicy | None = None
     limits: Limits = {}
     declared: dict[str, Param] = {}
+    checkpoints: tuple[str, ...] = ()
 
     def pinned(self) -> Definition:
         """The definition without the hashes of functions' texts: what must not change unnoticed."""

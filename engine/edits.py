@@ -25,8 +25,8 @@ BUDGET = ("cost", "tokens", "calls", "seconds")
 
 
 class Edit(msgspec.Struct, frozen=True):
-    """One thing that is to be different. `kind` says what: an `output`, a `field` of a step, a `param`, an `effect`, a `policy`, the
-    `model`, a `budget`, or only that a step runs `again`.
+    """One thing that is to be different. `kind` says what: an `output`, a `field` of a step, a `param`, an `effect`, a `policy`,
+    the `model`, a `budget`, a `message` to the fork, or only that a step runs `again`.
 
     `step` and `name` (a field, a param, a policy's pattern) and `request` (an effect's version) are set where the kind has one.
     """
@@ -51,6 +51,8 @@ def parse(target: str, value: Any, steps: Sequence[str]) -> Edit:
         return Edit(target, value, "model")
     if target == "budget":
         return Edit(target, _budget(value), "budget")
+    if target == "message":
+        return Edit(target, value if isinstance(value, dict) and "body" in value else {"body": value}, "message")
     if head == "params" and rest:
         return Edit(target, value, "param", name=rest)
     if head == "policy" and rest:
@@ -65,7 +67,7 @@ def parse(target: str, value: Any, steps: Sequence[str]) -> Edit:
         raise EngineError(f"There is no step {step!r} to set {field} of{suggestion(step, steps) or '.'}")
     raise EngineError(
         f"{target!r} is nothing that can be set; use STEP.output, STEP.goal (or another field of a step), params.NAME, "
-        f"effects.N.value, model, budget or policy.KIND."
+        f"effects.N.value, model, budget, message or policy.KIND."
     )
 
 
@@ -113,7 +115,8 @@ def _converted(step: StepDefinition, edit: Edit) -> Any:
     try:
         return getattr(msgspec.convert({**plain, edit.name: edit.value}, StepDefinition), edit.name)
     except msgspec.ValidationError as error:
-        raise EngineError(f"{edit.target} cannot be {edit.value!r}: {error}.") from None
+        said = str(error).partition(" - at ")[0]
+        raise EngineError(f"{edit.target} cannot be {edit.value!r}: {said[:1].lower()}{said[1:]}.") from None
 
 
 def before(edit: Edit, step: StepDefinition | None, params: Mapping[str, Any], model: str | None) -> Any:

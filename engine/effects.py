@@ -17,8 +17,9 @@ from engine.answers import Answer, Asked, Blob, Issue, Recorder, Told
 from engine.errors import AttemptClosedError, ChildFailedError, DivergenceError, EffectFailedError
 from engine.failures import error_of, failure_of
 from engine.models.errors import ModelError
+from engine.pending import Call
 from engine.quiet import quiet
-from engine.recordings import DO_IT, LEAVE_IT, NOTHING_KNOWN, Done, Recordings
+from engine.recordings import DO_IT, NOTHING_KNOWN, Done, Recordings, consent
 from engine.tape import Base, Identity, Tape, arguments_hash, packed
 from engine.within import lost
 from store import values
@@ -32,8 +33,6 @@ from store.events import (
     Payload,
     Recorded,
     Safety,
-    Spent,
-    Usage,
 )
 
 GRACE_SECONDS = 5.0
@@ -45,24 +44,6 @@ STALL_SECONDS = 30.0
 
 Permit = Callable[[Asked], Awaitable[Answer]]
 """Waits for a person's answer to the question that was asked there."""
-
-
-class _Call:
-    """One request of this life of the attempt, and who waits for it. `wake`: its outcome is paid for and is flushed at once.
-
-    `base` is set where running out of time leaves a doubt: an irreversible effect that is not a whole body.
-    """
-
-    __slots__ = ("base", "future", "outcome", "request", "source", "spent", "told", "usage", "wake")
-
-    def __init__(
-        self, request: int, future: asyncio.Future[Any], wake: bool, source: tuple[str, int] | None, base: Base | None
-    ) -> None:
-        self.request, self.future, self.wake, self.source, self.base = request, future, wake, source, base
-        self.outcome: Answer | Failure | None = None
-        self.usage: Usage | None = None
-        self.told: Told | None = None
-        self.spent: tuple[Spent, ...] = ()
 
 
 class Effects:
@@ -84,11 +65,11 @@ class Effects:
         self._recorder, self._step, self._attempt, self._known, self._permit = recorder, step, attempt, known, permit
         self._loop, self._quiet = asyncio.get_running_loop(), quiet()
         self._tape = Tape(tape)
-        self._replayed: dict[int, _Call] = {}
+        self._replayed: dict[int, Call] = {}
         self._occurrences: dict[Base, int] = {}
         self._lost: set[Base] = set()
         self._unknown: deque[asyncio.Future[None]] = deque()
-        self._outbox: deque[_Call] = deque()
+        self._outbox: deque[Call] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._risky: dict[int, str] = {}
         self._waiting = self._handing = False
@@ -124,13 +105,13 @@ class Effects:
         done = self._known.of(identity)
         if done is not None:
             safety, issue = Safety.PURE, self._taken(done)
-        elif self._known.forked and not self._tape.knows(identity):
+        elif self._known.forked and not (self._tape.knows(identity) and not self._asked_for(kind, name, safety)):
             await self._refuse_unknown(kind, name, safety)
         future, source = self._loop.create_future(), None if done is None else done.source
         doubtful = base if safety is Safety.IRREVERSIBLE and kind != "body" else None
         item = self._tape.make(identity, safety)
         if item is not None and not self._tape.again(item.version):
-            call = self._replayed[item.version] = _Call(item.version, future, paid, source, doubtful)
+            call = self._replayed[item.version] = Call(item.version, future, paid, source, doubtful)
             if not self._tape.settled(item.version):
                 self._begin(call, issue, item.at, told)
         else:
@@ -138,7 +119,7 @@ class Effects:
                 await self._after_the_tape()
             if safety is Safety.IRREVERSIBLE:
                 self._refuse_another(kind, name)
-            call = _Call(self._request(identity, safety, payload, blobs), future, paid, source, doubtful)
+            call = Call(self._request(identity, safety, payload, blobs), future, paid, source, doubtful)
             if safety is Safety.IRREVERSIBLE:
                 await self._recorder.flush()
                 self._refuse_closed()
@@ -157,6 +138,10 @@ class Effects:
 
         return read
 
+    def _asked_for(self, kind: str, name: str, safety: Safety) -> bool:
+        """Whether a person was asked, before a crash, if this may be done."""
+        return self._tape.knows(self._next(consent(kind, name, safety)[1]))
+
     async def _refuse_unknown(self, kind: str, name: str, safety: Safety) -> None:
         """In a fork, what its past does not have is done as its policies say: at once, after a person's word, or not at all."""
         policy = self._known.unmatched(kind, name, safety)
@@ -164,9 +149,8 @@ class Effects:
             raise EffectFailedError(f"{kind} {name!r} is not in the recording, and only that is to be used", kind="not_recorded")
         if policy != "ask" or self._permit is None or kind.startswith("ask"):
             return
-        question = f"Shall this fork do {kind} {name!r} now? It is {safety.value}."
-        asked = {"question": question, "choices": [DO_IT, LEAVE_IT]}
-        if await self.perform("ask", question[:80], asked, Safety.READ, self._permit) != DO_IT:
+        asked, (_, question, _, _) = consent(kind, name, safety)
+        if await self.perform("ask", question, asked, Safety.READ, self._permit) != DO_IT:
             raise EffectFailedError(
                 f"somebody decided that {kind} {name!r} is not done in this fork", kind="declined", retryable=False
             )
@@ -185,9 +169,12 @@ class Effects:
             )
 
     def _identify(self, base: Base) -> Identity:
-        occurrence = self._occurrences.get(base, 0)
-        self._occurrences[base] = occurrence + 1
-        return *base, occurrence
+        identity = self._next(base)
+        self._occurrences[base] = identity[-1] + 1
+        return identity
+
+    def _next(self, base: Base) -> Identity:
+        return *base, self._occurrences.get(base, 0)
 
     async def _after_the_tape(self) -> None:
         """A request that was never recorded waits until what was recorded is lived through, or cannot be."""
@@ -203,7 +190,7 @@ class Effects:
         event = EffectRequested(kind, name, digest, safety, occurrence, key, payload)
         return self._recorder.record(event, self._step, self._attempt, blobs)
 
-    def _begin(self, call: _Call, issue: Issue, requested_at: float, told: Told | None) -> None:
+    def _begin(self, call: Call, issue: Issue, requested_at: float, told: Told | None) -> None:
         if told is not None:
             call.told = told
             call.future.add_done_callback(lambda future: told(call.request, False) if future.cancelled() else None)
@@ -220,7 +207,7 @@ class Effects:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, call: _Call, answer: Awaitable[Answer]) -> None:
+    async def _run(self, call: Call, answer: Awaitable[Answer]) -> None:
         try:
             call.outcome = await answer
         except asyncio.CancelledError as error:
@@ -261,7 +248,7 @@ class Effects:
             self._deliver(self._outbox.popleft())
         self._wake()
 
-    def _hand_over(self, call: _Call, event: EffectSucceeded | EffectFailed | EffectResolved) -> None:
+    def _hand_over(self, call: Call, event: EffectSucceeded | EffectFailed | EffectResolved) -> None:
         if isinstance(event, EffectFailed):
             self._fail(call, event.failure)
         elif isinstance(event, EffectResolved) and event.outcome == "failed":
@@ -273,7 +260,7 @@ class Effects:
             self._handing = True
             self._keep(self._loop.create_task(self._hand_over_blob(call, event.value)))
 
-    async def _hand_over_blob(self, call: _Call, payload: Payload) -> None:
+    async def _hand_over_blob(self, call: Call, payload: Payload) -> None:
         try:
             value = await self._recorder.load(payload)
         except Exception as error:  # the content may be gone: the body that asked is told
@@ -284,7 +271,7 @@ class Effects:
         self._handing = False
         self._wake()
 
-    def _deliver(self, call: _Call) -> None:
+    def _deliver(self, call: Call) -> None:
         """Record a live outcome and hand it over; also one that the body no longer waits for, because it is known."""
         if call.told is not None and call.future.cancelled():
             return  # what it was given goes back to where it came from: it must not stand in the record too
@@ -304,12 +291,12 @@ class Effects:
         elif not call.future.done():
             call.future.set_result(value)
 
-    def _fail(self, call: _Call, failure: Failure) -> None:
+    def _fail(self, call: Call, failure: Failure) -> None:
         if call.base is not None and failure.kind == "timeout":
             self._lost.add(call.base)
         _fail(call.future, failure)
 
-    def _settle(self, call: _Call) -> tuple[Any, Failure | None]:
+    def _settle(self, call: Call) -> tuple[Any, Failure | None]:
         """Record the outcome; returns the value as it will be read back, or the failure."""
         outcome = call.outcome
         if isinstance(outcome, Answer):

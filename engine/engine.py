@@ -20,7 +20,7 @@ from engine import capture
 from engine.asking import asked_by, rules_of
 from engine.bodies import bodies_of, with_added
 from engine.children import Children
-from engine.circumstances import circumstances
+from engine.circumstances import circumstances, post_injected
 from engine.commanding import Commanding
 from engine.control import signal
 from engine.definition import Definition
@@ -35,9 +35,12 @@ from engine.models.errors import ModelError
 from engine.models.litellm_model import LitellmModel
 from engine.models.port import Model
 from engine.pinning import pin, refuse_doubtful
-from engine.pipeline import Pipeline
+from engine.pipeline import Pipeline, need_pipeline
 from engine.record import Added, added_to
 from engine.registry import Offering, live_runs
+from engine.replay.checkpoints import Checkpoint, checkpoints_of
+from engine.replay.places import span
+from engine.replay.view import view
 from engine.result import PipelineResult, result_of
 from engine.runtime import Migration, Runtime
 from engine.starting import Order, first, new_id
@@ -123,6 +126,7 @@ class Engine(Commanding, Forks):
 
         `target` and `cwd` say how another process finds the pipeline again to resume it. Raises `PipelineValidationError`.
         """
+        need_pipeline(pipeline, "Engine.start")
         pipeline = pipeline.copy()
         model = model or self.config.model
         given = dict(params or {})
@@ -133,7 +137,7 @@ class Engine(Commanding, Forks):
             raise EngineError(f"max_concurrent_steps is {limit}; give at least 1, or nothing could run.")
         kept = self.config.model_dump(include={"api_base", "fallback_models"})
         settings = {"model": model, "max_concurrent_steps": limit, **kept}
-        run, cwd = RunId(run_id or new_id()), cwd or str(Path.cwd())
+        run, cwd = RunId(run_id) if run_id else new_id(), cwd or str(Path.cwd())
         order = Order(run, definition, pipeline, plain({**definition.params, **given}), settings, target, cwd)
         self.take_up(run, await self.make(order))
         return run
@@ -242,8 +246,6 @@ class Engine(Commanding, Forks):
         pipeline = edited(pipeline, [edit for _, edit in found.edits])
         definition, migrated, changes = pin(row.id, recorded, pipeline, params, settings.get("model"), on_change)
         pinned = state.definition
-        added = await added_to(self.log, row.id, state)
-        pipeline = with_added(pipeline, added, Path(state.cwd or "."))
         lease = await self.log.acquire(row.id, driver=self._driver)
         try:
             state = await self.log.state(row.id)
@@ -254,11 +256,14 @@ class Engine(Commanding, Forks):
             if state.pausing:
                 await signal(self.log, row.id, "resume", {}, lease=lease)
             state = await self.log.state(row.id)
+            added = await added_to(self.log, row.id, state)  # only now: whoever let go of the lease may have added more
+            pipeline = with_added(pipeline, added, Path(state.cwd or "."))
             if migrated is not None:
                 refuse_doubtful(row.id, state, Plan(definition, 1).descendants({*changes.steps, *changes.removed}))
         except BaseException:
             await lease.release()
             raise
+        await post_injected(self.log, row.id, found)
         taking = await taking_of(self.log, row.id, state, Plan(definition, 1, added), found.edits)
         runtime = self.runtime(lease, state, definition, pipeline, params, settings, migrated, added, taking)
         runtime.note_sources(changes.sources)
@@ -288,13 +293,25 @@ class Engine(Commanding, Forks):
             await self.resume(row.id, pipeline)
         return row.id
 
-    async def view(self, run: str, at: int | None = None) -> RunState:
-        """The run's state at event `at` (default: now); the caller owns it."""
-        return await self.log.state((await self.log.find(run)).id, at)
+    async def view(self, run: str, at: int | str | None = None) -> RunState:
+        """The run's state at a place (default: now): an event, a checkpoint, `STEP:end`, a time; the caller owns it."""
+        return await view(self.log, (await self.log.find(run)).id, at)
 
-    async def events(self, run: str, after: int = 0, **filters: Any) -> Sequence[Recorded]:
-        """The run's events after a version; filters are those of `Log.events`."""
-        return await self.log.events((await self.log.find(run)).id, after=after, **filters)
+    async def checkpoints(self, run: str) -> list[Checkpoint]:
+        """The named places of the run, oldest first; of one name the newest counts."""
+        return await checkpoints_of(self.log, (await self.log.find(run)).id)
+
+    async def events(
+        self, run: str, after: int = 0, *, since: int | str | None = None, until: int | str | None = None, **filters: Any
+    ) -> Sequence[Recorded]:
+        """The run's events after a version, between two places; filters are those of `Log.events` (`types`, `step`, ...)."""
+        found = (await self.log.find(run)).id
+        begin, upto = await span(self.log, found, since, until)
+        return await self.log.events(found, after=max(after, begin), upto=upto, **filters)
+
+    async def events_of_all(self, after: int = 0, *, limit: int = 1000, **filters: Any) -> list[tuple[RunId, Recorded]]:
+        """Events of all runs after a `seq`, with the run each is of; filters are those of `Log.tail`."""
+        return await self.log.tail(after, limit=limit, **filters)
 
     def follow(self, run: str, after: int = 0) -> AsyncIterator[list[Recorded]]:
         """Batches of the run's events as they come; never ends by itself."""

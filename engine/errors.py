@@ -113,8 +113,26 @@ class CommandRefusedError(EngineError):
     code = "refused"
 
 
+class CheckpointNameError(EngineError):
+    """A checkpoint cannot have this name: it could be taken for an event, a time or a boundary of a step."""
+
+    code = "checkpoint_name"
+
+
+class CheckpointNotFoundError(EngineError):
+    """The run has no checkpoint of this name."""
+
+    code = "not_found"
+
+
+class PlaceError(EngineError):
+    """A word says no place of the run: none at all, or one that there is not (yet)."""
+
+    code = "place"
+
+
 class NoSuchStepError(CommandRefusedError):
-    """A command is for a step that the run does not have."""
+    """A command or a place is of a step that the run does not have."""
 
     code = "not_found"
 

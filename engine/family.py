@@ -14,18 +14,18 @@ from typing import Any, Protocol
 
 from engine import targets
 from engine.bodies import with_added
-from engine.budgets import allowance
-from engine.children import Call, Callee, Driven
+from engine.budgets import allowance, around, held, raises
+from engine.calling import Call, Callee, Driven
 from engine.circumstances import circumstances
-from engine.commands import LIMITS
 from engine.control import MOST_CHILDREN, signal
-from engine.definition import Budget, Definition
+from engine.definition import Definition
 from engine.errors import CommandRefusedError, EngineError
 from engine.files import ENDINGS
 from engine.graph import Plan, base_of
 from engine.pinning import need_bodies
 from engine.pipeline import Pipeline
 from engine.record import Added, added_to
+from engine.replay.forking import settled_later
 from engine.result import final_output, spent_by
 from engine.runtime import Migration
 from engine.starting import Order
@@ -60,7 +60,7 @@ class Family:
         self._keeper, self._run, self._definition, self._pipeline = keeper, run, definition, pipeline
         self._target, self._cwd, self._depth = state.target, state.cwd, state.depth
         self._is_fork = state.parent is not None
-        self._settings = dict(settings)
+        self._settings, self._budgets = dict(settings), around(definition)
 
     async def state(self, child: RunId) -> RunState | None:
         """See `Home.state`."""
@@ -86,8 +86,13 @@ class Family:
             return None
         if not version:
             return None
-        forked = RunForked(past, version, await log.head(past), caller=self._run, caller_step=asked.step)
-        batch = [Recorded(version + 1, max(time.time(), last.at), forked, actor="caller")]
+        state, head, now = await log.state(past, version), await log.head(past), max(time.time(), last.at)
+        forked = RunForked(past, version, head, caller=self._run, caller_step=asked.step, away=now - state.last_at)
+        facts = [(forked, None, 0), *await settled_later(log, past, state, version, head)]
+        batch = [
+            Recorded(version + number, now, event, step, attempt, actor="caller")
+            for number, (event, step, attempt) in enumerate(facts, 1)
+        ]
         lease = await log.fork(child, past, version, batch, driver=Driver.current())
         await lease.release()
         return await log.state(child)
@@ -105,16 +110,18 @@ class Family:
             callee.pipeline.check(call.params, model=settings["model"])
         given = plain({**callee.definition.params, **call.params})
         cwd, called = callee.cwd or self._cwd, (self._run, call.step)
-        budget = self._allowance(call, caller, callee.definition.budget)
+        budget = allowance(self._budgets, caller, call.step, callee.definition.budget, _now(caller))
         return await self._keeper.make(
             Order(child, callee.definition, callee.pipeline, given, settings, callee.target, cwd, called, depth, budget)
         )
 
-    def _allowance(self, call: Call, caller: RunState, own: Budget | None) -> BudgetSet | None:
-        budgets = {step.name: step.budget for step in self._definition.steps if step.budget is not None}
-        if self._definition.budget is not None:
-            budgets[""] = self._definition.budget
-        return allowance(budgets, caller, call.step, own, max(time.time(), caller.last_at))
+    def more(self, call: Call, caller: RunState, child: RunState, called: Definition) -> dict[str, float]:
+        """See `Home.more`."""
+        return raises(allowance(self._budgets, caller, call.step, called.budget, _now(caller), child), child)
+
+    def held(self, call: Call, caller: RunState, child: RunState) -> BudgetSet | None:
+        """See `Home.held`."""
+        return held(self._budgets, caller, call.step, child, _now(caller))
 
     def _model(self, step: str) -> str | None:
         own = next((held.model for held in self._definition.steps if held.name == base_of(step)), None)
@@ -143,8 +150,8 @@ class Family:
             recorded = Definition.from_json(await log.blob(state.definition))
             pipeline = self._found(call).pipeline
             need_bodies(child, recorded, pipeline)
-            if state.pausing and unpause and not state.status.ended:
-                await self._unpause(lease, state, self._allowance(call, caller, recorded.budget))
+            if not state.status.ended:
+                await self._let_on(lease, state, self.more(call, caller, state, recorded), unpause=unpause)
                 state = await log.state(child)
             added = await added_to(log, child, state)
             pipeline = with_added(pipeline, added, Path(state.cwd or "."))
@@ -155,15 +162,13 @@ class Family:
             raise
         return self._keeper.runtime(lease, state, recorded, pipeline, found.params, found.settings, None, added, taking)
 
-    async def _unpause(self, lease: Lease, state: RunState, allowed: BudgetSet | None) -> None:
+    async def _let_on(self, lease: Lease, state: RunState, raised: dict[str, float], *, unpause: bool) -> None:
         """Let a child go on, with what its caller's raised budget leaves it; it rests on where that is used up as it was."""
-        raised = {
-            what: limit for what in LIMITS if (limit := getattr(allowed, what, None)) and limit > state.budget.get(what, limit)
-        }
         if raised:
             await signal(self._keeper.log, lease.run, "budget", raised, lease=lease, actor="caller")
-        with contextlib.suppress(CommandRefusedError):
-            await signal(self._keeper.log, lease.run, "resume", {}, lease=lease, actor="caller")
+        if state.pausing and unpause:
+            with contextlib.suppress(CommandRefusedError):
+                await signal(self._keeper.log, lease.run, "resume", {}, lease=lease, actor="caller")
 
     async def stirred(self, child: RunId, seen: int) -> int:
         """See `Home.stirred`."""
@@ -178,11 +183,13 @@ class Family:
         """See `Home.grown`."""
         return await self._keeper.log.grown(child)
 
-    async def outcome(self, child: RunId, state: RunState) -> tuple[Any, tuple[Spent, ...]]:
-        """See `Home.outcome`."""
-        log = self._keeper.log
-        value = await final_output(log, child, state) if state.status is RunStatus.COMPLETED else None
-        return value, await spent_by(log, child, state)
+    async def output(self, child: RunId, state: RunState) -> Any:
+        """See `Home.output`."""
+        return await final_output(self._keeper.log, child, state) if state.status is RunStatus.COMPLETED else None
+
+    async def used(self, child: RunId, state: RunState) -> tuple[Spent, ...]:
+        """See `Home.used`."""
+        return await spent_by(self._keeper.log, child, state)
 
     async def tell(self, child: RunId, kind: str, body: dict[str, Any]) -> None:
         """See `Home.tell`."""
@@ -192,6 +199,10 @@ class Family:
         """See `Home.unfinished`."""
         rows = await self._keeper.log.runs(caller=self._run, limit=MOST_CHILDREN)
         return [row.id for row in rows if row.ended is None]
+
+
+def _now(caller: RunState) -> float:
+    return max(time.time(), caller.last_at)
 
 
 def folder_of(word: str, target: str | None, cwd: str | None) -> Path:

@@ -10,7 +10,19 @@ from typing import Any
 
 import msgspec
 
-from engine.definition import ACTIONS, FAILURE_POLICIES, MERGES, OTHERWISE, Approval, Budget, Dep, DependencyType, ExecutionMode
+from engine.definition import (
+    ACTIONS,
+    CHECKPOINT_NAME,
+    CHECKPOINTS,
+    FAILURE_POLICIES,
+    MERGES,
+    OTHERWISE,
+    Approval,
+    Budget,
+    Dep,
+    DependencyType,
+    ExecutionMode,
+)
 from engine.documents import Node
 from engine.kinds import (
     ANY,
@@ -49,6 +61,12 @@ def _dependency(node: Node) -> str | Dep:
 def _approval(node: Node) -> Any:
     if not isinstance(node.value, bool | str):
         raise WrongError(f"is {said(node)}; write true, a message, or a mapping with message:, timeout: or default:")
+    return node.value
+
+
+def _checkpoint(node: Node) -> bool | str:
+    if not isinstance(node.value, bool | str):
+        raise WrongError(f"is {said(node)}; write true or a name")
     return node.value
 
 
@@ -152,7 +170,7 @@ PARAM: dict[str, Field] = {
 
 
 def _declared(**fields: Any) -> Param:
-    return Param(**{**fields, "choices": tuple(fields.get("choices", ()))})
+    return Param(**{**fields, "choices": tuple(fields["choices"])} if "choices" in fields else fields)
 
 
 _DEPENDENCY = either(TEXT._replace(write=lambda dep: dep.step), record(Dep, DEPENDENCY, "step"), lambda dep: dep == Dep(dep.step))
@@ -174,6 +192,7 @@ _LIMITS = _LIMITS._replace(write=lambda limits: {group: _LIMITED.write(held) for
 _PIPELINE = Kind(_pipeline, {"anyOf": [{"type": "string", "minLength": 1}, {"$ref": "#/$defs/nested"}]})
 _MERGE = Kind(_merge, {"anyOf": [{"enum": list(MERGES)}, FUNCTION.schema]})
 _JOIN = Kind(_join, {"anyOf": [{"enum": ["all", "any", "first"]}, {"type": "integer", "minimum": 1}]})
+_CHECKPOINT = Kind(_checkpoint, {"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": f"^{CHECKPOINT_NAME.pattern}$"}]})
 _SWITCH = named(CONDITION, minProperties=1)
 _PARAMS = named(
     Kind(
@@ -196,6 +215,7 @@ PIPELINE: dict[str, Field] = {
     "budget": Field(_BUDGET, "The most a run may use: US dollars, or a mapping."),
     "breaker": Field(_BREAKER, "When a model or tool that fails again and again is left alone."),
     "limits": Field(_LIMITS, "How much of models and tools all drivers of a store use together."),
+    "checkpoints": Field(one_or_many(word(*CHECKPOINTS)), "Where runs make checkpoints by themselves."),
     "steps": Field(Kind(_steps, {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}}), "The steps."),
 }
 STEP: dict[str, Field] = {
@@ -237,6 +257,7 @@ STEP: dict[str, Field] = {
     "fallback_models": Field(one_or_many(TEXT), "Models that are asked in turn where the model cannot answer."),
     "irreversible": Field(FLAG, "It must never run twice unasked."),
     "final": Field(FLAG, "Its output is the result of the run."),
+    "checkpoint": Field(_CHECKPOINT, "A checkpoint when it has completed: true, or its name."),
 }
 BODIES = ("goal", "run", "pipeline", "switch")
 """Fields of which a step that does not merge has one."""

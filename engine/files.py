@@ -106,7 +106,9 @@ class _Reader:
         fields = self.take(root, "", PIPELINE)
         if name is None and "name" not in fields and ("name" not in root or root["name"].value is None):
             self.tell(line, "name", "is missing; write name: and a word")
-        rules = {key: fields[key] for key in ("params", "on_failure", "budget", "breaker", "limits") if key in fields}
+        rules = {
+            key: fields[key] for key in ("params", "on_failure", "budget", "breaker", "limits", "checkpoints") if key in fields
+        }
         made = Pipeline(fields.get("name", name or "unnamed"), fields.get("description", ""), **rules)
         made.constraint(*fields.get("constraints", ()))
         made.shared_values.update(fields.get("shared", {}))

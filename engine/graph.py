@@ -33,7 +33,7 @@ class Plan:
     the step that chooses it. `plain` are steps whose inputs are simply the outputs of all they need, `simple` those of them with no
     implied dependency, `prompt` those of these that start as soon as their dependencies let them. `looks` are steps whose
     dependencies' contents have to be looked at first, with the steps that look reads; `words` those whose attempts evaluate
-    expressions, and `reads` what these read besides their inputs.
+    expressions, and `reads` what these read besides their inputs. `marking`: checkpoints are made by themselves.
     """
 
     def __init__(self, definition: Definition, limit: int, added: Iterable[tuple[StepDefinition, Sequence[str]]] = ()) -> None:
@@ -55,6 +55,7 @@ class Plan:
         self.simple: set[str] = set()
         self.prompt: set[str] = set()
         self.budgets: dict[str, Budget] = {"": definition.budget} if definition.budget is not None else {}
+        self.marking = bool(definition.checkpoints)
         for step in definition.steps:
             self._enter(step)
         for step in definition.steps:
@@ -100,6 +101,7 @@ class Plan:
             self.routes[branch] = name
         if step.compensate is not None:
             self.compensable.append(name)
+        self.marking |= bool(step.checkpoint)
         if step.budget is not None:
             self.budgets[name] = step.budget
 

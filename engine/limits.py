@@ -24,6 +24,10 @@ Caller = tuple[str, int]
 """(step, attempt)"""
 
 
+TRIAL_SECONDS = 1.0
+"""How long those who are refused while one call tries wait until they ask again: it may be over by then."""
+
+
 class _Claim(msgspec.Struct, frozen=True):
     """A trial under way: of which state of the breaker, and whose."""
 
@@ -94,7 +98,7 @@ class Gate:
             return None
         claim = self._claims.get((kind, name))
         if claim is not None and claim.since == found.since and self._under_way(kind, name, claim.caller):
-            raise self._refusal(kind, name, 0.0)
+            raise self._refusal(kind, name, min(TRIAL_SECONDS, self._policy.seconds), trying=True)
         return found
 
     def _under_way(self, kind: str, name: str, caller: Caller) -> bool:
@@ -102,7 +106,7 @@ class Gate:
         calls = self._state.open.values()
         return any((call.kind, call.name, call.step, call.attempt) == (kind, name, *caller) for call in calls)
 
-    def _refusal(self, kind: str, name: str, left: float) -> CircuitOpenError:
-        when = f"it is tried again in {math.ceil(left)} s" if left else "one call is finding out whether it is well again"
+    def _refusal(self, kind: str, name: str, left: float, *, trying: bool = False) -> CircuitOpenError:
+        when = "one call is finding out whether it is well again" if trying else f"it is tried again in {math.ceil(left)} s"
         text = f"The {kind} {name} failed {self._policy.failures} times in a row and is left alone; {when}."
         return CircuitOpenError(text, kind="circuit", retry_after=left)

@@ -38,7 +38,7 @@ class Param(msgspec.Struct, frozen=True, omit_defaults=True):
     type: str = "any"
     default: Any = msgspec.UNSET
     description: str = ""
-    choices: tuple[Any, ...] = ()
+    choices: tuple[Any, ...] | None = None
     minimum: float | None = None
     maximum: float | None = None
 
@@ -79,6 +79,11 @@ def misfit(param: Param, value: Any) -> str | None:
 
 def problems_of(param: Param) -> list[str]:
     """What is wrong with a declaration itself, a sentence each."""
+    choices = param.choices
+    if choices is not None and (not isinstance(choices, list | tuple | set | frozenset) or not choices):
+        if not choices:
+            return ["has no choices, so nothing fits; name some, or leave choices out for any value"]
+        return [f"has the choices {_shown(choices)}; give a list of values"]
     if param.type not in WORDS:
         return [f"has the type {param.type!r}{suggestion(str(param.type), list(WORDS)) or '; use ' + ', '.join(WORDS)}"]
     found = []
@@ -91,7 +96,7 @@ def problems_of(param: Param) -> list[str]:
     if not found and len(limits) == 2 and limits[0][1] > limits[1][1]:
         found.append(f"has a minimum of {limits[0][1]:g} above its maximum of {limits[1][1]:g}; exchange them")
     plain = Param(param.type)
-    found += [f"has a choice that {why}" for choice in param.choices if (why := misfit(plain, choice))]
+    found += [f"has a choice that {why}" for choice in choices or () if (why := misfit(plain, choice))]
     return found
 
 

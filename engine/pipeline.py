@@ -9,15 +9,15 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Never, Self
 
 import msgspec
 
 from engine.definition import MAX_NESTING, Budget, Definition, Dep
-from engine.errors import PipelineValidationError, Problem, suggestion
+from engine.errors import EngineError, PipelineValidationError, Problem, suggestion
 from engine.params import Param, split
 from engine.policies import BreakerPolicy, limits_of, merged
-from engine.steps import PipelineStep, budget_of, plain
+from engine.steps import PipelineStep, budget_of, need_step, plain
 
 
 class Pipeline:
@@ -28,6 +28,7 @@ class Pipeline:
     pipeline takes, where a target names one: they are given with the run's. `on_failure` is `continue` or `fail_fast`. `breaker`
     says when models and tools that fail are left alone, `limits` how much of them all drivers of a store use together:
     `{"models": {"gpt-4.1": {"concurrent": 4, "per_minute": 60}}}`. Both stand before the settings of the same names.
+    `checkpoints` says where the runs make checkpoints by themselves: `approval`, `irreversible`, `failure`, `end`.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Pipeline:
         budget: Budget | float | None = None,
         breaker: BreakerPolicy | None = None,
         limits: Mapping[str, Any] | None = None,
+        checkpoints: Iterable[str] | str = (),
     ) -> None:
         self.name, self.description, self.breaker, self.limits = name, description, breaker, limits or {}
         self.params: dict[str, Any]
@@ -49,6 +51,7 @@ class Pipeline:
         self.steps: list[PipelineStep] = []
         self.constraints: list[str] = []
         self.on_failure = on_failure
+        self.checkpoints: list[Any] = [checkpoints] if isinstance(checkpoints, str) else list(checkpoints)
         self.budget = budget_of(budget)
         self.shared_values: dict[str, Any] = {}
 
@@ -63,8 +66,9 @@ class Pipeline:
                     raise TypeError(f"step {name!r} has no option {option!r}{suggestion(option, list(known))}") from None
             raise
 
-    def add_step(self, step: PipelineStep) -> Self:
+    def add_step(self, step: PipelineStep, **options: Never) -> Self:
         """Add a step made elsewhere."""
+        need_step(step, options)
         self.steps.append(step)
         return self
 
@@ -81,11 +85,12 @@ class Pipeline:
     def include(self, other: Pipeline, *, prefix: str = "", depends_on: Iterable[str | Dep] | str = ()) -> Self:
         """Add the steps of another pipeline, `prefix` before their names; those that wait for nothing depend on `depends_on`.
 
-        Its params, shared values and limits come along, its constraints stay with its steps, its final step is final no more.
-        Functions keep the parameters they have. Raises `PipelineValidationError` with everything on which the two do not agree.
+        Its params, shared values, limits and checkpoints come along, its constraints stay with its steps, its final step is final
+        no more. Functions keep the parameters they have. Raises `PipelineValidationError` with all that they do not agree on.
         """
         from engine.composing import prefixed, sources
 
+        need_pipeline(other, "Pipeline.include")
         made = prefixed(other.steps, prefix if prefix.isidentifier() else "")
         found = self._clashes(other, [step.name for step in made])
         if prefix and not prefix.isidentifier():
@@ -105,6 +110,7 @@ class Pipeline:
         self.shared_values = {**other.shared_values, **self.shared_values}
         if other.limits:
             self.limits = merged(limits_of(other.limits), limits_of(self.limits))
+        self.checkpoints = list(dict.fromkeys([*self.checkpoints, *other.checkpoints]))
         self.maker_params = tuple(dict.fromkeys([*self.maker_params, *other.maker_params]))
         return self
 
@@ -116,6 +122,7 @@ class Pipeline:
         """
         from engine.composing import calling_self, sinks
 
+        need_pipeline(other, "Pipeline.then")
         if found := list(calling_self(self.steps)):
             raise PipelineValidationError(self.name, found)
         made = self.copy()
@@ -130,9 +137,14 @@ class Pipeline:
         return made
 
     def with_params(self, **params: Any) -> Pipeline:
-        """A copy with other defaults; a `Param` declares another type too."""
+        """A copy with other defaults; a `Param` declares another type, or another param.
+
+        Raises `PipelineValidationError` with the names of other values that nothing asks for.
+        """
         made = self.copy()
         defaults, declared = split(params)
+        if found := self._unknown([name for name in defaults if not isinstance(params[name], Param)]):
+            raise PipelineValidationError(self.name, found)
         made.params, made.declared = {**self.params, **defaults}, {**self.declared, **declared}
         return made
 
@@ -162,6 +174,7 @@ class Pipeline:
         other.params, other.declared = dict(self.params), dict(self.declared)
         other.shared_values = dict(self.shared_values)
         other.steps, other.constraints = [copy.copy(step) for step in self.steps], list(self.constraints)
+        other.checkpoints = list(self.checkpoints)
         made = {**(made or {}), id(self): other}
         for step in other.steps:
             if isinstance(step.pipeline, Pipeline):
@@ -212,6 +225,7 @@ class Pipeline:
             breaker=self.breaker,
             limits=limits_of(self.limits),
             declared={name: _plain_param(param) for name, param in self.declared.items()},
+            checkpoints=tuple(self.checkpoints),
         )
 
     def to_yaml(self) -> str:
@@ -246,7 +260,7 @@ class Pipeline:
         found = problems(
             Asked(
                 self.name, self.steps, self.params, self.declared, self.shared_values, self.maker_params, self.on_failure,
-                self.budget, given, model, self.breaker, self.limits,
+                self.budget, given, model, self.breaker, self.limits, self.checkpoints,
             )
         )  # fmt: skip
         for step in self.steps:
@@ -272,4 +286,11 @@ class Pipeline:
 
 
 def _plain_param(param: Param) -> Param:
-    return msgspec.structs.replace(param, choices=tuple(plain(list(param.choices))))
+    return param if param.choices is None else msgspec.structs.replace(param, choices=tuple(plain(list(param.choices))))
+
+
+def need_pipeline(given: object, who: str, kinds: str = "a Pipeline") -> None:
+    """Refuse what is no pipeline where one is needed. `kinds` says what else may be given; raises `EngineError`."""
+    if not isinstance(given, Pipeline):
+        advice = "call it, if it makes one" if callable(given) else "make one with Pipeline(NAME)"
+        raise EngineError(f"{who} needs {kinds}, not {given!r}; {advice}.")

@@ -23,14 +23,17 @@ MODEL_KINDS = (
 KINDS = ("error", "output", "effect", "circuit", "model", *MODEL_KINDS)
 """The words for kinds of failures that retry rules may use; all others are names of exception classes."""
 
+_COMPOUND = frozenset(kind for kind in KINDS if "_" in kind)
+
 _RULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     """How often and how far apart a step is tried again.
 
-    `max_retries` N means N + 1 attempts. The wait before retry k (from 1) is `delay` times `factor`^(k-1) (exponential), times k
-    (linear) or `delay` (fixed), at most `max_delay`, all in seconds; `jitter` is the share of it spread at random, reproducibly.
+    `max_retries` N means N + 1 attempts, besides those that an open breaker refused. The wait before retry k (from 1) is `delay`
+    times `factor`^(k-1) (exponential), times k (linear) or `delay` (fixed), at most `max_delay`, all in seconds; `jitter` is the
+    share of it spread at random, reproducibly.
     A failure that says when to come back (Retry-After) is not asked earlier.
 
     `on` are the only failures tried again (none: all that may help), `never` those that are not, which wins: kinds (`timeout`,
@@ -103,6 +106,7 @@ def decide_retry(
 ) -> Retry | GiveUp:
     """What follows the failure of a step's `tried`-th attempt since it was last reset (`attempt` is its number in the run).
 
+    An attempt that an open breaker refused is none of those: nobody was asked. Without any retries it is not waited for either.
     `kind` and `classes` are the failure's; `left` are the seconds left for all attempts, None without such a limit.
     """
     if not retryable:
@@ -111,7 +115,7 @@ def decide_retry(
         return GiveUp(f"{word} is never tried again")
     if policy.on and not _named(policy.on, kind, classes):
         return GiveUp(f"only {', '.join(policy.on)} is tried again")
-    if tried > policy.max_retries:
+    if not policy.max_retries or tried > policy.max_retries:
         return GiveUp("no retries left")
     delay = policy.delay
     if policy.backoff == "exponential":
@@ -173,15 +177,16 @@ def problems_of(policy: RetryPolicy) -> list[str]:
 
 
 def _problem_of_rule(word: object) -> str | None:
-    """A word in small letters without a dot can only be a kind: no class is named so."""
+    """A word in small letters without a dot can only be a kind, as `Rate_Limit` and `models.timeout`: no class is named so."""
     if not isinstance(word, str) or not _RULE.fullmatch(word):
         return f"has {word!r}; give kinds of failures ({', '.join(KINDS)}) or names of exception classes"
-    known: Sequence[str] = KINDS if "." not in word and word.islower() else ()
-    if word.startswith("model."):
+    group, _, kind = word.rpartition(".")
+    known: Sequence[str] = KINDS if not group and (word.islower() or word.lower() in _COMPOUND) else ()
+    if group == "model" or (kind.lower() in MODEL_KINDS and difflib.get_close_matches(group.lower(), ["model"], 1, 0.8)):
         known = [f"model.{kind}" for kind in MODEL_KINDS]
     if not known or word in known:
         return None
-    near = difflib.get_close_matches(word, known, 1, 0.6)
+    near = difflib.get_close_matches(word.lower(), known, 1, 0.6)
     return f"has {word!r}, which is no kind of failure; " + (f"did you mean {near[0]!r}?" if near else f"use {', '.join(known)}")
 
 

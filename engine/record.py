@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from engine import marking
 from engine.answers import Blob
 from engine.commands import Fact, awaiting, questions
 from engine.definition import StepDefinition
@@ -50,17 +51,31 @@ class Record:
         self, facts: Sequence[Fact], blobs: Sequence[Blob] = (), *, actor: str = "driver", wake: bool = False
     ) -> list[Recorded]:
         """Record facts and every decision that follows from them, as one commit; returns all of it, in order."""
-        now = self.now()
-        batch = [self._fold(event, step, attempt, now, None, actor) for event, step, attempt in facts]
-        cause = batch[-1].version if batch else None
+        now, cause = self.now(), None
+        batch: list[Recorded] = []
+        for event, step, attempt in facts:
+            cause = self._enter(batch, event, step, attempt, now, None, actor)
         state, decide = self.state, self.schedule.decide
         while (decision := decide(state, now)) is not None:
             event, step, attempt = decision
-            batch.append(self._fold(event, step, attempt, now, cause, "driver"))
+            self._enter(batch, event, step, attempt, now, cause, "driver")
         if batch:
             self.lease.append(batch, blobs, row=self.summary(), wake=wake)
             self.lease.snapshot(state)
         return batch
+
+    def _enter(
+        self, batch: list[Recorded], event: Event, step: str | None, attempt: int, now: float, cause: int | None, actor: str
+    ) -> int:
+        """Fold an event and the checkpoints that stand before and after it into the batch; returns the event's version."""
+        plan, state = self.plan, self.state
+        if plan.marking and (mark := marking.before(plan, state, event, step, attempt)):
+            batch.append(self._fold(mark, step, attempt, now, cause, "driver"))
+        recorded = self._fold(event, step, attempt, now, cause, actor)
+        batch.append(recorded)
+        if plan.marking and (mark := marking.after(plan, state, event, step, now)):
+            batch.append(self._fold(mark, step, attempt, now, recorded.version, "driver"))
+        return recorded.version
 
     def now(self) -> float:
         """The time of the next event: the clock's, never before the last event's."""

@@ -6,13 +6,13 @@ Stands apart from the tape, which is what the attempt itself recorded and lives 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
 
-from engine.tape import Identity, identity_of
+from engine.tape import Base, Identity, arguments_hash, identity_of, packed
 from store import values
 from store.events import EffectFailed, EffectRequested, EffectResolved, EffectSucceeded, Failure, Payload, Recorded, Safety
 
@@ -56,7 +56,7 @@ class Recordings(msgspec.Struct, frozen=True):
 
     def of(self, identity: Identity) -> Done | None:
         """The outcome to take for a request, if any."""
-        policy = self._policy(identity[0], identity[1])
+        policy = self._policy(identity[0], identity[1]) if self.policies else None
         if policy is not None and policy.stub is not None:
             return policy.stub
         if policy is not None and policy.word == "live":
@@ -77,6 +77,13 @@ class Recordings(msgspec.Struct, frozen=True):
 NOTHING_KNOWN = Recordings()
 
 
+def consent(kind: str, name: str, safety: Safety) -> tuple[dict[str, Any], Base]:
+    """The question whether a fork may do something: its arguments, and what it is known by."""
+    question = f"Shall this fork do {kind} {name!r} now? It is {safety.value}."
+    asked = {"question": question, "choices": [DO_IT, LEAVE_IT]}
+    return asked, ("ask", question[:80], arguments_hash(packed(asked)[0]), None)
+
+
 def policy_of(pattern: str, value: Any, source: tuple[str, int]) -> Policy:
     """The policy that somebody wrote: a word of `POLICIES`, or `{"stub": VALUE}`. Raises `ValueError` with a sentence."""
     if isinstance(value, dict) and list(value) == ["stub"]:
@@ -91,30 +98,27 @@ def done_for_good(run: str, recorded: Iterable[Recorded]) -> Mapping[Identity, D
 
     A whole body that is irreversible is not among them: its step is tried again only where its definition says so.
     """
-    return {
-        identity: done
-        for identity, (request, done) in _outcomes(run, recorded).items()
-        if done.failure is None and request.event.safety is Safety.IRREVERSIBLE and request.event.kind != "body"
-    }
+    found = _outcomes(run, recorded, lambda event: event.safety is Safety.IRREVERSIBLE and event.kind != "body")
+    return {identity: done for identity, (_, done) in found.items() if done.failure is None}
 
 
 def done_in(run: str, recorded: Iterable[Recorded], attempt: int | None) -> dict[Identity, Done]:
     """What a fork may take of a step's effect events: successes of any attempt, and failures of `attempt` (None: of none)."""
-    return {
-        identity: done
-        for identity, (request, done) in _outcomes(run, recorded).items()
-        if request.event.kind not in OWN and (done.failure is None or request.attempt == attempt)
-    }
+    found = _outcomes(run, recorded, lambda event: event.kind not in OWN)
+    return {key: done for key, (request, done) in found.items() if done.failure is None or request.attempt == attempt}
 
 
-def _outcomes(run: str, recorded: Iterable[Recorded]) -> dict[Identity, tuple[Recorded, Done]]:
-    """The last outcome of each identity, a success before any failure, with its request."""
+def _outcomes(
+    run: str, recorded: Iterable[Recorded], wanted: Callable[[EffectRequested], bool]
+) -> dict[Identity, tuple[Recorded, Done]]:
+    """The last outcome of each wanted identity, a success before any failure, with its request."""
     requests: dict[int, Recorded] = {}
     found: dict[Identity, tuple[Recorded, Done]] = {}
     for item in recorded:
         event = item.event
         if isinstance(event, EffectRequested):
-            requests[item.version] = item
+            if wanted(event):
+                requests[item.version] = item
             continue
         request = requests.get(event.request)
         done = _done(run, item) if request is not None else None

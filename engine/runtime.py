@@ -32,6 +32,10 @@ from engine.within import LEAVE_SECONDS
 from store import Driver, Lease, Log, values
 from store.errors import StoreError
 from store.events import (
+    BudgetReached,
+    BudgetSet,
+    ChildParked,
+    ChildResumed,
     Event,
     Failure,
     LogWritten,
@@ -53,7 +57,7 @@ SIGNAL_SECONDS = 0.1
 STOPPING = frozenset({StepCancelled, StepSkipped, StepRefused})
 """Decisions that end an attempt under way."""
 
-REPLAYED_TYPES = EFFECT_TYPES | {"log.written", "artifact.made"}
+REPLAYED_TYPES = EFFECT_TYPES | {"log.written", "artifact.made", "checkpoint.made"}
 
 Migration = tuple[RunMigrated, tuple[str, bytes]]
 """What a run goes on under from now: the event and the blob of the new definition."""
@@ -223,16 +227,20 @@ class Runtime:
 
     async def _take(self, taking: Taking) -> None:
         """Let what waits for its turn come to what it came to in the parent, in that order; looks come first."""
-        while not (self._looks or self._intake or self._record.schedule.looking) and (turn := taking.next(self.state)):
-            left = await taking.left_behind(turn)
-            if turn.attempt and self._record.running.get(turn.path) != turn.attempt:
-                continue  # stopped meanwhile
-            if turn.taken.event is None:
-                taking.went_live(self._record.plan, turn.path)
-                self._begin(turn.path, turn.attempt, turn.tape)
-                continue
-            passes = self._record.plan.step_of(turn.path).skip != "propagate"
-            self._start(self._turn(facts_of_turn(turn, left, self.state.version, passes=passes)))
+        while not (self._looks or self._intake or self._record.schedule.looking) and (turns := taking.next(self.state)):
+            left = [await taking.left_behind(turn) for turn in turns]
+            facts: list[Fact] = []
+            for turn, behind in zip(turns, left, strict=True):
+                if not taking.stands(self.state, turn):
+                    continue  # stopped meanwhile
+                if turn.taken.event is None:
+                    taking.went_live(self._record.plan, turn.path)
+                    self._begin(turn.path, turn.attempt, turn.tape)
+                    continue
+                passes = self._record.plan.step_of(turn.path).skip != "propagate"
+                facts += facts_of_turn(turn, behind, self.state.version + len(facts), self._record.now(), passes=passes)
+            if facts:
+                self._start(self._turn(facts, actor="recording"))
 
     def _begin(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
         context = self._context.copy()  # not that of a body that ended: what it set there is its own
@@ -285,6 +293,10 @@ class Runtime:
                 self._preparing.outputs.keep(recorded.step, recorded.version, kept[recorded.step])
             elif kind in STOPPING and recorded.step in self._tasks:
                 self._leave(self._tasks.pop(recorded.step))
+            elif kind is BudgetReached:
+                self.children.hold_back()
+            elif kind is BudgetSet:
+                self.children.hand_down()
         if self._record.schedule.looking:
             self._look_out()
         return starts
@@ -333,9 +345,13 @@ class Runtime:
             self._start(self._turn(facts, blobs, "caller"))
             self._wake.set()
 
-    def note_child(self, event: Event, step: str, attempt: int) -> None:
-        """Record that a child run rests or goes on; a step's closed attempt has none. This run may have nothing else left to do."""
-        if self._record.running.get(step) == attempt:
+    def note(self, event: Event, step: str | None = None, attempt: int = 0) -> None:
+        """Record what the runs around this one bring, with what follows: this run may have nothing else left to do.
+
+        That a child rests or goes on is nothing to a closed attempt; what it used is.
+        """
+        closed = isinstance(event, ChildParked | ChildResumed) and (step is None or self._record.running.get(step) != attempt)
+        if not (closed or self._stopping or self.state.status.ended):
             self._start(self._turn([(event, step, attempt)]))
             self._wake.set()
 
@@ -343,7 +359,7 @@ class Runtime:
         """Whether nothing is under way. A step that was started counts before its task exists: its commit may be in flight."""
         if self._record.running and not self.state.open and not self.state.halted:
             return False  # asked after every step: the usual case first
-        if self._intake or self._looks or self._record.schedule.next_timer(self.state) is not None:
+        if self._intake or self._looks or self.children.stirring or self._record.schedule.next_timer(self.state) is not None:
             return False
         if self.state.halted and self.state.status is RunStatus.PAUSED:
             return True

@@ -84,6 +84,10 @@ class Schedule(Wishes):
 
     # -- what went before
 
+    def drop_resets(self, state: RunState) -> None:
+        """Forget steps that had nothing to start over when they would have: for whoever asks only now."""
+        self.resets = deque(held for held in self.resets if _touched(state.steps[held[0]])) if self.resets else self.resets
+
     def reset(self, state: RunState) -> Decision | None:
         """The next step that starts over because something was changed."""
         while self.resets:
@@ -131,22 +135,8 @@ class Schedule(Wishes):
         if group is not None and state.steps[group].status.settled:
             self.give_up(state, path)
             return None
-        definition = self.plan.step_of(path)
-        verdict = decide_retry(
-            definition.retry,
-            tried=step.attempt - step.first_attempt + 1,
-            retryable=step.retryable,
-            retry_after=step.retry_after,
-            seed=state.seed,
-            path=path,
-            attempt=step.attempt,
-            kind=step.failure_kind or "error",
-            classes=step.failure_classes,
-            left=seconds_left(definition.total_timeout, step.first_started_at, now),
-        )
-        if isinstance(verdict, Retry):
-            due = now if step.reused else now + verdict.delay  # what was taken from a recording was waited for there
-            return StepRetryScheduled(due), path, step.attempt
+        if (retry := retry_of(self.plan, state, path, now)) is not None:
+            return StepRetryScheduled(now + retry.delay), path, step.attempt
         self.give_up(state, path)
         return None
 
@@ -376,6 +366,24 @@ class Schedule(Wishes):
                 return due
             heapq.heappop(heap)
         return None
+
+
+def retry_of(plan: Plan, state: RunState, path: str, now: float) -> Retry | None:
+    """The retry that follows a step's failure, None where it failed for good."""
+    step, definition = state.steps[path], plan.step_of(path)
+    verdict = decide_retry(
+        definition.retry,
+        tried=step.attempt - step.first_attempt + 1 - step.spared,
+        retryable=step.retryable,
+        retry_after=step.retry_after,
+        seed=state.seed,
+        path=path,
+        attempt=step.attempt,
+        kind=step.failure_kind or "error",
+        classes=step.failure_classes,
+        left=seconds_left(definition.total_timeout, step.first_started_at, now),
+    )
+    return verdict if isinstance(verdict, Retry) else None
 
 
 def _touched(step: StepState) -> bool:

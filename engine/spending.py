@@ -5,29 +5,21 @@ Stands apart because a caller's record of a child run and a run's result add up 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-import msgspec
-
-from store.effect_rules import spent
+from store.effect_rules import paid, summed
 from store.events import Recorded, Spent
 
-SPENDING = frozenset({"effect.succeeded", "effect.failed"})
+SPENDING = frozenset({"effect.succeeded", "effect.failed", "child.spent"})
 """The types of events that say what was used."""
 
 
 def by_model(events: Iterable[Recorded]) -> tuple[Spent, ...]:
-    """The sums by model, in the order of first use; what was taken from a recording was paid there."""
-    sums: dict[str, Spent] = {}
-    for recorded in events:
-        event = recorded.event
-        if event.source is None:
-            own = () if event.usage is None else (spent(event.usage),)
-            for used in (*own, *event.spent):
-                sums[used.model] = _sum(sums.get(used.model, Spent(used.model)), used)
-    return tuple(sums.values())
+    """The sums by model, in the order of first use."""
+    return summed(used for recorded in events for used in paid(recorded.event))
 
 
-def _sum(one: Spent, other: Spent) -> Spent:
-    names = [name for name in Spent.__struct_fields__ if name != "model"]
-    return msgspec.structs.replace(one, **{name: getattr(one, name) + getattr(other, name) for name in names})
+def uncounted(used: Iterable[Spent], counted: Sequence[Spent]) -> tuple[Spent, ...]:
+    """What a child run used besides what its caller has counted, by model."""
+    taken = [Spent(one.model, -one.calls, -one.prompt_tokens, -one.completion_tokens, -one.cost, -one.unpriced) for one in counted]
+    return tuple(one for one in summed((*used, *taken)) if one.calls > 0)

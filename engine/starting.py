@@ -17,9 +17,9 @@ from store import values
 from store.events import BudgetSet, Recorded, RunCreated, RunId
 
 
-def new_id() -> str:
+def new_id() -> RunId:
     """A run id: 12 random hex digits, so that a few of them already name a run."""
-    return secrets.token_hex(6)
+    return RunId(secrets.token_hex(6))
 
 
 class Order(msgspec.Struct, frozen=True):

@@ -6,15 +6,13 @@ Stands apart from the context because these are about the run and not about the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Never, Protocol
 
 from engine.answers import Answer, Asked
 from engine.effects import Effects
 from engine.errors import EngineError
+from engine.steps import PipelineStep, need_step
 from store.events import Safety
-
-if TYPE_CHECKING:
-    from engine.steps import PipelineStep
 
 
 class Steerer(Protocol):
@@ -72,13 +70,14 @@ class Steering:
         """Publish what there is so far, for steps that depend on this one softly and do not wait (`wait=False`)."""
         self._steerer.publish(self.step, self.attempt, value)
 
-    async def add_step(self, step: PipelineStep, *, before: Sequence[str] = ()) -> None:
+    async def add_step(self, step: PipelineStep, *, before: Sequence[str] = (), **options: Never) -> None:
         """Add a step to this run. Those in `before` depend on it from now, and so do its branches and its fallback.
 
         None of these may have started. Adding the same again (after a crash) changes nothing. Its function must be one that is
         found again by its name: not a lambda and not inside another function. Raises `PipelineValidationError` where it does not
         fit.
         """
+        need_step(step, options)
         self._steerer.add_step(self.step, self.attempt, step, before)
 
     async def disable(self, step: str) -> None:

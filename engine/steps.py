@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import msgspec
 
 from engine.definition import OTHERWISE, Approval, Budget, Definition, Dep, ExecutionMode, StepDefinition
-from engine.errors import ExpressionError
+from engine.errors import EngineError, ExpressionError
 from engine.models.schemas import schema_of
 from engine.policies import RetryPolicy
 from engine.rebinding import ARGUMENTS
@@ -56,6 +56,7 @@ class PipelineStep:
     strategy (`list`, `dict`, `deep`, `model`) or a function of the list of outputs. `approval` is True, a message, or
     `Approval(...)`; `budget` US dollars, or `Budget(...)`. `fallback` names the step that stands in for this one if it fails,
     `compensate` is a function that undoes it if the run fails later. `enabled=False` skips it unless another enables it in time.
+    `checkpoint` (True, or a name) marks the place where it has completed.
     """
 
     def __init__(
@@ -95,11 +96,12 @@ class PipelineStep:
         fallback_models: Iterable[str] | str = (),
         pipeline: Nested | str | None = None,
         params: Mapping[str, Any] | None = None,
+        checkpoint: bool | str = False,
     ) -> None:
         self.name, self.goal, self.run = name, goal, run
-        self.depends_on = [depends_on] if isinstance(depends_on, str | Dep) else list(depends_on)
+        self.depends_on: list[Any] = _listed(depends_on)
         self.execution_mode = execution_mode
-        self.constraints: list[Any] = list(constraints)
+        self.constraints: list[Any] = _listed(constraints)
         self.timeout, self.total_timeout, self.max_retries, self.retry = timeout, total_timeout, max_retries, retry
         self.output_schema, self.model = output_schema, model
         self.irreversible, self.final = irreversible, final
@@ -111,15 +113,15 @@ class PipelineStep:
         self.merge, self.fallback, self.compensate = merge, fallback, compensate
         self.approval = approval_of(approval)
         self.budget = budget_of(budget)
-        self.read_data: list[Any] = [read_data] if isinstance(read_data, str) else list(read_data)
-        self.fallback_models: list[Any] = [fallback_models] if isinstance(fallback_models, str) else list(fallback_models)
-        self.pipeline = pipeline
+        self.read_data: list[Any] = _listed(read_data)
+        self.fallback_models: list[Any] = _listed(fallback_models)
+        self.pipeline, self.checkpoint = pipeline, checkpoint
         self.params: Any = {} if params is None else dict(params) if isinstance(params, Mapping) else params
 
     @property
     def dependencies(self) -> list[Dep]:
         """`depends_on` with bare names made dependencies."""
-        return [dep if isinstance(dep, Dep) else Dep(str(dep)) for dep in self.depends_on]
+        return [dep if isinstance(dep, Dep) else Dep(dep) for dep in self.depends_on if isinstance(dep, str | Dep)]
 
     @property
     def needs(self) -> list[str]:
@@ -170,7 +172,21 @@ class PipelineStep:
             fallback_models=tuple(self.fallback_models),
             pipeline=self.pipeline if self.pipeline is None or isinstance(self.pipeline, str) else self.pipeline.plain(),
             params=plain(self.params) if self.params else {},
+            checkpoint=self.checkpoint,
         )
+
+
+def _listed(given: Any) -> list[Any]:
+    """One value as it is, or several; what is neither is kept for the checks to tell of."""
+    return list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+
+
+def need_step(step: object, options: Iterable[str]) -> None:
+    """Refuse what was meant for `.step(...)`: a name, and options beside. Raises `EngineError`."""
+    wrong = [] if isinstance(step, PipelineStep) else [repr(step)]
+    if wrong := [*wrong, *(f"{option}=..." for option in options)]:
+        given = ", ".join(wrong)
+        raise EngineError(f"add_step was given {given}; make the step first: add_step(PipelineStep(NAME, GOAL, OPTIONS...)).")
 
 
 def approval_of(asked: Approval | str | bool | None) -> Approval | None:

@@ -21,9 +21,11 @@ from engine.steps import PipelineStep, functions_of
 from engine.threads import Threads
 from engine.written import Written
 from store import Lease, Log, values
+from store.effect_rules import paid
 from store.errors import StoreError
 from store.events import (
     ArtifactMade,
+    CheckpointMade,
     EffectFailed,
     EffectRequested,
     EffectSucceeded,
@@ -93,6 +95,8 @@ class RunSurroundings:
             self.asks = True
         if self.children.resting or self.asks or self._leads_to_decisions(event):
             self._changed()  # what was recorded may have been all that its step did besides waiting for somebody
+        if self.children.above is not None and (used := paid(event)):
+            self.children.paid(used)
         return version
 
     def _leads_to_decisions(self, event: Event) -> bool:
@@ -131,6 +135,13 @@ class RunSurroundings:
         event = ArtifactMade(name, media_type, Payload(size=len(content), blob=digest))
         if not self.written.again((step, attempt), event):
             self.record(event, step, attempt, [(digest, content)])
+
+    def make_checkpoint(self, step: str, attempt: int, name: str, metadata: Mapping[str, Any]) -> None:
+        """Record a checkpoint, unless this attempt recorded the same before the crash."""
+        payload, blob = values.pack(dict(metadata)) if metadata else (Payload(), None)
+        event = CheckpointMade(name, metadata=payload)
+        if not self.written.again((step, attempt), event):
+            self.record(event, step, attempt, [(payload.blob, blob)] if payload.blob and blob is not None else [])
 
     def was_simulated(self, step: str) -> bool:
         """Whether a step's output came from a simulated model."""

@@ -32,10 +32,12 @@ from store.events import (
     RunMigrated,
     StepCompleted,
     StepFailed,
+    StepRetryScheduled,
     StepReused,
     StepSkipped,
+    StepStarted,
 )
-from store.state import RunState
+from store.state import RunState, StepStatus
 
 OUTCOMES = frozenset({"step.completed", "step.reused", "step.failed", "step.skipped", "step.cancelled"})
 ANSWERS = frozenset({"approval.given", "approval.expired"})
@@ -59,7 +61,8 @@ class Taken(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """An attempt (or an approval, attempt 0) whose turn it is: to come to what it came to, or, with nothing taken, to run."""
+    """What comes next on the tape. An attempt comes to what it came to, or, with nothing taken, runs; an approval (attempt 0) is
+    answered; a step that waits to be tried again need not wait any longer (what is taken is the start of that attempt)."""
 
     path: str
     attempt: int
@@ -78,13 +81,16 @@ class Taking:
         log: Log,
         sources: Sequence[Source],
         outcomes: dict[tuple[str, int], Taken],
+        starts: dict[tuple[str, int], Taken],
         affected: set[str],
         policies: Sequence[Policy] = (),
         edited: dict[str, dict[Identity, Done]] | None = None,
+        *,
+        addressed: bool = False,
     ) -> None:
         self.affected = affected
-        self._log, self._sources, self._outcomes = log, sources, outcomes
-        self._policies, self._edited = policies, edited or {}
+        self._log, self._sources, self._outcomes, self._starts = log, sources, outcomes, starts
+        self._policies, self._edited, self._addressed = policies, edited or {}, addressed
         self._waiting: list[tuple[float, int, Turn]] = []
 
     def __bool__(self) -> bool:
@@ -102,7 +108,7 @@ class Taking:
         heapq.heappush(self._waiting, (taken.version, len(self._waiting), Turn(path, attempt, taken, tape)))
         return True
 
-    def approval(self, state: RunState) -> Turn | None:
+    def _answer(self, state: RunState) -> Turn | None:
         """The first approval that is waited for and was given in the parent."""
         if not state.approvals:
             return None
@@ -114,12 +120,37 @@ class Taking:
         ]
         return min(found, key=lambda turn: turn.taken.version, default=None)
 
-    def next(self, state: RunState) -> Turn | None:
-        """Whose turn it is, in the order of the tape; taken off."""
-        approval = self.approval(state)
-        if approval is not None and (not self._waiting or approval.taken.version < self._waiting[0][0]):
-            return approval
-        return heapq.heappop(self._waiting)[2] if self._waiting else None
+    def _retry(self, state: RunState) -> Turn | None:
+        """The first step that waits to be tried again and was in the parent: there it was waited for."""
+        if state.counts[StepStatus.WAITING] <= state.approvals:
+            return None
+        late = ((path, step.attempt + 1) for path, step in state.steps.items() if step.due is not None and step.due > state.last_at)
+        known = (key for key in late if base_of(key[0]) not in self.affected and key in self._starts)
+        return min((Turn(*key, self._starts[key]) for key in known), key=lambda turn: turn.taken.version, default=None)
+
+    def next(self, state: RunState) -> list[Turn]:
+        """What comes next, in the order of the tape; attempts are taken off.
+
+        More than one where nothing was decided between them: they were recorded in one commit.
+        """
+        first = self._waiting[0][0] if self._waiting else None
+        others = [turn for turn in (self._answer(state), self._retry(state)) if turn is not None]
+        other = min(others, key=lambda turn: turn.taken.version, default=None)
+        if other is not None and (first is None or other.taken.version < first):
+            return [other]
+        found: list[Turn] = []
+        while self._waiting and (not found or self._waiting[0][0] == found[-1].taken.version + 1):
+            found.append(heapq.heappop(self._waiting)[2])
+        return found
+
+    def stands(self, state: RunState, turn: Turn) -> bool:
+        """Whether a turn still has its object: the attempt runs, the step waits."""
+        step = state.steps.get(turn.path)
+        if step is None:
+            return False
+        if not turn.attempt or isinstance(turn.taken.event, StepStarted):
+            return step.status is StepStatus.WAITING
+        return step.status is StepStatus.RUNNING and step.attempt == turn.attempt
 
     def went_live(self, plan: Plan, path: str) -> None:
         """A step runs here: what depends on it cannot take what was made of another outcome."""
@@ -134,13 +165,16 @@ class Taking:
         for source in reversed(self._sources):
             recorded = await self._log.events(source.run, upto=source.upto, step=path, types=EFFECTS)
             done.update(done_in(source.run, recorded, same))
+        if self._addressed:  # a message was put into the fork: what was received after its point came of another mail
+            point = self._sources[0].after
+            done = {key: held for key, held in done.items() if key[0] != "receive" or held.source[1] <= point}
         done.update(self._edited.get(path, {}))
         return Recordings(done, self._policies, forked=True)
 
     async def left_behind(self, turn: Turn) -> list[Recorded]:
         """What an attempt left on the tape besides its outcome: of its effects those that changed the run itself."""
         source = turn.taken.source
-        if source is None or not turn.attempt:
+        if source is None or not turn.attempt or isinstance(turn.taken.event, StepStarted):
             return []
         found = await self._log.events(
             source.run, after=source.after, upto=int(turn.taken.version) - 1, step=turn.path, attempt=turn.attempt,
@@ -156,12 +190,14 @@ def _of(item: Recorded, requests: Collection[int]) -> bool:
     return isinstance(item.event, EffectSucceeded) and item.event.request in requests
 
 
-def facts_of_turn(turn: Turn, left: Iterable[Recorded], version: int, *, passes: bool) -> list[Fact]:
-    """What is recorded of a taken outcome; `version` is that of the last event before."""
+def facts_of_turn(turn: Turn, left: Iterable[Recorded], version: int, now: float, *, passes: bool) -> list[Fact]:
+    """What is recorded of what comes next; `version` is that of the last event before."""
     path, attempt, (at, source, event), _ = turn
     assert source is not None  # noqa: S101 - only what stands on a tape is taken
+    if isinstance(event, StepStarted):
+        return [(StepRetryScheduled(now), path, attempt - 1)]
     if not attempt:
-        return [(ApprovalGiven(event.approved, getattr(event, "note", "") or f"as in {source.run}"), path, 0)]
+        return [(ApprovalGiven(event.approved, getattr(event, "note", "nobody answered in time")), path, 0)]
     facts: list[Fact] = []
     requests: dict[int, int] = {}
     for item in left:
@@ -187,6 +223,7 @@ async def taking_of(log: Log, run: RunId, state: RunState, plan: Plan, edits: Se
     sources: list[Source] = []
     affected: set[str] = set()
     outcomes: dict[tuple[str, int], Taken] = {}
+    starts: dict[tuple[str, int], Taken] = {}
     line, past = run, state
     while past.parent is not None and past.parent_version is not None:
         parent, version = RunId(past.parent), past.parent_version
@@ -196,12 +233,16 @@ async def taking_of(log: Log, run: RunId, state: RunState, plan: Plan, edits: Se
         if not sources:
             affected = barred
         source = Source(parent, version, forked.reuse_upto)
-        for key, taken in (await _outcomes(log, source)).items():
-            if base_of(key[0]) not in barred:
-                outcomes.setdefault(key, taken)
+        for found, all_of_it in zip(await _outcomes(log, source), (outcomes, starts), strict=True):
+            for key, taken in found.items():
+                if base_of(key[0]) not in barred:
+                    all_of_it.setdefault(key, taken)
         sources.append(source)
         line, past = parent, await log.state(parent, version)
-    return Taking(log, sources, outcomes, affected, _policies(run, edits), await _edited(log, run, edits))
+    addressed = any(edit.kind == "message" for _, edit in edits)
+    return Taking(
+        log, sources, outcomes, starts, affected, _policies(run, edits), await _edited(log, run, edits), addressed=addressed
+    )
 
 
 def _roots(recorded: Iterable[Recorded]) -> set[str]:
@@ -221,16 +262,24 @@ def _failed_here(event: Any) -> bool:
     return isinstance(event, StepFailed) and event.source is None
 
 
-async def _outcomes(log: Log, source: Source) -> dict[tuple[str, int], Taken]:
-    """What attempts came to on a tape, the last of each; a mark where one was cancelled. Approvals stand at attempt 0."""
+async def _outcomes(log: Log, source: Source) -> tuple[dict[tuple[str, int], Taken], dict[tuple[str, int], Taken]]:
+    """What attempts came to on a tape, and their starts: the first word of each, what follows is about their steps.
+
+    Approvals stand at attempt 0.
+    """
     found: dict[tuple[str, int], Taken] = {}
-    for item in await log.events(source.run, after=source.after, upto=source.upto, types=OUTCOMES | ANSWERS):
+    starts: dict[tuple[str, int], Taken] = {}
+    for item in await log.events(source.run, after=source.after, upto=source.upto, types=OUTCOMES | ANSWERS | {StepStarted.type}):
         path, event = item.step or "", item.event
+        if isinstance(event, StepStarted):
+            starts[path, item.attempt] = Taken(item.version, source, event)
+            continue
         if event.type in ANSWERS:
-            found[path, 0] = Taken(item.version, source, event)
+            found.setdefault((path, 0), Taken(item.version, source, event))
         elif item.attempt:
-            found[path, item.attempt] = Taken(item.version, source, None if event.type == "step.cancelled" else event)
-    return found
+            cancelled = event.type == "step.cancelled"
+            found.setdefault((path, item.attempt), Taken(item.version, source, None if cancelled else event))
+    return found, starts
 
 
 def _policies(run: RunId, edits: Sequence[tuple[int, Edit]]) -> list[Policy]:

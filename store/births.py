@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from store import audit, rows
 from store import blobs as contents
-from store import rows
 from store.blobs import Blobs
 from store.errors import RunConflictError, RunIdError, VersionRangeError
 from store.events import Recorded
@@ -118,9 +118,12 @@ def _write(connection: sqlite3.Connection, run: str, row: int, batch: Sequence[R
     return Held(row, 1, batch[-1].version, snapped, batch[-1].at)
 
 
-def attach(connection: sqlite3.Connection, run: str, driver: Driver) -> Held:
+def attach(connection: sqlite3.Connection, run: str, driver: Driver, *, forced: bool = False) -> Held:
     """Take a run over: its token grows, so whatever an earlier driver still writes is refused."""
     row = number(connection, run)
+    if forced:
+        (pid,) = connection.execute("SELECT pid FROM runs WHERE run = ?", (row,)).fetchone()
+        audit.write(connection, audit.TAKEOVER, {"run": run, "from_pid": pid, "pid": driver.pid})
     connection.execute(
         "UPDATE runs SET token = token + 1, pid = ?, started = ?, host = ? WHERE run = ?",
         (driver.pid, driver.started, driver.host, row),

@@ -5,14 +5,20 @@ The rules about state live here and in the files `projector.py` names. Stands ap
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import msgspec
+
 from store.events import (
     ChildParked,
     ChildResumed,
+    ChildSpent,
     EffectFailed,
     EffectInDoubt,
     EffectRequested,
     EffectResolved,
     EffectSucceeded,
+    Event,
     Spent,
     Usage,
 )
@@ -85,16 +91,29 @@ def _counted(breakers: dict[str, Breaker], key: str, at: float) -> dict[str, Bre
 
 
 def _pay(state: RunState, path: str, event: EffectSucceeded | EffectFailed) -> None:
-    """Add what an effect used to the run and the step: a model call, or all of a child run's.
+    """Add what an effect used to the run and the step."""
+    if event.usage is not None or event.spent:
+        for used in paid(event):
+            _spend(state, step_at(state, path), used)
 
-    What was taken from a recording was paid there.
-    """
-    if event.source is not None:
-        return
-    if event.usage is not None:
-        _spend(state, step_at(state, path), spent(event.usage))
-    for used in event.spent:
-        _spend(state, step_at(state, path), used)
+
+def paid(event: Event) -> tuple[Spent, ...]:
+    """What an event says was used: a model call, or of a child run; what was taken from a recording was paid there."""
+    if isinstance(event, ChildSpent):
+        return event.spent
+    if not isinstance(event, EffectSucceeded | EffectFailed) or event.source is not None:
+        return ()
+    return event.spent if event.usage is None else (spent(event.usage), *event.spent)
+
+
+def summed(used: Iterable[Spent]) -> tuple[Spent, ...]:
+    """The sums by model, in the order of first use."""
+    sums: dict[str, Spent] = {}
+    for one in used:
+        known = sums.get(one.model, Spent(one.model))
+        added = {name: getattr(known, name) + getattr(one, name) for name in Spent.__struct_fields__ if name != "model"}
+        sums[one.model] = msgspec.structs.replace(known, **added)
+    return tuple(sums.values())
 
 
 def spent(usage: Usage) -> Spent:
@@ -139,3 +158,11 @@ def child_resumed(state: RunState, version: int, at: float, path: str, attempt: 
     effect = state.open.get(event.request)
     if effect is not None:
         effect.parked = None
+
+
+def child_spent(state: RunState, version: int, at: float, path: str, attempt: int, event: ChildSpent) -> None:
+    effect = state.open.get(event.request)
+    if effect is not None:
+        effect.spent = summed((*effect.spent, *event.spent))
+    for used in event.spent:
+        _spend(state, step_at(state, path), used)

@@ -74,7 +74,7 @@ class RunForked(Event, frozen=True, omit_defaults=True):
     """This run shares the parent's events up to `version`; outcomes may be taken from the parent up to `reuse_upto`.
 
     `target` and `cwd` say where its pipeline is found if not where the parent's is; `reason` is why, in somebody's words. A child
-    run is forked with its caller: then `caller` and `caller_step` are set.
+    run is forked with its caller: then `caller` and `caller_step` are set. `away` are the seconds since the point.
     """
 
     type = "run.forked"
@@ -86,6 +86,7 @@ class RunForked(Event, frozen=True, omit_defaults=True):
     reason: str = ""
     caller: str | None = None
     caller_step: str | None = None
+    away: float = 0.0
 
 
 class RunAttached(Event, frozen=True, omit_defaults=True):
@@ -328,7 +329,7 @@ class EffectRequested(Event, frozen=True, omit_defaults=True):
 class EffectSucceeded(Event, frozen=True, omit_defaults=True):
     """The effect requested at version `request` came back with `value`. `source` is set when it was taken from a recording.
 
-    `spent` is what a child run used by its end, a model each.
+    `spent` is what a child run used besides what `child.spent` said, a model each.
     """
 
     type = "effect.succeeded"
@@ -385,6 +386,14 @@ class ChildResumed(Event, frozen=True, omit_defaults=True):
 
     type = "child.resumed"
     request: int
+
+
+class ChildSpent(Event, frozen=True, omit_defaults=True):
+    """The child run of the effect requested at version `request` used so much more, a model each; its outcome has the rest."""
+
+    type = "child.spent"
+    request: int
+    spent: tuple[Spent, ...] = ()
 
 
 class LogWritten(Event, frozen=True, omit_defaults=True):
@@ -506,7 +515,7 @@ EVENTS: Mapping[str, type[Event]] = {
         StepStarted, StepPublished, StepCompleted, StepFailed, StepRefused, StepRetryScheduled, StepSkipped, StepCancelled,
         StepReset, StepReused, EditApplied, CheckpointMade,
         EffectRequested, EffectSucceeded, EffectFailed, EffectInDoubt, EffectResolved, ChildParked, ChildResumed,
-        LogWritten, ArtifactMade,
+        ChildSpent, LogWritten, ArtifactMade,
         BudgetReached, BudgetSet, RunCompensating, RunReopened,
         RunPaused, RunUnpaused, RunCompleted, RunFailed, RunCancelled,
     )

@@ -10,10 +10,10 @@ import asyncio
 import itertools
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 from weakref import WeakSet
 
 from store import births, blobs, folding, opening, queries, signals, trouble, values
@@ -157,7 +157,7 @@ class Log:
         deadline = time.monotonic() + ENDING
         while True:
             try:
-                return await self._lead(run, lambda connection: births.attach(connection, run, driver), force=force)
+                return await self._lead(run, lambda connection: births.attach(connection, run, driver, forced=force), force=force)
             except HeldElsewhereError:
                 if time.monotonic() > deadline or (await self.find(run)).alive():
                     raise
@@ -262,18 +262,15 @@ class Log:
         *,
         after: int = 0,
         upto: int | None = None,
-        step: str | None = None,
-        attempt: int | None = None,
-        types: Collection[str] | None = None,
         limit: int | None = None,
+        **filters: Unpack[queries.Filters],
     ) -> list[Recorded]:
         """Events of a run's lineage with `after` < version <= `upto`, in order, at most `limit`; a fork's past is its parent's."""
-        wanted = queries.Wanted(step, attempt, types)
-        return await queries.events(self.reader, await self.lineages.of(run), after, upto, wanted, limit)
+        return await queries.events(self.reader, await self.lineages.of(run), after, upto, limit, filters)
 
-    async def tail(self, after_seq: int, *, limit: int = 1000) -> list[tuple[RunId, Recorded]]:
+    async def tail(self, after_seq: int, *, limit: int = 1000, **filters: Unpack[queries.Filters]) -> list[tuple[RunId, Recorded]]:
         """The whole log by `seq`, whatever the run."""
-        return await queries.tail(self.reader, after_seq, limit)
+        return await queries.tail(self.reader, after_seq, limit, filters)
 
     @overload
     def follow(self, run: RunId, after: int) -> AsyncIterator[list[Recorded]]: ...

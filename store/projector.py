@@ -16,6 +16,7 @@ import msgspec
 from store.effect_rules import (
     child_parked,
     child_resumed,
+    child_spent,
     effect_failed,
     effect_in_doubt,
     effect_requested,
@@ -32,6 +33,7 @@ from store.events import (
     CheckpointMade,
     ChildParked,
     ChildResumed,
+    ChildSpent,
     EditApplied,
     EffectFailed,
     EffectInDoubt,
@@ -92,7 +94,7 @@ from store.step_rules import (
 
 PENDING, RUNNING = StepStatus.PENDING, StepStatus.RUNNING
 
-FOLD_VERSION = 3
+FOLD_VERSION = 5
 """Stamped on snapshots: raised whenever a rule or the shape of the state changes, so that older snapshots are not used."""
 
 
@@ -128,6 +130,8 @@ def also_changed(state: RunState, path: str, event: Event) -> Iterable[str]:
         return event.closes or ()
     if isinstance(event, RunCompensating):
         return event.steps
+    if isinstance(event, RunForked):
+        return state.steps
     if isinstance(event, StepEvaluated | StepStarted | StepReset):
         step = state.steps.get(path)
         items = max(getattr(event, "items", None) or 0, (step.items or 0) if step is not None else 0)
@@ -151,6 +155,23 @@ def _run_forked(state: RunState, version: int, at: float, path: str, attempt: in
     state.attached_at = state.ended_at = state.reason = None
     state.status = RunStatus.PENDING
     state.pausing = state.halted = state.cancelling = False
+    _skip_time(state, event.away)
+
+
+def _skip_time(state: RunState, away: float) -> None:
+    """The time between a fork's point and the fork did not pass in it: what waits or runs has as much left as it had."""
+    state.away += away
+    for path, step in state.steps.items():
+        if step.status.settled or step.status is PENDING:
+            continue
+        shifted = {name: None if (was := getattr(step, name)) is None else was + away for name in _RUNNING_ON}
+        approval = step.approval
+        if approval is not None and approval.due is not None:
+            approval = msgspec.structs.replace(approval, due=approval.due + away)
+        state.steps[path] = msgspec.structs.replace(step, approval=approval, **shifted)
+
+
+_RUNNING_ON = ("due", "started_at", "first_started_at")
 
 
 def _run_attached(state: RunState, version: int, at: float, path: str, attempt: int, event: RunAttached) -> None:
@@ -216,7 +237,9 @@ def _artifact_made(state: RunState, version: int, at: float, path: str, attempt:
 
 
 def _checkpoint_made(state: RunState, version: int, at: float, path: str, attempt: int, event: CheckpointMade) -> None:
-    """A name of a place; the place is the same."""
+    """A name of a place; the place is the same. What was made by itself is not made again when what follows it is."""
+    if path and event.kind != "manual":
+        step_at(state, path).marked = event.kind, attempt
 
 
 def _budget_reached(state: RunState, version: int, at: float, path: str, attempt: int, event: BudgetReached) -> None:
@@ -302,6 +325,7 @@ RULES: dict[type[Event], Rule] = {
     EffectResolved: effect_resolved,
     ChildParked: child_parked,
     ChildResumed: child_resumed,
+    ChildSpent: child_spent,
     LogWritten: _log_written,
     ArtifactMade: _artifact_made,
     CheckpointMade: _checkpoint_made,

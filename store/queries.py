@@ -6,7 +6,9 @@ Stands apart from `log.py` so that the SQL of reading is in one place, parameter
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import Any, TypedDict
+
+import msgspec
 
 from store import blobs, rows, values
 from store import runs as run_list
@@ -20,6 +22,7 @@ _NO_END = 2**63 - 1
 _PAGE = 2000
 """Events a read: about 6 ms of decoding, in which the loop cannot answer."""
 
+_COLUMNS = ", ".join(f"e.{name}" for name in rows.COLUMNS.split(", "))
 _CANDIDATES = 5
 _TOP = "NOT EXISTS (SELECT 1 FROM callers k WHERE k.run = r.run)"
 """Runs that no other run called."""
@@ -30,46 +33,97 @@ _BEGINS = (
 """Runs whose ids begin so, without the children of such runs."""
 
 
-class Wanted(NamedTuple):
-    """Which events: of this step, of this attempt, of these types (None: any)."""
+SMALL = 65_536
+"""Bytes up to which a stored content is searched for a text."""
 
-    step: str | None = None
-    attempt: int | None = None
-    types: Collection[str] | None = None
+_IN_CONTENTS = f"""
+CASE WHEN (instr(e.data, '"blob":"') OR instr(e.data, '"chain":"')) AND json_valid(e.data) THEN EXISTS (
+    SELECT 1 FROM json_tree(e.data) j JOIN blobs b ON b.hash = unhex32(j.value)
+    WHERE j.key IN ('blob', 'chain') AND j.type = 'text' AND b.size <= {SMALL} AND (
+        CAST(b.data AS TEXT) LIKE ?1 ESCAPE '\\' OR CAST(b.data AS TEXT) LIKE ?2 ESCAPE '\\'
+        OR CASE WHEN j.key = 'chain' AND json_valid(CAST(b.data AS TEXT)) THEN EXISTS (
+            SELECT 1 FROM blobs m WHERE m.hash = unhex32(json_extract(CAST(b.data AS TEXT), '$.item'))
+            AND m.size <= {SMALL} AND CAST(m.data AS TEXT) LIKE ?1 ESCAPE '\\'
+        ) END
+    )
+) END
+"""  # noqa: S608 - no input in it
+"""Whether a text is in a content an event refers to; of a conversation its last message is what the event added."""
 
-    def clause(self) -> tuple[str, list[Any]]:
-        """As SQL after WHERE, with its parameters."""
-        sql = ""
-        parameters: list[Any] = []
-        if self.step is not None:
-            sql += " AND step = ?"
-            parameters.append(self.step)
-        if self.attempt is not None:
-            sql += " AND attempt = ?"
-            parameters.append(self.attempt)
-        if self.types is not None:
-            sql += f" AND type IN ({', '.join('?' * len(self.types))})"
-            parameters += self.types
-        return sql, parameters
+
+class Filters(TypedDict, total=False):
+    """Which events, all of it together. `types` and `actor` may be patterns (`step.*`), `text` is looked for in any case, also in
+    small contents that the event refers to; `since` and `until` are unix seconds, both included."""
+
+    step: str | None
+    attempt: int | None
+    types: Collection[str] | None
+    actor: str | None
+    text: str | None
+    since: float | None
+    until: float | None
+
+
+def clause(filters: Filters) -> tuple[str, list[Any]]:
+    """Filters of events (table `e`) as SQL after WHERE, and the numbered parameters it has, of which the first are numbered 1."""
+    given: list[Any] = []
+
+    def place(value: Any) -> str:
+        given.append(value)
+        return f"?{len(given)}"
+
+    sql = ""
+    text, types = filters.get("text"), filters.get("types")
+    if text is not None:
+        written = msgspec.json.encode(text).decode()[1:-1]
+        place(_contains(written))
+        place(_contains(text))
+        sql += f" AND (e.data LIKE ?1 ESCAPE '\\' OR {_IN_CONTENTS})"
+    for column, test in (("step", "e.step ="), ("attempt", "e.attempt ="), ("since", "e.at >="), ("until", "e.at <=")):
+        value = filters.get(column)
+        if value is not None:
+            sql += f" AND {test} {place(value)}"
+    if types is not None:
+        exact = [kind for kind in types if not _is_pattern(kind)]
+        told = [f"e.type IN ({', '.join(map(place, exact))})"]
+        told += [f"e.type GLOB {place(_glob(kind))}" for kind in types if _is_pattern(kind)]
+        sql += f" AND ({' OR '.join(told)})"
+    if (actor := filters.get("actor")) is not None:
+        sql += f" AND coalesce(e.actor, '{rows.DRIVER}') GLOB {place(_glob(actor))}"
+    return sql, given
+
+
+def _contains(text: str) -> str:
+    return "%" + "".join(f"\\{char}" if char in "\\%_" else char for char in text) + "%"
+
+
+def _is_pattern(word: str) -> bool:
+    return any(char in word for char in "*?[")
+
+
+def _glob(word: str) -> str:
+    """A pattern as shells write it: SQLite says `[^a]` where they also say `[!a]`."""
+    return word.replace("[!", "[^")
 
 
 async def events(
-    reader: Reader, segments: Sequence[Segment], after: int, upto: int | None, wanted: Wanted, limit: int | None
+    reader: Reader, segments: Sequence[Segment], after: int, upto: int | None, limit: int | None, filters: Filters
 ) -> list[Recorded]:
     """Events of a lineage, oldest first."""
-    clause, parameters = wanted.clause()
+    wanted, given = clause(filters)
+    first = len(given) + 1
     sql = (
-        f"SELECT {rows.COLUMNS} FROM events WHERE run = ? AND version > ? AND version <= ?{clause} "  # noqa: S608 - no input in it
-        "ORDER BY version LIMIT ?"
+        f"SELECT {_COLUMNS} FROM events e WHERE e.run = ?{first} AND e.version > ?{first + 1} "  # noqa: S608 - no input in it
+        f"AND e.version <= ?{first + 2}{wanted} ORDER BY e.version LIMIT ?{first + 3}"
     )
     end = _NO_END if upto is None else upto
     found: list[Recorded] = []
-    for run, _, first, last in segments:
+    for run, _, begin, last in segments:
         stop = end if last is None else min(last, end)
-        start = max(after, first - 1)
+        start = max(after, begin - 1)
         while start < stop and (limit is None or len(found) < limit):
             size = _PAGE if limit is None else min(_PAGE, limit - len(found))
-            page = rows.recorded(await reader.all(sql, (run, start, stop, *parameters, size)))
+            page = rows.recorded(await reader.all(sql, (*given, run, start, stop, size)))
             found += page
             if len(page) < size:
                 break
@@ -77,13 +131,14 @@ async def events(
     return found
 
 
-async def tail(reader: Reader, after_seq: int, limit: int) -> list[tuple[RunId, Recorded]]:
+async def tail(reader: Reader, after_seq: int, limit: int, filters: Filters) -> list[tuple[RunId, Recorded]]:
     """Events of all runs, by seq."""
-    columns = ", ".join(f"e.{name}" for name in rows.COLUMNS.split(", "))
+    wanted, given = clause(filters)
+    first = len(given) + 1
     found = await reader.all(
-        f"SELECT {columns}, r.id FROM events e JOIN runs r ON r.run = e.run WHERE e.seq > ? "  # noqa: S608 - no input in it
-        "ORDER BY e.seq LIMIT ?",
-        (after_seq, limit),
+        f"SELECT {_COLUMNS}, r.id FROM events e JOIN runs r ON r.run = e.run WHERE e.seq > ?{first}{wanted} "  # noqa: S608
+        f"ORDER BY e.seq LIMIT ?{first + 1}",
+        (*given, after_seq, limit),
     )
     return list(zip((RunId(row[-1]) for row in found), rows.recorded(row[:-1] for row in found), strict=True))
 

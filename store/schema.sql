@@ -233,6 +233,14 @@ CREATE TABLE slots(
 
 CREATE INDEX slots_name ON slots(name, taken);
 
+-- What was done to the store as a whole: imports, exports, backups, forced takeovers, damage that was found.
+CREATE TABLE audit(
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at REAL NOT NULL,
+    action TEXT NOT NULL,
+    detail TEXT NOT NULL
+) STRICT;
+
 CREATE VIEW log_view AS
 SELECT e.seq, r.id AS run_id, e.version, e.type, e.at, datetime(e.at, 'unixepoch') AS utc, e.step, e.attempt, e.causation,
        coalesce(e.actor, 'driver') AS actor, e.data

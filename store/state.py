@@ -12,6 +12,8 @@ from enum import IntEnum
 
 import msgspec
 
+from store.events import Spent
+
 
 class RunStatus(IntEnum):
     """Statuses of a run; INTERRUPTED and WAITING are shown, never folded."""
@@ -124,7 +126,9 @@ class StepState(msgspec.Struct, array_like=True):
     attempt was given, where that is not simply the outputs. `passes`: it was skipped and its dependants may run all the same.
     `partial` is the version of what it published last. `disabled` says why it is to be skipped when its turn comes. `wish` is what
     a person asked for it and is not carried out yet. `nested`: it belongs to another step, as a group's child or a compensation.
-    `tried` is the last attempt of any child that it had before it was reset. `edited`: somebody gave it its output in a fork.
+    `tried` is the last attempt of any child that it had before it was reset, `spared` how many attempts an open breaker refused.
+    `edited`: somebody gave it its output in a fork.
+    `marked` is the kind and attempt of the last checkpoint that was made of it by itself.
     """
 
     kind: str = "f"
@@ -162,15 +166,17 @@ class StepState(msgspec.Struct, array_like=True):
     wish: str = ""
     failure_classes: tuple[str, ...] = ()
     nested: bool = False
+    spared: int = 0
     tried: int = 0
     edited: bool = False
+    marked: tuple[str, int] | None = None
 
 
 class OpenEffect(msgspec.Struct, array_like=True, gc=False):
     """An effect requested and not yet settled. `safety` is the word of `Safety`; `in_doubt` once decided so.
 
     `answer` is the version of the signal that brought a person's answer to it. `parked` says why the child run behind it rests
-    (`paused`, `waiting`), None while it does not.
+    (`paused`, `waiting`), None while it does not; `spent` is what is counted of it so far, a model each.
     """
 
     step: str
@@ -182,6 +188,7 @@ class OpenEffect(msgspec.Struct, array_like=True, gc=False):
     in_doubt: bool = False
     answer: int | None = None
     parked: str | None = None
+    spent: tuple[Spent, ...] = ()
 
 
 class ArtifactRef(msgspec.Struct, array_like=True, gc=False):
@@ -218,6 +225,7 @@ class RunState(msgspec.Struct, array_like=True):
     compensations of a run that failed, in order. `memory` is the run's own: by key, the version of the request that put a value
     there. `roles` are those it offers; `breakers` are models and tools whose last call failed. `nested` counts the steps that
     belong to another step, `nested_settled` the settled of them. `reopened_at`: when it was last opened again after its end.
+    `away` are the seconds between the points and the beginnings of its forks, which did not pass in it.
     `halted`: it was paused at once, so what was running is not and is driven again on resume.
     """
 
@@ -271,6 +279,7 @@ class RunState(msgspec.Struct, array_like=True):
     nested: int = 0
     nested_settled: int = 0
     reopened_at: float | None = None
+    away: float = 0.0
     budget_action: str | None = None
 
     @property

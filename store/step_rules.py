@@ -137,6 +137,7 @@ def step_failed(state: RunState, version: int, at: float, path: str, attempt: in
     step.ended_at, step.reason, step.failure_kind = at, failure.message[:REASON_LIMIT], failure.kind
     step.retryable, step.retry_after, step.failure_classes = failure.retryable, failure.retry_after, failure.classes
     step.reused = event.source is not None
+    step.spared += failure.kind == "circuit" and bool(failure.retry_after)
     state.failures += 1
     if state.open:
         close_effects(state, path)
@@ -179,7 +180,8 @@ def step_reset(state: RunState, version: int, at: float, path: str, attempt: int
     step.first_attempt, step.tries, step.failure_classes = step.attempt + 1, [], ()
     step.reused = step.edited = False
     step.verdict, step.evaluated, step.refused, step.inputs, step.passes = "", None, (), None, False
-    step.partial = step.approval = step.disabled = None
+    step.partial = step.approval = step.disabled = step.marked = None
+    step.spared = 0
     heed(state, step, path)
     _gather_in(state, step, path)
     if state.open:
@@ -214,6 +216,7 @@ def edit_applied(state: RunState, version: int, at: float, path: str, attempt: i
     heed(state, step, path)
     _complete(state, step, path, version, at, event.output.size)
     step.reason = step.failure_kind = step.due = None
+    step.first_started_at = step.started_at = at  # it did not run
     step.reused, step.edited = False, True
 
 

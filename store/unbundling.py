@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from store import births, blobs, folding, lineage, rows, values
+from store import audit, births, blobs, folding, lineage, rows, values
 from store.bundle import FORMAT, VERSION, BundledEvent, BundledRun, Manifest, damaged
 from store.errors import BundleError, StoreError
 from store.events import RunId
@@ -185,6 +185,7 @@ class Bundle:
                     self._compare(connection, run, found[0])
             if taken:
                 blobs.put(connection, self.contents())
+                audit.write(connection, audit.IMPORT, {"file": str(self.path), "runs": taken})
         return taken
 
     def _compare(self, connection: sqlite3.Connection, run: BundledRun, number: int) -> None:

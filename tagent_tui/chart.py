@@ -5,8 +5,9 @@ Apart from the screen because it waits for the store, once when a replay is ente
 
 from __future__ import annotations
 
-from store.events import RunId
+from store.events import CheckpointMade, RunId
 from store.log import Log
+from tagent_tui.text import one_line
 from tagent_tui.view.timeline import FORK, Mark, Timeline
 
 PARTS = 240
@@ -44,6 +45,14 @@ async def _forks(log: Log, run: RunId) -> list[Mark]:
             times[version] = found[0].at if found else row.created
         marks.append(Mark(version, times[version], FORK))
     return marks
+
+
+async def read_names(log: Log, run: RunId, timeline: Timeline) -> list[str]:
+    """The names of the checkpoints, the newest last; the log is read through only if there are any."""
+    if not any(mark.type == CheckpointMade.type for mark in timeline.marks):
+        return []
+    found = await log.events(run, types={CheckpointMade.type})
+    return list(reversed(dict.fromkeys(one_line(one.event.name).text for one in reversed(found))))
 
 
 async def read_starts(log: Log, run: RunId, steps: int) -> dict[str, int]:

@@ -26,7 +26,7 @@ from tagent_tui.view.scene import Scene, look_back
 AROUND = 64
 """Events read on both sides of the playhead: what the lower track shows, and where causes and decisions mostly are."""
 
-CARRIED = ("output", "value", "arguments", "content", "body", "params", "fields")
+CARRIED = ("output", "value", "arguments", "content", "body", "params", "fields", "metadata")
 """The fields an event may carry a value in."""
 
 

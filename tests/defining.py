@@ -8,7 +8,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from engine import ConditionDSL, Dep, Pipeline, RetryPolicy
-from engine.definition import MERGES, Approval, Budget
+from engine.definition import CHECKPOINTS, MERGES, Approval, Budget
 from engine.kinds import FunctionName
 from engine.params import Param
 from engine.policies import BreakerPolicy
@@ -122,6 +122,7 @@ def _options(draw: Any, names: list[str], needs: list[str | Dep]) -> dict[str, A
         "budget": budgets | st.floats(0.01, 10),
         "read_data": st.just(["params.p", "shared.s[0]"]),
         "enabled": st.booleans(),
+        "checkpoint": st.booleans() | st.sampled_from(["a", "tidy state", "x.y-1"]),
         "output_schema": st.just({"type": "object", "properties": {"score": {"type": "number"}}}),
         "max_retries": st.integers(0, 5),
         "retry": RETRIES,
@@ -147,6 +148,7 @@ def pipelines(draw: Any) -> Pipeline:
         budget=draw(st.none() | budgets),
         breaker=draw(st.none() | breakers),
         limits=draw(st.none() | limits),
+        checkpoints=draw(st.lists(st.sampled_from(CHECKPOINTS), unique=True)),
     )
     made.constraint(*draw(st.lists(texts, max_size=2))).shared("s", draw(plain_values))
     names: list[str] = []

@@ -16,6 +16,7 @@ from store.events import (
     CheckpointMade,
     ChildParked,
     ChildResumed,
+    ChildSpent,
     EditApplied,
     EffectFailed,
     EffectInDoubt,
@@ -136,6 +137,7 @@ def one_of_each() -> list[Event]:
         EffectResolved(19, "succeeded", payload({"paid": True}), "I looked it up"),
         ChildParked(20, "waiting"),
         ChildResumed(20),
+        ChildSpent(20, spent),
         LogWritten("half a line, \u2028 and \u202e more", "warning", "stderr", payload({"n": 1})),
         ArtifactMade("report.md", "text/markdown", Payload(5000, blob="cd" * 32)),
         BudgetReached("report", "cost", 0.5, 0.51, "pause"),
@@ -213,6 +215,7 @@ EVENTS_OF_STEPS = st.one_of(
     st.builds(EffectResolved, _requests, st.sampled_from(["succeeded", "failed", "again"])),
     st.builds(ChildParked, _requests, st.sampled_from(["paused", "waiting"])),
     st.builds(ChildResumed, _requests),
+    st.builds(ChildSpent, _requests, _spent),
     st.builds(LogWritten, _texts),
     st.builds(ArtifactMade, _texts, st.just("text/plain"), st.just(Payload(9, blob="ab" * 32))),
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.checks.conditions import has_body
-from engine.definition import ACTIONS, Approval, Budget, ExecutionMode
+from engine.definition import ACTIONS, CHECKPOINT_NAME, Approval, Budget, ExecutionMode
 from engine.errors import Problem, suggestion
 from engine.models.schemas import schema_of
 from engine.policies import BreakerPolicy, RetryPolicy, problems_of, problems_of_breaker, problems_of_limits
@@ -41,8 +41,17 @@ def of_options(step: PipelineStep, where: str) -> Iterator[Problem]:
     yield from _condition(step, where)
     yield from _loops(step, where)
     yield from _approval(step.approval, f"{where}.approval")
+    if not isinstance(step.checkpoint, bool) and (why := of_checkpoint(step.checkpoint)):
+        yield Problem(f"{where}.checkpoint", why)
     for message in of_budget(step.budget):
         yield Problem(f"{where}.budget", message)
+
+
+def of_checkpoint(name: Any) -> str | None:
+    """What is wrong with the name of a checkpoint."""
+    if isinstance(name, str) and CHECKPOINT_NAME.fullmatch(name):
+        return None
+    return f"is {name!r}; give True or a name: a letter, then letters, digits, spaces, '_', '-' or '.', at most 100"
 
 
 def of_budget(budget: Any) -> list[str]:
@@ -81,7 +90,7 @@ def _mode(step: PipelineStep, where: str) -> Iterator[Problem]:
         yield Problem(f"{where}.execution_mode", f"is {mode!r}; use {_or(modes)}{suggestion(str(mode), modes)}")
     elif ExecutionMode(mode) is ExecutionMode.CONDITIONAL and step.condition is None and step.switch is None:
         yield Problem(f"{where}.execution_mode", "is conditional, but there is no condition; add condition=... or switch=...")
-    yield from _word(step.skip, ("settle", "propagate"), f"{where}.skip")
+    yield from of_word(step.skip, ("settle", "propagate"), f"{where}.skip")
     for name in ("irreversible", "final", "enabled"):
         if not isinstance(getattr(step, name), bool):
             yield Problem(f"{where}.{name}", f"is {getattr(step, name)!r}; give True or False")
@@ -103,7 +112,7 @@ def _tries(step: PipelineStep, where: str) -> Iterator[Problem]:
 
 
 def _condition(step: PipelineStep, where: str) -> Iterator[Problem]:
-    yield from _word(step.condition_mode, ("pre", "post"), f"{where}.condition_mode")
+    yield from of_word(step.condition_mode, ("pre", "post"), f"{where}.condition_mode")
     if step.condition_mode == "post":
         if step.condition is None:
             yield Problem(f"{where}.condition_mode", "is 'post', but there is no condition; add condition=...")
@@ -122,7 +131,7 @@ def _loops(step: PipelineStep, where: str) -> Iterator[Problem]:
             yield Problem(f"{where}.max_concurrent", f"is {most!r}; give 1 to {MAX_CONCURRENT}")
     if not _whole(step.max_iterations) or not 1 <= step.max_iterations <= MAX_ITERATIONS:
         yield Problem(f"{where}.max_iterations", f"is {step.max_iterations!r}; give 1 to {MAX_ITERATIONS}")
-    yield from _word(step.item_failures, ("fail", "keep"), f"{where}.item_failures")
+    yield from of_word(step.item_failures, ("fail", "keep"), f"{where}.item_failures")
     if step.item_failures == "keep" and step.for_each is None:
         yield Problem(f"{where}.item_failures", "is for the items of for_each; add that, or remove it")
 
@@ -143,7 +152,8 @@ def _approval(approval: Any, where: str) -> Iterator[Problem]:
         yield Problem(where, f"has the default {approval.default!r}; use approve or reject{near}")
 
 
-def _word(value: Any, words: Sequence[str], where: str) -> Iterator[Problem]:
+def of_word(value: Any, words: Sequence[str], where: str) -> Iterator[Problem]:
+    """What is wrong with one of a few words."""
     if value not in words:
         yield Problem(where, f"is {value!r}; use {_or(words)}{suggestion(str(value), words)}")
 

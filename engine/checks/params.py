@@ -19,7 +19,8 @@ def of_declarations(declared: Mapping[str, Param], defaults: Mapping[str, Any]) 
         found = problems_of(param)
         if not found and name in defaults and (why := misfit(param, defaults[name])):
             found = [f"has a default that {why}"]
-        found += [why for choice in param.choices if (why := encodable(choice))]
+        elif not found:
+            found = [why for choice in param.choices or () if (why := encodable(choice))]
         for message in found:
             yield Problem(f"params.{name}", message)
 

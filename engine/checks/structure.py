@@ -24,6 +24,9 @@ def of_name(step: PipelineStep, where: str, seen: set[str]) -> Iterator[Problem]
 def of_dependencies(step: PipelineStep, where: str, links: Links) -> Iterator[Problem]:
     """What is wrong with what a step depends on, with its join, its switch and its fallback."""
     seen: set[str] = set()
+    for given in step.depends_on:
+        if not isinstance(given, str | Dep):
+            yield Problem(f"{where}.depends_on", f"has {given!r}; give names of steps or Dep(...), or leave it out")
     for dep in step.dependencies:
         if not isinstance(dep.step, str) or dep.step not in links.steps:
             yield Problem(f"{where}.depends_on", f"there is no step {dep.step!r}{suggestion(str(dep.step), list(links.steps))}")

@@ -12,7 +12,7 @@ import msgspec
 
 from engine.checks import bodies, conditions, options, params, structure
 from engine.checks.links import Links
-from engine.definition import FAILURE_POLICIES, MAX_STEPS, NAME
+from engine.definition import CHECKPOINTS, FAILURE_POLICIES, MAX_STEPS, NAME
 from engine.errors import Problem, suggestion
 from engine.params import Param
 from engine.steps import PipelineStep, encodable
@@ -37,6 +37,7 @@ class Asked(msgspec.Struct):
     model: str | None = "unchecked"
     breaker: Any = None
     limits: Any = None
+    checkpoints: list[Any] = []
 
     @property
     def known(self) -> list[str] | None:
@@ -91,4 +92,6 @@ def _of_pipeline(asked: Asked) -> Iterator[Problem]:
         yield Problem("on_failure", f"is {asked.on_failure!r}; use {' or '.join(FAILURE_POLICIES)}{near}")
     for message in options.of_budget(asked.budget):
         yield Problem("budget", message)
+    for word in asked.checkpoints:
+        yield from options.of_word(word, CHECKPOINTS, "checkpoints")
     yield from options.of_calls(asked.breaker, asked.limits)

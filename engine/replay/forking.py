@@ -6,7 +6,7 @@ Stands apart from making it, because `--dry-run` and the dialog ask the same wit
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -78,7 +78,10 @@ class Fork(msgspec.Struct, frozen=True):
 
 async def planned(log: Log, parent: RunId, version: int, pipeline: Pipeline, wish: Wish) -> Fork:
     """What a fork of `parent` after event `version` would be. Raises what `parse`, `check` and `pin` raise."""
+    if version < 1:
+        raise EngineError("A run is forked at one of its events, from 1 on.")
     state, head = await log.state(parent, version), await log.head(parent)
+    now = max(time.time(), state.last_at)
     found = await circumstances(log, parent, version)
     recorded = Definition.from_json(await log.blob(state.definition))
     added = await _added(log, parent, state, version)
@@ -88,10 +91,10 @@ async def planned(log: Log, parent: RunId, version: int, pipeline: Pipeline, wis
     given, model = _settled(found, edits)
     definition, present, changes = _definition(parent, recorded, pipeline, found, edits, wish, given, model)
     plan = Plan(definition, 1, added)
-    roots = await _roots(log, parent, head, plan, present, found, edits)
+    roots = await _roots(log, parent, head, version, state.open, plan, present, found, edits)
     roots += [name for name in changes.sources if wish.sources or state.steps[name].status is not StepStatus.COMPLETED]
-    facts: list[Fact] = [(RunForked(parent, version, head, wish.target, wish.cwd, wish.reason), None, 0)]
-    facts += await _settled_later(log, parent, state, version, head)
+    facts: list[Fact] = [(RunForked(parent, version, head, wish.target, wish.cwd, wish.reason, away=now - state.last_at), None, 0)]
+    facts += await settled_later(log, parent, state, version, head)
     blobs: list[Blob] = []
     for edit in edits:
         facts += _facts(
@@ -99,7 +102,7 @@ async def planned(log: Log, parent: RunId, version: int, pipeline: Pipeline, wis
         )
     if changes.sentences or changes.sources:
         facts += _migration(definition, changes, roots, blobs)
-    batch = _folded(state, plan, facts, wish.author)
+    batch = _folded(state, plan, facts, wish.author, now)
     reached = plan.descendants({name for name in [*roots, *changes.steps, *changes.added, *_outputs(edits)] if name in plan.place})
     settings = {**found.settings, "model": model}
     return Fork(
@@ -117,8 +120,6 @@ def _outputs(edits: Sequence[Edit]) -> list[str]:
 
 
 def _refuse(state: RunState, edits: Sequence[Edit], wish: Wish) -> None:
-    if state.version < 1:
-        raise EngineError("A run is forked at one of its events, from 1 on.")
     if state.undoing is not None and (edits or wish.changed is not None):
         raise EngineError(
             f"At event {state.version} the run has failed and undoes what it did, which no edit changes; fork at an earlier event."
@@ -169,16 +170,27 @@ def _with_fields(recorded: Definition, edits: Sequence[Edit]) -> Definition:
 
 
 async def _roots(
-    log: Log, parent: RunId, head: int, plan: Plan, present: Pipeline, found: Circumstances, edits: Sequence[Edit]
+    log: Log,
+    parent: RunId,
+    head: int,
+    version: int,
+    open_: Collection[int],
+    plan: Plan,
+    present: Pipeline,
+    found: Circumstances,
+    edits: Sequence[Edit],
 ) -> list[str]:
     """The steps that edits other than of fields reach at once."""
     roots: list[str] = []
-    if not any(edit.kind in ("param", "model", "policy", "effect", "again") for edit in edits):
+    if not any(edit.kind in ("param", "model", "policy", "effect", "again", "message") for edit in edits):
         return roots
     asked = await log.events(parent, upto=head, types={EffectRequested.type})
     for edit in edits:
         if edit.kind == "again" and edit.step is not None:
             roots.append(edit.step)
+        elif edit.kind == "message":
+            late = (item for item in asked if item.version > version or item.version in open_)
+            roots += [base_of(item.step or "") for item in late if item.event.kind == "receive"]
         elif edit.kind == "effect":
             roots += _of_request(edit, asked)
         elif edit.kind == "policy":
@@ -237,7 +249,7 @@ def _facts(edit: Edit, wish: Wish, roots: Sequence[str], blobs: list[Blob], held
         edit.target, value, kept(held), wish.reason, list(roots) if edit.kind not in ("output", "field") else [],
         value if edit.kind == "output" else None, edit.request,
     )  # fmt: skip
-    facts: list[Fact] = [(applied, edit.step if edit.kind in ("output", "again") else None, 0)]
+    facts: list[Fact] = [(applied, edit.step, 0)]
     if edit.kind == "budget":
         facts.append((BudgetSet(**edit.value), None, 0))
     return facts
@@ -258,8 +270,8 @@ def _migration(definition: Definition, changes: Changes, roots: Sequence[str], b
     return [(event, None, 0)]
 
 
-async def _settled_later(log: Log, parent: RunId, state: RunState, version: int, head: int) -> list[Fact]:
-    """What became of the irreversible effects that are open at the point: known, so not in doubt."""
+async def settled_later(log: Log, parent: RunId, state: RunState, version: int, head: int) -> list[Fact]:
+    """What became of the irreversible effects that are open at the point, with where that is recorded: known, so not in doubt."""
     open_ = {request for request, effect in state.open.items() if effect.safety == "irreversible"}
     if not open_:
         return []
@@ -272,9 +284,9 @@ async def _settled_later(log: Log, parent: RunId, state: RunState, version: int,
     return facts
 
 
-def _folded(state: RunState, plan: Plan, facts: Sequence[Fact], author: str) -> list[Recorded]:
+def _folded(state: RunState, plan: Plan, facts: Sequence[Fact], author: str, now: float) -> list[Recorded]:
     """The fork's first events: the facts, and the resets that follow. `state` is folded on."""
-    schedule, now = Schedule(plan, state), max(time.time(), state.last_at)
+    schedule = Schedule(plan, state)
     batch: list[Recorded] = []
 
     def record(event: Any, step: str | None, attempt: int, cause: int | None, actor: str) -> None:

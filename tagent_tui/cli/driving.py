@@ -10,16 +10,18 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine.budgets import failed_of_one
-from engine.engine import Engine
 from store import Log, RunId, RunRow, RunState
 from store.state import RunStatus, shown_status
 from tagent_tui.cli.exits import Exit, InterruptedRunError
 from tagent_tui.cli.forms import event_form, finished_form, run_form
 from tagent_tui.cli.progress import Progress
 from tagent_tui.cli.session import Session
+
+if TYPE_CHECKING:
+    from engine.engine import Engine
 
 LIVES_SECONDS = 0.5
 """How often the steps' latest words are read for the moving line."""

@@ -35,6 +35,7 @@ def event_form(run: str, recorded: Recorded) -> dict[str, Any]:
         "step": recorded.step,
         "attempt": recorded.attempt or None,
         "actor": recorded.actor,
+        "causation": recorded.causation,
         "data": _fields(event),
     }
 
@@ -50,6 +51,7 @@ def finished_form(run: dict[str, Any], state: RunState) -> dict[str, Any]:
         "step": None,
         "attempt": None,
         "actor": "driver",
+        "causation": None,
         "data": run,
     }
 

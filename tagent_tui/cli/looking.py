@@ -1,4 +1,4 @@
-"""`runs`, `show`, `result` and `replay`: what is in the store, now or as it was at an event."""
+"""`runs`, `show`, `result` and `replay`: what is in the store, now or as it was at a place."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import click
 
 from engine.errors import StepExecutionError
+from engine.replay.places import version_at
 from engine.result import result_of
 from store import Log, RunRow, RunState
 from store.state import RunStatus
@@ -22,7 +23,7 @@ from tagent_tui.cli.forms import run_form, stored
 from tagent_tui.cli.happened import events
 from tagent_tui.cli.listing import child_segs, write_list
 from tagent_tui.cli.session import Session
-from tagent_tui.cli.verbs import RUN, StoredWord, verb
+from tagent_tui.cli.verbs import AT, RUN, StoredWord, verb
 from tagent_tui.numbers import duration, plural, run_cost, tokens
 from tagent_tui.outlines import outline_from
 from tagent_tui.rows import Ink, Seg
@@ -54,9 +55,9 @@ def runs(session: Session, status: str | None, pipeline: str | None, limit: int,
 
 @verb("show")
 @RUN
-@click.option("--at", type=click.IntRange(0), metavar="N", help="The run as it stood after event N.")
-def show(session: Session, run: str, at: int | None) -> int:
-    """A run and its steps, now or at an event."""
+@AT
+def show(session: Session, run: str, at: str | None) -> int:
+    """A run and its steps, now or at a place of its past."""
     return session.run(_show(session, run, at))
 
 
@@ -70,18 +71,16 @@ def result(session: Session, run: str, step: str | None) -> int:
 
 @verb("replay")
 @RUN
-@click.option("--at", type=click.IntRange(0), metavar="N", help="Begin at event N (default: the last).")
-def replay(session: Session, run: str, at: int | None) -> int:
-    """Step through a run's past in the terminal; elsewhere, its state at an event. Nothing is executed."""
+@AT
+def replay(session: Session, run: str, at: str | None) -> int:
+    """Step through a run's past in the terminal; elsewhere, its state at a place. Nothing is executed."""
     if session.json or not terminal.is_terminal():
         return session.run(_show(session, run, at))
 
     async def find() -> tuple[str, int]:
         async with await session.reading() as log:
             row = await log.find(run)
-            if at is not None:
-                await log.state(row.id, at)
-            return row.id, row.head if at is None else at
+            return row.id, row.head if at is None else await version_at(log, row.id, at)
 
     found, event = session.run(find())
     from tagent_tui.app import run_app
@@ -139,9 +138,10 @@ async def _listed(log: Log, wanted: Wanted) -> list[tuple[RunRow, RunStatus]]:
     return found
 
 
-async def _show(session: Session, wanted: str, at: int | None) -> int:
+async def _show(session: Session, wanted: str, place: str | None) -> int:
     async with await session.reading() as log:
         row = await log.find(wanted)
+        at = None if place is None else await version_at(log, row.id, place)
         state = await log.state(row.id, at)
         if session.json:
             session.output.document(await run_form(log, row, state, alive=at is not None or row.alive()))

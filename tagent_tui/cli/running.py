@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,17 @@ from engine.alone import alone
 from engine.definition import Definition, StepDefinition
 from engine.engine import Engine
 from engine.errors import suggestion
+from engine.replay.foresight import foreseen
 from engine.steps import free_parameters
 from engine.targets import Loaded
-from store import Log
+from store import Log, RunId
 from store.state import RunStatus
 from tagent_tui import terminal
 from tagent_tui.cli.asking import ask_waits
 from tagent_tui.cli.driving import Ended, drive
 from tagent_tui.cli.ending import conclude
 from tagent_tui.cli.exits import Exit, RefusedError
+from tagent_tui.cli.foreseeing import tell_foreseen
 from tagent_tui.cli.params import as_declared, file_of, params_of
 from tagent_tui.cli.session import Session
 from tagent_tui.cli.verbs import BUDGET, verb
@@ -42,6 +45,7 @@ OFFLINE = "offline"
 @click.option("--model", metavar="NAME", help="The model of goal steps.")
 @click.option("--offline", is_flag=True, help="Use the offline model: no network, answers labelled simulated.")
 @click.option("--budget", type=BUDGET, metavar="USD", help="What the run may cost; it stands when that is used up.")
+@click.option("--reuse", metavar="RUN", help="Take from an earlier run of the pipeline what is the same; pay for what changed.")
 @click.option("--only", metavar="STEP", help="Run one step alone, with given outputs of what it depends on.")
 @click.option("--inputs", metavar="FILE", help="With --only: a JSON or YAML file of outputs, by step.")
 @click.option("--dry-run", is_flag=True, help="Check and show what would run; nothing is recorded.")
@@ -55,6 +59,7 @@ def run(
     model: str | None,
     offline: bool,
     budget: float | None,
+    reuse: str | None,
     only: str | None,
     inputs: str | None,
     dry_run: bool,
@@ -80,6 +85,10 @@ def run(
     if only is not None:
         loaded = msgspec.structs.replace(loaded, pipeline=alone(loaded.pipeline, only, file_of(inputs) if inputs else {}))
     _check(session, loaded, params)
+    if reuse is not None:
+        if only or ui or detach:
+            raise RefusedError("--reuse goes with --dry-run only; leave --only, --ui and --detach out")
+        return session.run(reused(session, loaded, params, reuse, dry_run=dry_run))
     if dry_run:
         return _plan(session, loaded, params)
     if ui or detach:
@@ -143,16 +152,32 @@ def _warn_of_misspelt(session: Session, loaded: Loaded, params: dict[str, Any]) 
             session.output.note(f"the pipeline has no parameter {name!r}{near}")
 
 
+async def reused(session: Session, loaded: Loaded, params: dict[str, Any], earlier: str, *, dry_run: bool) -> int:
+    """Run a pipeline, taking from an earlier run what is the same."""
+    how: dict[str, Any] = {"model": session.config.model, "target": loaded.target, "cwd": loaded.cwd}
+    async with Engine(session.stored(), session.config, tee=False) as engine:
+        if dry_run:
+            fork = await engine.plan_reuse(earlier, loaded.pipeline, params, **how)
+            tell_foreseen(session, await foreseen(engine.log, fork))
+            return Exit.OK
+        begin = functools.partial(engine.reuse, earlier, loaded.pipeline, params, **how)
+        ended = await _to_the_end(session, engine, begin, loaded, 1)
+        return ended.exit if session.json else await conclude(session, engine.log, ended)
+
+
+async def _to_the_end(session: Session, engine: Engine, begin: Callable[[], Awaitable[RunId]], loaded: Loaded, began: int) -> Ended:
+    """Drive a run, asking whoever sits there what it waits for, for as long as something is answered."""
+    ended = await drive(session, engine, begin, began=began)
+    while ended.status is RunStatus.WAITING and session.asks and await ask_waits(session, engine.log, ended):
+        again = functools.partial(engine.resume, ended.row.id, loaded.pipeline)
+        ended = await drive(session, engine, again, began=ended.state.version)
+    return ended
+
+
 async def _drive(session: Session, loaded: Loaded, params: dict[str, Any], model: str | None) -> tuple[Ended, int]:
     async with Engine(session.db, session.config, tee=False) as engine:
-        ended = await drive(
-            session,
-            engine,
-            lambda: engine.start(loaded.pipeline, params, model=model, target=loaded.target, cwd=loaded.cwd),
-        )
-        while ended.status is RunStatus.WAITING and session.asks and await ask_waits(session, engine.log, ended):
-            again = functools.partial(engine.resume, ended.row.id, loaded.pipeline)
-            ended = await drive(session, engine, again, began=ended.state.version)
+        how: dict[str, Any] = {"model": model, "target": loaded.target, "cwd": loaded.cwd}
+        ended = await _to_the_end(session, engine, functools.partial(engine.start, loaded.pipeline, params, **how), loaded, 0)
         if session.json:
             return ended, 0
         return ended, await conclude(session, engine.log, ended)

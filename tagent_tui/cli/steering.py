@@ -27,7 +27,7 @@ MAYBE_STEP = click.argument("step", metavar="[STEP]", required=False, type=Store
 @click.option("--now", is_flag=True, help="Stop what runs too; it is driven again from its record on resume.")
 def pause(session: Session, run: str, now: bool) -> int:
     """Start nothing new in a run; what runs is let finish."""
-    return session.run(_signal(session, run, "pause", {"now": True} if now else {}))
+    return session.run(tell(session, run, "pause", {"now": True} if now else {}))
 
 
 @verb("cancel")
@@ -37,7 +37,7 @@ def pause(session: Session, run: str, now: bool) -> int:
 def cancel(session: Session, run: str, step: str | None, reason: str) -> int:
     """Stop a run for good, or one step of it."""
     body = {"step": step, "reason": reason}
-    return session.run(_signal(session, run, "cancel", {name: value for name, value in body.items() if value}))
+    return session.run(tell(session, run, "cancel", {name: value for name, value in body.items() if value}))
 
 
 @verb("approve")
@@ -48,7 +48,7 @@ def cancel(session: Session, run: str, step: str | None, reason: str) -> int:
 def approve(session: Session, run: str, step: str | None, reject: bool, note: str) -> int:
     """Approve a step that waits for it (STEP may be left out where one waits)."""
     body = {"approved": not reject, "note": note, **({"step": step} if step else {})}
-    return session.run(_signal(session, run, "approve", body))
+    return session.run(tell(session, run, "approve", body))
 
 
 @verb("answer")
@@ -66,7 +66,7 @@ def answer(session: Session, run: str, words: tuple[str, ...]) -> int:
 @STEP
 def retry(session: Session, run: str, step: str) -> int:
     """Try a failed step again, and what was skipped because of it."""
-    return session.run(_signal(session, run, "retry", {"step": step}))
+    return session.run(tell(session, run, "retry", {"step": step}))
 
 
 @verb("skip")
@@ -74,7 +74,7 @@ def retry(session: Session, run: str, step: str) -> int:
 @STEP
 def skip(session: Session, run: str, step: str) -> int:
     """Skip a step; what depends on it runs without its output."""
-    return session.run(_signal(session, run, "skip", {"step": step}))
+    return session.run(tell(session, run, "skip", {"step": step}))
 
 
 COMMANDS = {"pause": pause, "cancel": cancel, "approve": approve, "answer": answer, "retry": retry, "skip": skip}
@@ -87,7 +87,8 @@ async def _answer(session: Session, wanted: str, step: str | None, text: str) ->
         return await _say(session, log, row, "answer", body)
 
 
-async def _signal(session: Session, wanted: str, kind: str, body: dict[str, Any]) -> int:
+async def tell(session: Session, wanted: str, kind: str, body: dict[str, Any]) -> int:
+    """Give a run a command and say what came of it."""
     async with await session.writing() as log:
         return await _say(session, log, await log.find(wanted), kind, body)
 
@@ -99,6 +100,6 @@ async def _say(session: Session, log: Log, row: RunRow, kind: str, body: dict[st
         session.output.document({"run_id": row.id, "status": now.status.word, "message": said})
         return Exit.OK
     session.output.note(said)
-    if now.status is RunStatus.INTERRUPTED and kind not in ("pause", "cancel"):
+    if now.status is RunStatus.INTERRUPTED and kind not in ("pause", "cancel", "checkpoint"):
         session.output.note(f"tagent-tui resume {row.id} goes on")
     return Exit.OK

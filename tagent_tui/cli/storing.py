@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
-from store import Log
+from store import Log, audit
+from store.errors import StoreError
 from tagent_tui.cli.exits import Exit, RefusedError
 from tagent_tui.cli.session import Session
 from tagent_tui.cli.verbs import StoredWord, verb
 from tagent_tui.numbers import plural, size
+
+KEPT = 100
+"""Findings of a check that the store's trail keeps."""
 
 
 @verb("check")
@@ -49,6 +54,8 @@ async def _check(session: Session) -> int:
     async with await session.reading() as log:
         findings = await log.check()
         count = len(await log.runs(limit=1_000_000))
+    if findings:
+        await _remember(session, audit.DAMAGE, {"findings": [_finding(one.run, one.version, one.what) for one in findings[:KEPT]]})
     if session.json:
         told = [{"run_id": one.run, "version": one.version, "seq": one.seq, "what": one.what} for one in findings]
         session.output.document({"store": log.path, "runs": count, "findings": told})
@@ -77,6 +84,7 @@ async def _export(session: Session, wanted: tuple[str, ...], target: str) -> int
         rows = [await log.find(one) for one in wanted]
         ids = list(dict.fromkeys(row.id for row in rows))
         await export_runs(log, ids, Path(target), overwrite=overwrite)
+    await _remember(session, audit.EXPORT, {"file": target, "runs": ids})
     return _written(session, target, {"runs": ids}, f"{plural(len(ids), 'run')} written to {target}")
 
 
@@ -100,7 +108,15 @@ async def _backup(session: Session, file: str) -> int:
     overwrite = _overwrites(session, file)
     async with await session.reading() as log:
         await log.backup(Path(file), overwrite=overwrite)
+    await _remember(session, audit.BACKUP, {"file": file})
     return _written(session, file, {"store": log.path}, f"{log.path} copied to {file}")
+
+
+async def _remember(session: Session, action: str, detail: dict[str, object]) -> None:
+    """Add to the store's trail, where the store can be written; a copy of one that cannot is as good."""
+    with suppress(StoreError, RefusedError):
+        async with await session.writing() as log:
+            await audit.note(log.writer, action, detail)
 
 
 def _overwrites(session: Session, target: str) -> bool:

@@ -133,6 +133,17 @@ class StoredWord(click.types.StringParamType):
 RUN = click.argument("run", metavar="RUN", type=StoredWord(), shell_complete=_complete_run)
 """A run by its id, a unique prefix of it, or `last`."""
 
+MAYBE_RUN = click.argument("run", metavar="[RUN]", required=False, type=StoredWord(), shell_complete=_complete_run)
+"""The same for a verb that has a meaning without one."""
+
+AT = click.option(
+    "--at",
+    metavar="PLACE",
+    type=StoredWord(),
+    help="As it stood then: an event's number, a checkpoint, STEP:start, STEP:end, before:STEP, 14:03:22, +90s, or end.",
+)
+"""A place in a run; see `engine.replay.places`."""
+
 BUDGET = click.FloatRange(0, min_open=True)
 """US dollars."""
 

@@ -12,9 +12,12 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.worker import Worker
 
-from tagent_tui.chart import read_starts, read_timeline
+from engine.errors import EngineError
+from engine.replay.places import version_at
+from store.errors import StoreError
+from tagent_tui.chart import read_names, read_starts, read_timeline
 from tagent_tui.past import Moment, Past
-from tagent_tui.places import checkpoint, moment, next_of, number, previous_of
+from tagent_tui.places import next_of, previous_of
 from tagent_tui.screens.runlook import RunLook
 from tagent_tui.view.describe import FAILURE_TYPES, STEP_TYPES
 from tagent_tui.view.detail import Subject, Tab
@@ -25,7 +28,7 @@ from tagent_tui.widgets.timeline import TimelineView
 
 
 class ReplayScreen(RunLook):
-    """Adds the replay mode. `past` is None while the run is shown as it is."""
+    """Adds the replay mode. `past` is None while the run is shown as it is; `names` are the checkpoints of one that is replayed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "replay", "replay: look at the past", show=False, id="run.replay"),
@@ -33,7 +36,7 @@ class ReplayScreen(RunLook):
         Binding("comma", "event(-1)", "one event back", show=False, id="replay.previous", key_display=","),
         Binding("greater_than_sign", "boundary(1)", "to the next change of a step", show=False, id="replay.step-next"),
         Binding("less_than_sign", "boundary(-1)", "to the last change of a step", show=False, id="replay.step-previous"),
-        Binding("colon", "go_to", "go to an event, +/-N, a time or a checkpoint", show=False, id="replay.goto"),
+        Binding("colon", "go_to", "go to an event, +/-N, a checkpoint, STEP:end or a time", show=False, id="replay.goto"),
         Binding("home", "end_of(0)", "the first event", show=False, id="replay.first", priority=True),
         Binding("end", "end_of(1)", "the last event", show=False, id="replay.last", priority=True),
     ]
@@ -44,6 +47,7 @@ class ReplayScreen(RunLook):
         self._enter_at = at
         self._timeline: Timeline | None = None
         self._moving: Worker[None] | None = None
+        self.names: list[str] = []
 
     async def opened(self) -> None:
         """Opened in the past, if that was asked for."""
@@ -83,7 +87,7 @@ class ReplayScreen(RunLook):
         """Back to the run as it is."""
         if self._moving is not None:
             self._moving.cancel()
-        self.past, self.moment, self._timeline, self.starts = None, None, None, {}
+        self.past, self.moment, self._timeline, self.names, self.starts = None, None, None, [], {}
         self.remove_class("-replay")
         self.detail_pane.chosen = None
         self.log_view.stand_at(None)
@@ -93,9 +97,10 @@ class ReplayScreen(RunLook):
 
     async def _read_chart(self, past: Past) -> None:
         timeline = await read_timeline(past.log, past.run, past.head)
+        names = await read_names(past.log, past.run, timeline)
         starts = await read_starts(past.log, past.run, len(self.present.state.steps) if self.present is not None else 0)
         if past is self.past:
-            self._timeline, self.starts = timeline, starts
+            self._timeline, self.names, self.starts = timeline, names, starts
             self._show_timeline()
             self.show_look()
 
@@ -177,19 +182,14 @@ class ReplayScreen(RunLook):
             self.host.say("No failure after this event." if way > 0 else "No failure before this event.")
 
     async def go_where(self, text: str) -> None:
-        """`:204`, `:+10`, `:-3`, `:10:12:18`, `:end`."""
-        past, present = self.past, self.present
-        if past is None or present is None:
+        """`:204`, `:+10`, `:-3`, `:end`, `:10:12:18`, `:+90s`, `:search:end`, `:tidy`."""
+        past = self.past
+        if past is None:
             return
-        version = number(text, past.target, past.head)
-        if version is None:
-            state = present.state
-            at = moment(text, state.created_at, state.last_at)
-            version = await past.log.locate(past.run, at=at) if at is not None else await checkpoint(past.log, past.run, text)
-        if version is None:
-            self.host.say(f"{text!r} is no event; try 204, +10, -3, end, a checkpoint, or a time as 10:12:18.", wrong=True)
-            return
-        past.go(version)
+        try:
+            past.go(await version_at(past.log, past.run, text, here=past.target))
+        except (EngineError, StoreError) as error:
+            self.host.say(str(error), wrong=True)
 
     @on(TimelineView.Picked)
     async def _picked(self, message: TimelineView.Picked) -> None:

@@ -33,7 +33,7 @@ _ASKS = {
     "search": ("/", "words in this pane; n and N go on"),
     "filter": ("&", "words, step:NAME, type:step.failed"),
     "budget": ("$", "the most it may cost in all, in US dollars"),
-    "goto": (":", "an event, +10, -3, end, a time as 10:12:18, or a checkpoint"),
+    "goto": (":", "an event, +10, -3, STEP:end, 10:12:18, +90s, end"),
 }
 CHILDREN = 1000
 """Child runs among which that of a step is looked for."""
@@ -282,7 +282,7 @@ class RunScreen(BranchingScreen):
         asked.show([Row([Seg(sign, Ink.STRONG, bold=True)])])
         line = self.query_one("#ask", Input)
         line.value = self.log_view.lines.filter.text if what == "filter" else ""
-        line.placeholder = placeholder
+        line.placeholder = f"{', '.join(reversed(self.names))}, {placeholder}" if what == "goto" and self.names else placeholder
         line.focus()
 
     def action_go_to(self) -> None:

@@ -20,6 +20,7 @@ from store.events import (
     CheckpointMade,
     ChildParked,
     ChildResumed,
+    ChildSpent,
     EditApplied,
     EffectFailed,
     EffectInDoubt,
@@ -297,6 +298,13 @@ def _child_resumed(event: ChildResumed, recorded: Recorded, around: Around) -> s
     return "its child run goes on"
 
 
+def _child_spent(event: ChildSpent, recorded: Recorded, around: Around) -> str:
+    calls = sum(used.calls for used in event.spent)
+    cost = sum(used.cost for used in event.spent)
+    priced = f" · {limit('cost', cost)}" if cost else ""
+    return f"its child run used {plural(calls, 'call')}{priced}"
+
+
 def _log(event: LogWritten, recorded: Recorded, around: Around) -> str:
     return event.text
 
@@ -356,6 +364,7 @@ RULES: dict[type[Event], Words] = {
     EffectResolved: _resolved,
     ChildParked: _child_parked,
     ChildResumed: _child_resumed,
+    ChildSpent: _child_spent,
     LogWritten: _log,
     ArtifactMade: _artifact,
     BudgetReached: _reached,

@@ -9,7 +9,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+from store.effect_rules import summed
 from store.events import (
+    ChildSpent,
     EffectFailed,
     EffectInDoubt,
     EffectRequested,
@@ -71,10 +73,10 @@ class EffectLine(msgspec.Struct):
 EFFECT_TYPES = frozenset(
     {
         *("effect.requested", "effect.succeeded", "effect.failed", "effect.in_doubt", "effect.resolved"),
-        *("step.completed", "step.failed", "step.cancelled", "step.skipped"),
+        *("step.completed", "step.failed", "step.cancelled", "step.skipped", "child.spent"),
     }
 )
-"""The event types `effect_lines` reads: effects, and what closes an attempt and with it the effects it left open."""
+"""The event types `effect_lines` reads: effects, what closes an attempt and with it the effects it left open, what children use."""
 
 
 def effect_name(kind: str, name: str) -> str:
@@ -105,6 +107,9 @@ def fold_effect(lines: dict[int, EffectLine], recorded: Recorded) -> None:
         line = lines.get(event.request)
         if line is not None:
             _settle(line, event, at)
+    elif isinstance(event, ChildSpent):
+        if (line := lines.get(event.request)) is not None:
+            line.spent = summed((*line.spent, *event.spent))
     elif isinstance(event, StepCompleted | StepFailed) or recorded.event.type in ("step.cancelled", "step.skipped"):
         _close(lines, at)
 
@@ -112,11 +117,11 @@ def fold_effect(lines: dict[int, EffectLine], recorded: Recorded) -> None:
 def _settle(line: EffectLine, event: EffectSucceeded | EffectFailed | EffectInDoubt | EffectResolved, at: float) -> None:
     line.ended_at = at
     if isinstance(event, EffectSucceeded):
-        line.status, line.value, line.usage, line.spent = StepStatus.COMPLETED, event.value, event.usage, event.spent
-        line.simulated, line.source = event.simulated, event.source
+        line.status, line.value, line.usage = StepStatus.COMPLETED, event.value, event.usage
+        line.simulated, line.source, line.spent = event.simulated, event.source, summed((*line.spent, *event.spent))
     elif isinstance(event, EffectFailed):
         line.status, line.failure, line.reason = StepStatus.FAILED, event.failure, event.failure.message
-        line.source, line.spent = event.source, event.spent
+        line.source, line.spent = event.source, summed((*line.spent, *event.spent))
     elif isinstance(event, EffectInDoubt):
         line.status, line.reason = StepStatus.IN_DOUBT, "no known outcome"
     else:

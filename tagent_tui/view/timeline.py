@@ -210,7 +210,7 @@ def track_cells(width: int) -> int:
 
 
 def track_row(around: Mapping[int, Recorded], head: Playhead, last: int, width: int, glyphs: Glyphs = UNICODE) -> Row:
-    """The events around the playhead, one cell each: bigger for steps and runs, `✗` for failures; the range at the right end."""
+    """The events around the playhead, one cell each: bigger for steps and runs, marks for what is marked; right, the range."""
     size = track_cells(width)
     half = size // 2
     segs = [Seg(TRACK_LABEL, Ink.MUTED), Seg("   ")]

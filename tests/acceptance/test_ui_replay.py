@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from store.events import LogWritten, Recorded, RunId
+from store.events import CheckpointMade, LogWritten, Recorded, RunId
 from store.log import Log
 from store.projector import project
 from tagent_tui.past import Moment, Past
@@ -132,8 +132,26 @@ async def test_going_nowhere_is_said(tmp_path: Path) -> None:
     """What is neither event nor time is one sentence, and the playhead stays."""
     async with replayed(tmp_path, research("completed"), 40) as (pilot, screen):
         await pilot.press("colon", *"soon", "enter")
-        await sees(pilot, "'soon' is no event; try 204, +10, -3, end")
+        await sees(pilot, "no checkpoint 'soon'", "+90s, or end.")
         assert at(screen) == 40
+
+
+async def test_going_to_a_checkpoint_or_a_boundary(tmp_path: Path) -> None:
+    """`:` offers the checkpoints, newest first, and takes a name or a step's boundary; the rail and its legend mark them."""
+    made = research("completed")
+    made.add(CheckpointMade("draft"), after=1.0)
+    made.add(LogWritten("later"), after=1.0)
+    made.add(CheckpointMade("tidy state"), after=1.0)
+    search = next(one.version for one in made.events if one.step == "search" and one.event.type == "step.completed")
+    async with replayed(tmp_path, made, 40) as (pilot, screen):
+        await sees(pilot, "⚑ 2 checkpoints")
+        await pilot.press("colon")
+        await sees(pilot, "tidy state, draft, an event, +10, -3")
+        await pilot.press(*"draft", "enter")
+        await stands(pilot, screen, len(made.events) - 2)
+        await sees(pilot, "checkpoint.made", "▌⚑▌")
+        await pilot.press("colon", *"search:end", "enter")
+        await stands(pilot, screen, search)
 
 
 async def test_leaving_the_past(tmp_path: Path) -> None:

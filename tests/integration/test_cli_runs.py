@@ -13,7 +13,7 @@ from tests.shell import Shell, wait_for
 
 DEADLINE = 30.0
 
-EVENT_KEYS = {"seq", "run_id", "version", "type", "at", "step", "attempt", "actor", "data"}
+EVENT_KEYS = {"seq", "run_id", "version", "type", "at", "step", "attempt", "actor", "causation", "data"}
 RUN_KEYS = {
     "run_id", "pipeline", "status", "created_at", "ended_at", "parent_run", "parent_version", "version", "cost", "tokens", "steps",
 }  # fmt: skip

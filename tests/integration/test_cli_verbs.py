@@ -36,13 +36,20 @@ def shell(tmp_path: Path) -> Shell:
         (["rnus"], 2, "there is no verb 'rnus'; did you mean 'runs'?"),
         (["show"], 2, "missing argument 'RUN'"),
         (["show", "last", "--att", "3"], 2, "no such option '--att'; did you mean --at?; see tagent-tui show --help"),
-        (["events", "last", "--step", "x"], 2, "no such option '--step'; see tagent-tui events --help"),
+        (["events", "last", "--steps", "x"], 2, "no such option '--steps'; did you mean --step?"),
+        (["events"], 2, "name a run, or say --all or --store"),
+        (["events", "--store", "--type", "x"], 2, "--store takes --after only"),
+        (["events", "last", "--all"], 2, "of RUN, --all and --store more than one is given; keep one"),
+        (["events", "--all", "--since", "draft"], 2, "--since 'draft' is no time; with --all give one such as 14:03"),
+        (["events", "last", "--until", "end", "--follow"], 2, "keep one"),
+        (["events", "last", "--text", ""], 2, "--text takes 1 to 1000 letters"),
+        (["events", "last", "--since", "draft"], 3, "has no checkpoint 'draft'"),
         (["show", "nothing"], 3, "There is no run nothing"),
         (["show", "\udcff"], 3, "there is no run"),
         (["runs", "--pipeline", "\udcff"], 3, "there is no pipeline"),
         (["show", "last", "--at", "999"], 2, "999 is not one of them"),
-        (["show", "last", "--at", "-1"], 2, "-1"),
-        (["show", "last", "--at", "two"], 2, "two"),
+        (["show", "last", "--at", "-1"], 2, "'-1' is no place of a run"),
+        (["show", "last", "--at", "two"], 3, "has no checkpoint 'two'"),
         (["events", "last", "--after", "999"], 2, "999 is not one of them"),
         (["result", "last", "nothing"], 3, "has no step 'nothing'"),
         (["runs", "--status", "odd"], 2, "odd"),
@@ -201,7 +208,7 @@ def test_events_are_lines_of_text_or_json(stocked: Shell) -> None:
     assert "first" in text[0]
     nothing = stocked.tui("events", "last", "--type", "setp.*")
     assert (nothing.code, nothing.out) == (0, "")
-    assert nothing.err.endswith(" after 0 fits setp.*; without --type all are shown\n")
+    assert nothing.err.endswith(" fits --type setp.*; without it all are shown\n")
 
 
 def test_results_of_runs_and_steps(stocked: Shell) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from engine import BreakerPolicy, CircuitOpenError, EffectFailedError, Pipeline, PipelineValidationError, RetryPolicy, StepContext
+from engine.definition import Dep
 from engine.models.errors import ModelError, ModelErrorKind
 from engine.models.port import ModelReply, ModelRequest
 from tests.driving import Scripted, engine_at, typed
@@ -56,6 +57,38 @@ async def test_a_model_that_fails_again_and_again_is_left_alone_and_tried_once_l
     started = [item.at for item in events if item.event.type == "step.started"]
     assert 0.3 < failed[2].event.failure.retry_after <= 0.4
     assert started[3] - failed[1].at >= 0.4
+
+
+async def test_waiting_for_a_model_that_is_left_alone_uses_up_no_retry() -> None:
+    """A step with two retries that waits for the breaker twice fails only of its third real call; all of it is recorded."""
+    model = Scripted(down(), down(), down())
+    pipeline = Pipeline("p", breaker=BreakerPolicy(failures=1, seconds=0.1)).step("g", "Go", retry=RetryPolicy(2, delay=0.0))
+    result, events = await ask(pipeline, {"m": model})
+    assert (result.status, len(model.asked)) == ("failed", 3)
+    assert asked(events) == ["m model.unavailable", "m circuit", "m model.unavailable", "m circuit", "m model.unavailable"]
+    dues = [item.event.due - item.at for item in events if item.event.type == "step.retry_scheduled"]
+    assert [due > 0.0 for due in dues] == [False, True, False, True]
+
+
+@pytest.mark.parametrize("options", [{"total_timeout": 5.0}, {"max_retries": 0}], ids=str)
+async def test_nothing_waits_for_a_breaker_longer_than_it_may(options: dict[str, Any]) -> None:
+    """A step without that much time left, or without retries, fails at once of the breaker that another step's call opened."""
+    pipeline = Pipeline("p", breaker=BreakerPolicy(failures=1, seconds=60)).step("first", "Go", max_retries=0)
+    result, events = await ask(pipeline.step("second", "Go", **options), {"m": Scripted(down())})
+    assert [(failure.step, failure.kind) for failure in result.failures] == [("first", "model.unavailable"), ("second", "circuit")]
+    assert typed(events, "step.retry_scheduled") == []
+
+
+async def test_steps_that_wait_for_one_trial_keep_their_retries() -> None:
+    """Of three steps with one retry each whose model is down, two wait while one tries it and again while its answer is due."""
+    model = Scripted(down(), "one", "two", "three")
+    pipeline = Pipeline("p", breaker=BreakerPolicy(failures=1, seconds=0.2))
+    pipeline.step("opens", "Go", max_retries=0)
+    for name in ("a", "b", "c"):
+        retry = RetryPolicy(1, delay=0.0)
+        pipeline.step(name, "Go", execution_mode="concurrent", depends_on=[Dep("opens", "soft")], retry=retry)
+    result, _ = await ask(pipeline, {"m": model})
+    assert [result.step_metadata[name]["status"] for name in ("a", "b", "c")] == ["completed"] * 3
 
 
 async def test_a_body_is_told_that_a_model_is_left_alone() -> None:

@@ -8,9 +8,11 @@ import pytest
 from engine import Dep, Pipeline, PipelineStep, StepContext
 from engine.bodies import bodies_of, with_added
 from engine.definition import StepDefinition
+from store import Lease
+from store.events import Recorded, RunId, StepAdded
 from tests.crashing import ROOT
 from tests.driving import drive, engine_at, history, typed, until
-from tests.pipelines.growing import behind, growing, square, summed, twice, undo
+from tests.pipelines.growing import behind, behind_time, growing, square, summed, twice, undo
 
 
 async def test_added_steps_run_and_what_they_come_before_waits_for_them() -> None:
@@ -36,6 +38,31 @@ async def test_added_steps_survive_a_crash(tmp_path: Path) -> None:
     assert (result.status, result.output("total")) == ("completed", 50)
     assert typed(events).count("step.added fan_out") == 3
     assert len(pipeline.steps) == 3
+
+
+async def test_a_step_added_while_a_resume_waits_for_the_lease_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver that lets go in that moment has added one more: the resume reads what was added once it holds the lease."""
+
+    async def waits(ctx: StepContext) -> None:
+        await ctx.sleep(0.2)
+
+    pipeline, added = Pipeline("p").step("waits", run=waits), PipelineStep("square", run=behind_time).define()
+    async with engine_at(tmp_path / "runs.db") as engine:
+        run = await engine.start(pipeline)
+    async with engine_at(tmp_path / "runs.db") as engine:
+        acquire = engine.log.acquire
+
+        async def after_another(run: RunId, **options: Any) -> Lease:
+            lease = await acquire(run, **options)
+            state = await engine.log.state(run)
+            event = StepAdded("square", added.to_json(), added.kind, [])
+            await lease.commit([Recorded(state.version + 1, state.last_at, event, "waits", 1)])
+            await lease.release()
+            return await acquire(run, **options)
+
+        monkeypatch.setattr(engine.log, "acquire", after_another)
+        await engine.resume(run, pipeline)
+        assert (await engine.result(run)).output("square") == "in time"
 
 
 async def test_added_steps_have_all_their_functions() -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from engine import Dep, Engine, Pipeline, RetryPolicy, StepContext
-from store.events import Recorded
+from engine import Engine, Pipeline, RetryPolicy, StepContext
+from store.mail import Mail, Message
 from store.state import StepStatus
+from store.streams import Author
 from tests.driving import engine_at
+from tests.integration.openai_server import openai_server
 
 CALLS: Counter[str] = Counter()
 
@@ -114,3 +114,287 @@ async def test_an_edit_of_a_field_runs_the_step_again() -> None:
         result = await engine.result(fork)
         assert (live, result.status) == (["two"], "completed")
         assert result.step_outputs["three"] == (await engine.result(run)).step_outputs["three"]
+
+
+async def charge(amount: int) -> Any:
+    """Irreversible; counted when it is really done."""
+    CALLS["charge"] += 1
+    return {"charged": amount}
+
+
+async def pay(ctx: StepContext, price: int) -> Any:
+    return await ctx.once("charge", charge, price, safety="irreversible")
+
+
+async def price(ctx: StepContext) -> int:
+    return int(await touch(ctx, "price", 10))
+
+
+def shop() -> Pipeline:
+    return Pipeline("shop").step("price", run=price).step("pay", run=pay, depends_on=["price"], max_retries=0)
+
+
+async def test_an_irreversible_effect_that_would_be_done_again_asks_first() -> None:
+    """With other arguments the charge waits for a person's word; with a yes it is done, with a no it fails unpaid."""
+    for answer, status, charges in (("do it", "completed", 1), ("leave it", "failed", 0)):
+        async with engine_at() as engine:
+            run = await finished(engine, shop())
+            CALLS.clear()
+            fork = await engine.fork(run, None, {"price.output": 12}, pipeline=shop())
+            assert await engine.wait(fork) == "waiting"
+            assert CALLS["charge"] == 0
+            await engine.answer(fork, answer)
+            await engine.resume(fork, shop())
+            result = await engine.result(fork)
+            assert (result.status, CALLS["charge"]) == (status, charges)
+
+
+async def test_a_charge_with_the_same_arguments_is_taken_and_not_asked_about() -> None:
+    """A step that runs again takes what was done for good, whatever made it run again."""
+    async with engine_at() as engine:
+        run = await finished(engine, shop())
+        CALLS.clear()
+        fork = await engine.fork(run, None, {"pay.again": True}, pipeline=shop())
+        assert (await outputs(engine, fork))["pay"] == {"charged": 10}
+        assert not CALLS
+
+
+async def test_an_effects_value_is_edited() -> None:
+    """The tool's answer is another: its step runs again with it, and so does what depends on the step, at any event after it."""
+    async with engine_at() as engine:
+        run = await finished(engine, shop())
+        (asked, *_) = [e.version for e in await engine.events(run, types={"effect.requested"}) if e.event.name == "price"]
+        CALLS.clear()
+        for at in range(asked, await engine.log.head(run) + 1):
+            edits = {f"effects.{asked}.value": 99, "policy.once:charge": {"stub": {"charged": "not really"}}}
+            fork = await engine.fork(run, at, edits, pipeline=shop())
+            found = await outputs(engine, fork)
+            assert found == {"price": 99, "pay": {"charged": "not really"}}, at
+        assert not CALLS
+
+
+async def shout(ctx: StepContext, word: str) -> str:
+    return f"{word.upper()} {await touch(ctx, 'shout', '!')}"
+
+
+async def test_a_param_runs_what_reads_it() -> None:
+    """Only steps that read the param run again."""
+    pipeline = Pipeline("words").step("shout", run=shout).step("other", run=price)
+    async with engine_at() as engine:
+        run = await finished(engine, pipeline, params={"word": "a"})
+        CALLS.clear()
+        fork = await engine.fork(run, None, {"params.word": "b"}, pipeline=pipeline)
+        assert await outputs(engine, fork) == {"shout": "B !", "other": 10}
+        assert (await engine.result(await engine.fork(fork, 1, pipeline=pipeline))).step_outputs["shout"] == "A !"
+
+
+async def test_policies_say_what_is_recorded_and_what_is_live() -> None:
+    """`live` makes matching effects anew with the rest recorded; `recorded` refuses what the recording does not have."""
+    async with engine_at() as engine:
+        run = await finished(engine, diamond())
+        CALLS.clear()
+        fork = await engine.fork(run, None, {"policy.once:left": "live"}, pipeline=diamond())
+        assert (await outputs(engine, fork), dict(CALLS)) == (await outputs(engine, run), {"left": 1})
+        strict = await engine.fork(
+            run, 1, {"policy.*": "recorded", "first.output": 7, "policy.once:right": "live"}, pipeline=diamond()
+        )
+        assert (await outputs(engine, strict))["left"] == 9
+
+
+async def test_a_killed_fork_goes_on_with_its_edits(tmp_path: Any) -> None:
+    """A fork left by its driver and resumed elsewhere still has its edits, its policies and its tape."""
+    async with engine_at(tmp_path / "runs.db") as engine:
+        run = await finished(engine, diamond())
+        CALLS.clear()
+        fork = await engine.fork(run, 1, {"left.output": 50}, pipeline=diamond(), drive=False)
+    async with engine_at(tmp_path / "runs.db") as engine:
+        await engine.resume(fork, diamond())
+        found = await outputs(engine, fork)
+        assert (found["last"][0], dict(CALLS)) == (50, {})
+
+
+async def test_reuse_pays_for_changed_steps_and_what_depends_on_them() -> None:
+    """A changed function runs, and its descendants; the others come to what they came to."""
+
+    async def other(ctx: StepContext, first: int) -> Any:
+        return first * 100 + len(await touch(ctx, "other", "abc"))
+
+    changed = diamond()
+    changed.steps[1].run = other
+    async with engine_at() as engine:
+        run = await finished(engine, diamond())
+        CALLS.clear()
+        again = await engine.reuse(run, changed)
+        found = await outputs(engine, again)
+        assert (found["left"], dict(CALLS)) == (103, {"other": 1})
+        assert (await engine.view(again)).steps["right"].reused
+
+
+async def inner_one(ctx: StepContext) -> Any:
+    return await touch(ctx, "inner one", 1)
+
+
+async def inner_two(ctx: StepContext, one: int) -> Any:
+    return one + await touch(ctx, "inner two", 1)
+
+
+def nested() -> Pipeline:
+    inner = Pipeline("inner").step("one", run=inner_one).step("two", run=inner_two, depends_on=["one"])
+    return Pipeline("outer").step("child", pipeline=inner).step("after", run=after, depends_on=["child"])
+
+
+async def after(ctx: StepContext, child: int) -> Any:
+    return child + await touch(ctx, "after", 1)
+
+
+async def test_children_fork_with_their_caller() -> None:
+    """At every event, also while the child run is under way, a fork ends the same and touches nothing."""
+    async with engine_at() as engine:
+        run = await finished(engine, nested())
+        expected, head = await outputs(engine, run), await engine.log.head(run)
+        CALLS.clear()
+        for at in range(1, head + 1):
+            fork = await engine.fork(run, at, pipeline=nested())
+            assert await outputs(engine, fork) == expected, at
+        assert not CALLS
+
+
+async def flaky(ctx: StepContext) -> Any:
+    if ctx.attempt < 3:
+        await touch(ctx, f"try {ctx.attempt}")
+        raise RuntimeError("not yet")
+    return await touch(ctx, "flaky", 3)
+
+
+async def of_item(ctx: StepContext, item: int) -> int:
+    return item * int(await touch(ctx, f"item {item}", 2))
+
+
+async def make(ctx: StepContext) -> list[int]:
+    return list(await touch(ctx, "make", [1, 2, 3]))
+
+
+def busy() -> Pipeline:
+    retry = RetryPolicy(max_retries=3, delay=0.001)
+    return (
+        Pipeline("busy")
+        .step("flaky", run=flaky, retry=retry, execution_mode="concurrent")
+        .step("make", run=make, execution_mode="concurrent")
+        .step("each", run=of_item, for_each="${{ steps.make.output }}", depends_on=["make"], max_concurrent=2)
+        .step("any", run=last_of, depends_on=["flaky", "each"], join="any")
+        .step("off", run=make, depends_on=["make"], condition="steps.make.output[0] > 5")
+    )
+
+
+async def last_of(ctx: StepContext, flaky: Any = None, each: Any = None) -> Any:
+    return [flaky, each, await touch(ctx, "any")]
+
+
+async def test_retries_loops_joins_and_conditions_are_taken_in_their_order() -> None:
+    """Failed attempts, children of a loop, joins and skips come to what they came to, at every event, with nothing touched."""
+    async with engine_at() as engine:
+        run = await finished(engine, busy())
+        past = await engine.view(run)
+        expected, head = await outputs(engine, run), await engine.log.head(run)
+        CALLS.clear()
+        for at in range(1, head + 1):
+            fork = await engine.fork(run, at, pipeline=busy())
+            assert await outputs(engine, fork) == expected, at
+            state = await engine.view(fork)
+            assert {n: s.status for n, s in state.steps.items()} == {n: s.status for n, s in past.steps.items()}, at
+        assert not CALLS
+
+
+def nine() -> Pipeline:
+    """Nine goals: the seventh is the one that goes wrong, the ninth alone hangs on it."""
+    pipeline = Pipeline("nine")
+    for number in range(1, 7):
+        pipeline.step(f"s{number}", goal=f"Do {number}", depends_on=[f"s{number - 1}"] if number > 1 else [])
+    pipeline.step("s7", goal="Be wrong", depends_on=["s6"])
+    pipeline.step("s8", goal="Do 8", depends_on=["s6"])
+    return pipeline.step("s9", goal="Sum up", depends_on=["s7", "s8"])
+
+
+async def test_what_a_fork_pays_for_is_counted_at_the_server() -> None:
+    """A run of nine goals whose seventh went wrong: with its goal mended, two requests arrive; with no edit, none."""
+    with openai_server() as server:
+        async with engine_at(api_base=server.base_url, api_key="key") as engine:
+            run = await finished(engine, nine(), model="openai/gpt-4o-mini")
+            assert server.count == 9
+            foreseen = await engine.foresee_fork(run, None, {"s7.goal": "Be right"})
+            assert [step.step for step in foreseen.again] == ["s7", "s9"]
+            assert server.count == 9
+            for at in (1, 20, await engine.log.head(run)):
+                assert await outputs(engine, await engine.fork(run, at)) == await outputs(engine, run)
+            assert server.count == 9
+            fork = await engine.fork(run, None, {"s7.goal": "Be right"})
+            assert (await engine.result(fork)).status == "completed"
+            assert server.count == 11
+            assert ["Sum up" in request.text for request in server.requests[9:]] == [False, True]
+            assert (await engine.result(fork)).total_cost < (await engine.result(run)).total_cost * 2
+            undone = await engine.fork(fork, None, {"s7.goal": "Be wrong"})
+            assert await outputs(engine, undone) == await outputs(engine, run)
+            assert server.count == 11
+
+
+async def listen(ctx: StepContext) -> Any:
+    early = await ctx.receive(timeout=5)
+    late = await ctx.receive(timeout=0.01)
+    return [early and early.body, late and late.body]
+
+
+async def test_a_message_is_put_into_a_fork() -> None:
+    """What the step received before the point stays; what it waited for then is the message that was put in, once."""
+    pipeline = Pipeline("ear").step("listen", run=listen)
+    async with engine_at() as engine:
+        run = await engine.start(pipeline)
+        await Mail(engine.log).send(Author("user"), Message("", "", run, "data", "first"))
+        assert await outputs(engine, run) == {"listen": ["first", None]}
+        received = [e.version for e in await engine.events(run, types={"effect.succeeded"})]
+        fork = await engine.fork(run, received[0], {"message": "put in"}, pipeline=pipeline)
+        assert await outputs(engine, fork) == {"listen": ["first", "put in"]}
+        assert await outputs(engine, await engine.fork(run, received[0], pipeline=pipeline)) == {"listen": ["first", None]}
+
+
+async def charge_inside(ctx: StepContext) -> Any:
+    return await ctx.once("charge", charge, 5, safety="irreversible")
+
+
+async def test_what_was_done_for_good_is_known_wherever_a_fork_begins() -> None:
+    """Forked while a charge is under way, in a child run too, its outcome is taken from the parent: no doubt, no question."""
+    inner = Pipeline("inner").step("charge", run=charge_inside, max_retries=0)
+    for pipeline in (inner, Pipeline("outer").step("child", pipeline=inner)):
+        async with engine_at() as engine:
+            run = await finished(engine, pipeline)
+            expected = await outputs(engine, run)
+            CALLS.clear()
+            for at in range(1, await engine.log.head(run) + 1):
+                fork = await engine.fork(run, at, pipeline=pipeline)
+                assert await outputs(engine, fork) == expected, at
+            assert not CALLS
+
+
+async def charge_then_wait(ctx: StepContext, price: int) -> Any:
+    done = await ctx.once("charge", charge, price, safety="irreversible")
+    await ctx.ask("Go on?")
+    return done
+
+
+async def test_a_fork_killed_after_a_yes_does_not_ask_again(tmp_path: Any) -> None:
+    """What was allowed and done before the driver died is lived through again: one question, one charge."""
+    pipeline = Pipeline("shop").step("price", run=price).step("pay", run=charge_then_wait, depends_on=["price"], max_retries=0)
+    async with engine_at(tmp_path / "runs.db") as engine:
+        run = await engine.start(pipeline)
+        assert await engine.wait(run) == "waiting"
+        fork = await engine.fork(run, None, {"price.output": 12}, pipeline=pipeline)
+        await engine.wait(fork)
+        await engine.answer(fork, "do it")
+        await engine.resume(fork, pipeline)
+        assert await engine.wait(fork) == "waiting"
+    CALLS.clear()
+    async with engine_at(tmp_path / "runs.db") as engine:
+        await engine.answer(fork, "yes")
+        await engine.resume(fork, pipeline)
+        assert await outputs(engine, fork) == {"price": 12, "pay": {"charged": 12}}
+        asked = [e.event.name for e in await engine.events(fork, types={"effect.requested"}) if e.event.kind == "ask"]
+        assert (len(asked), dict(CALLS)) == (3, {})

@@ -34,3 +34,12 @@ def test_importing_the_engine_does_not_load_the_expression_language() -> None:
 def test_importing_a_package_loads_nothing_above_it_and_nothing_heavy(statement: str, absent: set[str]) -> None:
     """Lower layers load no higher one, and the heavy libraries come only with the first use."""
     assert modules_after(statement) & absent == set()
+
+
+@pytest.mark.parametrize("module", ["engine.replay.view", "tagent_tui.cli.looking", "tagent_tui.screens.run"])
+def test_looking_at_a_run_loads_nothing_that_executes_one(module: str) -> None:
+    """State at a place, the verbs that show it and the replay screen work without executor, effects, drivers or models."""
+    code = f"import {module}, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    drives = {f"engine.{name}" for name in ("engine", "runtime", "executor", "effects", "context", "driver", "surroundings")}
+    assert set(done.stdout.split()) & (drives | {"litellm"}) == set()

@@ -29,6 +29,7 @@ from store.errors import StoreDamagedError, StoreUnusableError
 from store.events import (
     ArtifactMade,
     ChildParked,
+    ChildSpent,
     EffectInDoubt,
     EffectRequested,
     Failure,
@@ -39,6 +40,7 @@ from store.events import (
     RunCompleted,
     Safety,
     SignalReceived,
+    Spent,
     StepCompleted,
     StepFailed,
     StepStarted,
@@ -559,12 +561,12 @@ async def test_going_back_past_what_changed_an_open_effect(log: Log) -> None:
     began = (await log.events(RunId("run")))[-1].version
     facts = [
         EffectRequested("child", "below", "h", Safety.IDEMPOTENT), LogWritten("one"), LogWritten("two"),
-        ChildParked(began + 1, "paused"), EffectInDoubt(began + 1),
+        ChildParked(began + 1, "paused"), ChildSpent(began + 1, (Spent("m", 1),)), EffectInDoubt(began + 1),
     ]  # fmt: skip
     await lease.commit([Recorded(began + place, 1.0, fact, "search", 1) for place, fact in enumerate(facts, 1)])
     history, recorded = log.history(RunId("run")), await log.events(RunId("run"))
-    await history.seek(began + 5)
-    for _ in range(4):
+    await history.seek(began + 6)
+    for _ in range(5):
         await history.step(-1)
         assert history.state == project(recorded[: history.version])
 

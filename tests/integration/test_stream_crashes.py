@@ -135,7 +135,7 @@ async def test_a_fork_does_not_send_again_what_its_past_sent(tmp_path: Path, rec
         for version in asked:
             point = version + recorded
             fork = f"fork-{version}"
-            await (await branch(engine.log, fork, run, point, events[-1].version, at=events[-1].at)).release()
+            await (await branch(engine.log, fork, run, point, point, at=events[-1].at)).release()
             await engine.resume(fork, pipeline)
             assert (await engine.result(fork)).success
         sent = await Mail(engine.log).of_run(run, ["nobody"], 0.0)

@@ -65,3 +65,8 @@ def growing(folder: str | None = None) -> Pipeline:
         .step("fan_out", run=fan_out, depends_on="numbers")
         .step("total", run=total, depends_on="fan_out")
     )
+
+
+def behind_time() -> str:
+    """The body of a step that is added late."""
+    return "in time"

@@ -26,9 +26,24 @@ from tests.simulation.worlds import WORLDS, SimulatedModel, World, chance
 EPOCH = 1_800_000_000.0
 PATIENCE = 0.003
 """Real seconds a store's thread is waited for before the clock jumps."""
+EDITED = {"n": 17, "items": [3], "go": True}
+"""What an edited output is."""
+FORKS = 2
+"""Events at which an undisturbed run is forked."""
 LIVES = 12
 """Drivers that may die of one run."""
 FAILED = (StepStatus.FAILED, StepStatus.TIMED_OUT)
+
+
+class Branch(msgspec.Struct):
+    """What a fork of a run at `version` came to, and what it did of itself; `step` is the one whose output was edited."""
+
+    version: int
+    result: PipelineResult
+    state: RunState
+    touched: list[tuple[int, str, int, str]]
+    live: list[Recorded]
+    step: str | None = None
 
 
 class Story(msgspec.Struct):
@@ -46,6 +61,8 @@ class Story(msgspec.Struct):
     added: list[Added]
     world: World
     deaths: list[int]
+    forks: list[Branch] = []
+    edited: Branch | None = None
 
 
 class Life:
@@ -117,7 +134,28 @@ class Life:
             for item in events
             if isinstance(item.event, RunCreated | RunMigrated)
         }
-        return Story(self.seed, self.racy, result, state, events, self.limit, definitions, added, self.world, self.deaths)
+        forks = [] if self.disturbed else [await self._fork(run, self.random.randint(1, len(events))) for _ in range(FORKS)]
+        edited = None
+        completed = [step.name for step in self.pipeline.steps if state.steps[step.name].status is StepStatus.COMPLETED]
+        if forks and completed and state.undoing is None:
+            edited = await self._fork(run, len(events), self.random.choice(completed))
+        return Story(
+            self.seed, self.racy, result, state, events, self.limit, definitions, added, self.world, self.deaths, forks, edited
+        )
+
+    async def _fork(self, run: RunId, version: int, step: str | None = None) -> Branch:
+        engine, before = self.engine, len(self.world.touches)
+        edits = {} if step is None else {f"{step}.output": EDITED}
+        fork = await engine.fork(run, version, edits, pipeline=self.pipeline)
+        for _ in range(20):
+            await engine.wait(fork)
+            if (await engine.view(fork)).status.ended:
+                break
+            await self._decide(fork, await engine.view(fork))
+        state = await engine.view(fork)
+        own = await engine.events(fork, after=version, types={"effect.succeeded", "effect.failed"})
+        live = [item for item in own if item.event.source is None]
+        return Branch(version, await result_of(engine.log, fork), state, self.world.touches[before:], live, step)
 
     async def _go_on(self, run: RunId, **how: Any) -> None:
         """Drive it on: as the changed pipeline, or as the recorded one while something in doubt is in the way of that."""
@@ -144,6 +182,9 @@ class Life:
         if names := awaiting(state):
             approved = chance(self.seed, "approves", names[0]) < 0.7
             await self.engine.approve(run, names[0], approved=approved)
+        for effect in list(state.open.values()):
+            if effect.kind == "ask":
+                await self.engine.answer(run, "do it", effect.step)
         doubts = {effect.step: self._what_became(effect) for effect in state.open.values() if effect.in_doubt}
         await self._go_on(run, resolve=doubts)
 

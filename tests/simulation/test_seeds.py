@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.graph import Plan
+from engine.graph import Plan, base_of
 from engine.scheduler import Schedule
 from store.events import Recorded, RunMigrated, StepAdded
 from store.projector import evolve
@@ -76,6 +76,42 @@ def done_once(story: Story) -> None:
         assert story.world.counts[place] <= 1, f"{place} was done {story.world.counts[place]} times"
 
 
+def forks_take(story: Story) -> None:
+    """A fork with no edit, at whatever event, comes to the same and does nothing of itself.
+
+    Where it is racy what is cancelled and what just ended before may change places, at a point between two facts of one commit.
+    """
+    for fork in story.forks:
+        where = f"fork at {fork.version} of {len(story.events)}"
+        assert not fork.touched, f"{where} touched {fork.touched}"
+        assert not fork.live, f"{where} did {fork.live}"
+        assert (fork.state.status, fork.state.reason) == (story.state.status, story.state.reason), where
+        assert fork.result.step_outputs == story.result.step_outputs, where
+        if not story.racy:
+            assert statuses(fork.state) == statuses(story.state), where
+
+
+def edits_reach(story: Story) -> None:
+    """A fork with an edited output runs what depends on it and nothing else; what does not comes to what it came to."""
+    fork = story.edited
+    if fork is None or fork.step is None:
+        return
+    plan = Plan(story.definitions[max(story.definitions)], story.limit, story.added)
+    reached = plan.descendants({fork.step})
+    where = f"{fork.step} edited"
+    ran = {base_of(path) for _, path, _, _ in fork.touched if not path.endswith("/compensate")}
+    assert {name for name in ran if name in plan.place} <= reached - {fork.step}, where
+    for name in plan.names:
+        if name not in reached:
+            assert fork.state.steps[name].status == story.state.steps[name].status, f"{where}: {name}"
+            assert fork.result.step_outputs.get(name) == story.result.step_outputs.get(name), f"{where}: {name}"
+
+
+def statuses(state: RunState) -> dict[str, str]:
+    """Every step's status in a word."""
+    return {name: step.status.word for name, step in state.steps.items()}
+
+
 def life_of(story: Story, recorded: Recorded) -> int:
     """How many drivers had died before an event."""
     return sum(recorded.version > version for version in story.deaths)
@@ -99,6 +135,8 @@ def judge(seed: int, folder: Path | None = None) -> None:
             adds_up(story)
             follows(story)
             done_once(story)
+        forks_take(calm)
+        edits_reach(calm)
         if not calm.racy:
             alike(calm, wild)
     except BaseException as error:

@@ -169,7 +169,7 @@ async def test_only_one_call_tries_at_half_open(run: Run, gate: Gate) -> None:
     trial = run.ask()
     run.ask(step="b")
     assert await attempt(gate) == "asked"
-    assert await attempt(gate, "b") == "refused: 0.0"
+    assert await attempt(gate, "b") == "refused: 1.0"
     run.fold(EffectFailed(trial, Failure("model.timeout", "slow")))
     assert await attempt(gate, "b") == "refused: 60.0"
     run.now += 60

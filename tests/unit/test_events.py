@@ -32,6 +32,7 @@ FACTS = {
     "edit.applied",
     "child.parked",
     "child.resumed",
+    "child.spent",
 }
 DECISIONS = {
     "step.evaluated",

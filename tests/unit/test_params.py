@@ -66,6 +66,9 @@ def test_a_value_that_fits_is_taken(param: Param, value: Any) -> None:
         (Param("number", minimum="1"), "has the minimum '1'; give a number"),  # type: ignore[arg-type]
         (Param("number", minimum=2, maximum=1), "has a minimum of 2 above its maximum of 1; exchange them"),
         (Param("integer", choices=(1, "2")), "has a choice that is '2'; give a whole number"),
+        (Param(choices=[]), "has no choices, so nothing fits; name some, or leave choices out for any value"),
+        (Param("string", choices="abc"), "has the choices 'abc'; give a list of values"),
+        (Param(choices=5), "has the choices 5; give a list of values"),
     ],
 )
 def test_a_declaration_that_cannot_be_is_a_problem(param: Param, said: str) -> None:

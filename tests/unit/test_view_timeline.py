@@ -1,4 +1,4 @@
-"""The timeline of a replay: density, rail, times, the events one by one, and the places keys lead to."""
+"""The timeline of a replay: density, rail, times, the events one by one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from store.projector import project
 from tagent_tui.glyphs import ASCII, UNICODE, Glyphs
-from tagent_tui.places import moment, number
 from tagent_tui.rows import Ink, Seg, beside, cells
 from tagent_tui.view.timeline import (
     FORK,
@@ -127,40 +126,3 @@ def test_a_run_of_one_event_has_a_timeline() -> None:
     line = Timeline(1, BASE, BASE, (1,), ())
     assert joined(rail_row(line, Playhead(1, BASE), 8)) == "●───────"
     assert project([]).version == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "version"),
-    [
-        ("204", 204),
-        (" 96,310 ", 300),
-        ("+10", 60),
-        ("-3", 47),
-        ("-900", 1),
-        ("0", 1),
-        ("end", 300),
-        ("$", 300),
-        ("", None),
-        ("12.5", None),
-        ("x", None),
-        ("1" * 30, None),
-        ("10:12", None),
-    ],
-)
-def test_where_numbers_lead(text: str, version: int | None) -> None:
-    """A number, a step from here or the end, kept inside the run."""
-    assert number(text, 50, 300) == version
-
-
-def test_where_times_lead(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A time is on the run's first day, or on the next when the run went past midnight; nonsense is refused."""
-    import time
-
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    start = 1_760_050_000.0  # 22:46:40 UTC
-    assert moment("22:50:00", start, start + 9_000) == pytest.approx(start + 200, abs=1)
-    assert moment("00:10", start, start + 9_000) == pytest.approx(start + 5_000, abs=1)
-    assert moment("22:46:40.5", start, start + 9_000) == start + 0.5
-    for wrong in ("", "24:00", "10:60", "10:10:99", "ten", "1:2:3:4", "10-12"):
-        assert moment(wrong, start, start + 9_000) is None
