@@ -29,7 +29,7 @@ from tagent_tui.keys import told, unknown_ids, written
 from tagent_tui.numbers import plural
 from tagent_tui.screens.base import SPIN, FedScreen
 from tagent_tui.screens.runs import RunsScreen
-from tagent_tui.text import lines, typed
+from tagent_tui.text import lines, typed, typed_lines
 
 UNNAMED = ("list.", "app.palette")
 """Beginnings of binding ids that are no commands: moving about, and the list of commands itself."""
@@ -129,9 +129,11 @@ class TagentApp(App[None]):
         self.notify(shown, severity="error" if wrong else "information", markup=False)
 
     async def on_event(self, event: events.Event) -> None:
-        """What is pasted into any line loses its control characters on the way."""
+        """What is pasted anywhere loses its control characters on the way; only a box of several lines keeps its breaks."""
         if isinstance(event, events.Paste):
-            event.text = typed(event.text)
+            from textual.widgets import TextArea
+
+            event.text = (typed_lines if isinstance(self.focused, TextArea) else typed)(event.text)
         await super().on_event(event)
 
     # News
@@ -284,13 +286,15 @@ async def _still_running(path: Path) -> str:
 
 
 def _bound_classes() -> list[type]:
+    from tagent_tui.screens.branches import BranchesScreen
     from tagent_tui.screens.diff import DiffScreen
+    from tagent_tui.screens.fork import ForkScreen
     from tagent_tui.screens.launch import LaunchScreen
     from tagent_tui.screens.run import RunScreen
     from tagent_tui.widgets.metrics import Metrics
     from tagent_tui.widgets.tree import StepTree
 
-    return [TagentApp, RunsScreen, RunScreen, DiffScreen, LaunchScreen, StepTree, Metrics]
+    return [TagentApp, RunsScreen, RunScreen, DiffScreen, LaunchScreen, ForkScreen, BranchesScreen, StepTree, Metrics]
 
 
 def _encoding() -> str:

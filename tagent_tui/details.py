@@ -13,6 +13,7 @@ from typing import Any
 from store import values
 from store.errors import BlobMissingError, StoreError
 from store.events import (
+    EditApplied,
     EffectRequested,
     Failure,
     Payload,
@@ -119,7 +120,7 @@ class Details:
         """The payload of the event that brought an output."""
         found = await self.log.events(self.run, after=version - 1, upto=version)
         event = found[0].event if found else None
-        return event.output if isinstance(event, StepCompleted | StepReused) else None
+        return event.output if isinstance(event, StepCompleted | StepReused | EditApplied) else None
 
     async def _about(self, scene: Scene, name: str, upto: int | None) -> list[Part]:
         """What was decided about the step, and a blank row after it."""

@@ -152,6 +152,13 @@ def typed(text: str) -> str:
     return "".join(char for char in re.sub(r"[\t\n\r\u2028\u2029]+", " ", text) if _kind(char) in (_Kind.SHOWN, _Kind.MARK))
 
 
+def typed_lines(text: str) -> str:
+    """The same for a box of several lines: breaks and tabs stay."""
+    if is_plain(text):
+        return text
+    return "".join(char for char in re.sub(r"\r\n?|[\u2028\u2029]", "\n", text) if char in "\n\t" or typed(char))
+
+
 class Strange(NamedTuple):
     """What in a text a person would not see: how many characters are named instead of drawn, and which change the reading order."""
 

@@ -133,7 +133,7 @@ class StoredWord(click.types.StringParamType):
 RUN = click.argument("run", metavar="RUN", type=StoredWord(), shell_complete=complete_run)
 """A run by its id, a unique prefix of it, or `last`."""
 
-MAYBE_RUN = click.argument("run", metavar="[RUN]", required=False, type=StoredWord(), shell_complete=_complete_run)
+MAYBE_RUN = click.argument("run", metavar="[RUN]", required=False, type=StoredWord(), shell_complete=complete_run)
 """The same for a verb that has a meaning without one."""
 
 AT = click.option(

@@ -40,8 +40,8 @@ class Host(Protocol):
         """The spinner's mark at this moment."""
         ...
 
-    async def open_run(self, run_id: str) -> None:
-        """The run's own screen, above the one that is shown."""
+    async def open_run(self, run_id: str, at: int | None = None) -> None:
+        """The run's own screen, above the one that is shown; in its past, if `at` is an event."""
         ...
 
     async def open_diff(self, a: str, b: str) -> None:

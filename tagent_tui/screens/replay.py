@@ -65,6 +65,12 @@ class ReplayScreen(RunLook):
                 self._timeline = self._timeline._replace(head=head)
                 self._show_timeline()
 
+    def on_screen_resume(self) -> None:
+        """Shown again: forks may have been made of this run meanwhile."""
+        super().on_screen_resume()
+        if self.past is not None:
+            later(self, "chart", self._read_chart, self.past)
+
     # In and out
 
     def enter_past(self, at: int) -> None:

@@ -20,7 +20,7 @@ from tagent_tui import pager
 from tagent_tui.numbers import plural
 from tagent_tui.places import next_of, previous_of
 from tagent_tui.rows import Ink, Row, Seg
-from tagent_tui.screens.answering import AnswerScreen
+from tagent_tui.screens.branching import BranchingScreen
 from tagent_tui.screens.runkeys import run_keys
 from tagent_tui.view.describe import FAILURE_TYPES
 from tagent_tui.view.detail import Subject
@@ -39,7 +39,7 @@ CHILDREN = 1000
 """Child runs among which that of a step is looked for."""
 
 
-class RunScreen(AnswerScreen):
+class RunScreen(BranchingScreen):
     """One run. `at` opens it in the past, at that event."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -17,11 +17,12 @@ Entry = tuple[tuple[str, ...], str]
 
 _RUN: tuple[Entry, ...] = (
     (("run.replay",), "replay"),
+    (("run.fork",), "fork"),
     (("run.resume",), "resume"),
     (("run.pause",), "pause"),
     (("run.cancel",), "cancel"),
 )
-_LEAVE: tuple[Entry, ...] = ((("run.back",), "back"), (("app.quit",), "quit"))
+_LEAVE: tuple[Entry, ...] = ((("run.branches",), "branches"), (("run.back",), "back"), (("app.quit",), "quit"))
 _CARD: tuple[Entry, ...] = ((("run.approve",), "{approve}"), (("run.reject",), "reject"))
 _STEP: tuple[Entry, ...] = ((("run.retry",), "try again"), (("run.budget",), "budget"))
 _FAILURE: Entry = (("run.next-failure",), "next {failed}")
@@ -66,8 +67,10 @@ PAST: tuple[Entry, ...] = (
     (("replay.step-previous", "replay.step-next"), "step"),
     (("run.next-failure", "run.previous-failure"), "failure"),
     (("replay.goto",), "go to"),
+    (("run.fork",), "fork here"),
     (("run.metrics",), "metrics"),
     _SEARCH,
+    (("run.branches",), "branches"),
     (("run.copy",), "copy"),
     (("run.back",), "leave"),
     (("app.quit",), "quit"),

@@ -69,6 +69,7 @@ class RunsScreen(Starting):
         Binding(
             "D", "diff", "compare the two marked, the marked and this one, or a fork and its parent", show=False, id="runs.diff"
         ),
+        Binding("B", "branches", "the tree of forks of the selected run", show=False, id="runs.branches"),
         Binding("/", "filter", "filter by words in id, pipeline or now", show=False, id="runs.filter"),
         Binding("s", "status", "narrow to the next status", show=False, id="runs.status"),
         Binding("p", "pipeline", "narrow to the next pipeline", show=False, id="runs.pipeline"),
@@ -269,6 +270,8 @@ class RunsScreen(Starting):
                 return self.is_empty and not self.host.feed.trouble
             case "new":
                 return not self.host.feed.trouble
+            case "branches":
+                return entry is not None
             case "resume":
                 return entry is not None and entry.status in ("interrupted", "paused", "pending")
             case "pipeline":
@@ -375,3 +378,11 @@ class RunsScreen(Starting):
         entry = self.chosen
         if entry is not None:
             self.resume_run(entry.run.id)
+
+    def action_branches(self) -> None:
+        """The tree of forks around the selected run."""
+        from tagent_tui.screens.branches import BranchesScreen
+
+        entry = self.chosen
+        if entry is not None:
+            self.app.push_screen(BranchesScreen(entry.run.id))

@@ -200,11 +200,20 @@ def _progress(scene: Scene, name: str, step: StepState) -> list[Seg]:
 
 
 def _completed(scene: Scene, name: str, step: StepState) -> list[Seg]:
-    said = "reused" if step.reused else "simulated" if step.simulated else ""
+    said = _whence(step, scene)
     if step.items is None:
-        return [Seg(said, Ink.MUTED)] if said else []
+        return said
     words = _progress(scene, name, step)
-    return [*words, Seg(f" {scene.glyphs.sep} {said}", Ink.MUTED)] if said else words
+    return [*words, Seg(f" {scene.glyphs.sep} ", Ink.MUTED), *said] if said else words
+
+
+def _whence(step: StepState, scene: Scene) -> list[Seg]:
+    """Where an outcome comes from that no work of this run made: somebody's edit, the run it was forked from, a simulation."""
+    if step.edited:
+        return [Seg(f"{scene.glyphs.differs} edited", Ink.REPLAY)]
+    if step.reused:
+        return [Seg(f"{scene.glyphs.equal} reused", Ink.MUTED)]
+    return [Seg("simulated", Ink.MUTED)] if step.simulated else []
 
 
 def _under_way(effect: OpenEffect | None, scene: Scene) -> list[Seg]:

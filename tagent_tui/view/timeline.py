@@ -18,6 +18,9 @@ from tagent_tui.shapes import level, rule
 from tagent_tui.view.clock import exact_time, time_of_day
 from tagent_tui.view.describe import is_failure
 
+FORK = "fork"
+"""The type of a mark where another run was forked off this one: no event of this run says so."""
+
 SHORT = 10.0
 """Seconds below which a run's times are told in parts of a second: whole ones would all be the same."""
 
@@ -72,11 +75,14 @@ _SIGNS: Mapping[str, _Sign] = {
     "step.refused": _Sign("failed", Ink.ERROR, "failure", 2),
     "approval.requested": _Sign("person", Ink.WARNING, "approval", 3),
     "budget.reached": _Sign("person", Ink.WARNING, "budget", 3),
-    "run.forked": _Sign("fork", Ink.ACCENT, "fork", 3),
-    "checkpoint.made": _Sign("checkpoint", Ink.ACCENT, "checkpoint", 4),
+    FORK: _Sign("fork", Ink.REPLAY, "fork", 3),
+    "checkpoint.made": _Sign("checkpoint", Ink.STRONG, "checkpoint", 3),
+    "edit.applied": _Sign("differs", Ink.REPLAY, "edit", 4),
+    "run.forked": _Sign("fork", Ink.MUTED, "", 5),
     "run.attached": _Sign("interrupted", Ink.MUTED, "resume", 5),
 }
-"""The event types that have a mark on the rail; a driver's first arrival has none."""
+"""The event types that have a mark on the rail; a driver's first arrival has none, and where the run itself was forked off its
+parent is marked but not counted."""
 
 
 def title_row(timeline: Timeline, head: Playhead, width: int, glyphs: Glyphs = UNICODE) -> list[Seg]:
@@ -99,7 +105,7 @@ def _legend(timeline: Timeline, glyphs: Glyphs, *, words: bool) -> list[Seg]:
     resumes = [mark for mark in timeline.marks if mark.type == "run.attached"][1:]
     for mark in [mark for mark in timeline.marks if mark.type != "run.attached"] + resumes:
         sign = _SIGNS.get(mark.type)
-        if sign is not None:
+        if sign is not None and sign.word:
             key = (sign.glyph, sign.ink, sign.word)
             counts[key] = counts.get(key, 0) + 1
     segs: list[Seg] = []
@@ -192,6 +198,7 @@ def times_row(timeline: Timeline, head: Playhead, width: int, glyphs: Glyphs = U
 
 
 TRACK_LABEL = "one by one"
+_TRACKED = ("checkpoint.made", "edit.applied", "run.forked")
 _LARGE = ("run.",)
 _MEDIUM = ("step.", "artifact.", "signal.")
 
@@ -227,7 +234,7 @@ def _bracketed(mark: Seg, glyphs: Glyphs) -> list[Seg]:
 def _track_mark(recorded: Recorded | None, glyphs: Glyphs) -> Seg:
     if recorded is None:
         return Seg(glyphs.small, Ink.HAIRLINE)
-    if is_failure(recorded) or recorded.event.type == "checkpoint.made":
+    if is_failure(recorded) or recorded.event.type in _TRACKED:
         sign = _SIGNS[recorded.event.type]
         return Seg(str(getattr(glyphs, sign.glyph)), sign.ink)
     return Seg(_weight(recorded.event, glyphs))

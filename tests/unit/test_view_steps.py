@@ -239,3 +239,14 @@ def test_logs_and_drivers_change_no_row() -> None:
     made.add(EffectRequested("now", "now", "h", Safety.PURE), "pages", 3)
     made.add(StepCompleted(), "score", 1)
     assert line(seen(made, later=0.0), "plan", 90) == before
+
+
+def test_what_no_work_of_this_run_made_says_whence_it_comes() -> None:
+    """A reused and an edited outcome have a glyph and a word each, also in ASCII."""
+    state = project(research("completed").events)
+    state.steps["search"].reused = True
+    state.steps["plan"].edited = True
+    scene = look(state, NO_OUTLINE, alive=False, now=0.0)
+    assert "search  = reused" in line(scene, "search")
+    assert "plan  ≠ edited" in line(scene, "plan")
+    assert "plan  # edited" in line(look(state, NO_OUTLINE, alive=False, now=0.0, glyphs=ASCII), "plan")

@@ -10,6 +10,7 @@ from store.projector import project
 from tagent_tui.glyphs import ASCII, UNICODE, Glyphs
 from tagent_tui.rows import Ink, Seg, beside, cells
 from tagent_tui.view.timeline import (
+    FORK,
     Mark,
     Playhead,
     Timeline,
@@ -75,6 +76,16 @@ def test_every_track_has_its_width(version: int, offset: float, length: float, w
     head = Playhead(version, BASE + offset)
     for draw in (density_row, rail_row, times_row, title_row):
         assert cells(draw(line, head, width, glyphs)) == width
+
+
+def test_forks_checkpoints_and_edits_have_marks_of_their_own() -> None:
+    """Each has its glyph on the rail and its count in the legend; where the run itself was forked off is marked, not counted."""
+    types = (FORK, FORK, "checkpoint.made", "edit.applied", "run.forked")
+    marks = [Mark(number * 10, BASE + number * 20 - 5, type) for number, type in enumerate(types, 1)]
+    line = Timeline(100, BASE, BASE + 100, (1, 2, 3), marks)
+    assert joined(rail_row(line, Playhead(1, BASE), 20)) == "●──⑂───⑂───⚑───≠───⑂"
+    assert "⑂ 2 forks   ⚑ 1 checkpoint   ≠ 1 edit ──" in joined(title_row(line, Playhead(1, BASE), 118))
+    assert joined(rail_row(line, Playhead(1, BASE), 20, ASCII)) == "*--Y---Y---P---#---Y"
 
 
 def test_the_chip_covers_no_other_time() -> None:

@@ -1,0 +1,76 @@
+"""A run's forks on screen: the tree of them, the marks on the timeline, what an edited step says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.config import TAgentConfig
+from tagent_tui.screens.branches import BranchesScreen
+from tagent_tui.screens.run import RunScreen
+from tests.acceptance.forked_runs import family
+from tests.acceptance.made_runs import research
+from tests.acceptance.piloting import opened, sees, text, until
+
+TREE = """\
+▌✓ 7f3a19c2 · this run  company_research                            9/9   $0.04
+ · ├ ⑂ 8a10bb00  at 60  params.company  what of Beta  → Beta        3/9   $0.00
+ · └ ⑂ 7e41aa00  at 92  report.goal  shorter  → Write less          9/9   $0.04
+ ·    └ ⑂ 9c00dd00  at 94  plan.output  → 1. Nothing.               9/9   $0.04"""
+
+
+async def test_the_tree_shows_where_each_fork_left_and_what_it_edits(tmp_path: Path) -> None:
+    """`B` on the run shows the family; enter opens a fork, `B` there the same tree with the cursor on it."""
+    path = await family(tmp_path / "runs.db", research("completed"))
+    async with opened(path, (80, 24)) as pilot:
+        await pilot.app.push_screen(RunScreen("7f3a19c2"))
+        await sees(pilot, "COMPLETED  company_research")
+        await pilot.press("B")
+        await sees(pilot, "BRANCHES  company_research   3 forks", "this run")
+        assert TREE in text(pilot)
+        await pilot.press("j", "j", "j", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
+        await sees(pilot, "9c00dd00", "plan  ≠ edited")
+        await pilot.press("B")
+        await sees(pilot, "9c00dd00 · this run  at 94  plan.output")
+        screen = pilot.app.screen
+        assert isinstance(screen, BranchesScreen)
+        assert screen.view.cursor == 3
+        await pilot.press("escape")
+        await sees(pilot, "plan  ≠ edited")
+
+
+async def test_the_parent_is_shown_where_the_fork_left_it(tmp_path: Path) -> None:
+    """`r` on a fork replays its parent at that event; on the oldest run there is no such key."""
+    path = await family(tmp_path / "runs.db", research("completed"))
+    async with opened(path) as pilot:
+        await pilot.press("B")
+        await sees(pilot, "BRANCHES", "this run")
+        assert "the parent there" not in text(pilot).splitlines()[-1]
+        await pilot.press("g", "j")
+        await sees(pilot, "r the parent there")
+        await pilot.press("r")
+        await sees(pilot, "REPLAY  company_research", "as of event 60")
+
+
+async def test_the_timeline_marks_forks(tmp_path: Path) -> None:
+    """Forks stand on the rail at the event they left at, counted in the legend; the fork's own start is marked in its own past."""
+    path = await family(tmp_path / "runs.db", research("completed"))
+    async with opened(path) as pilot:
+        await pilot.app.push_screen(RunScreen("7f3a19c2", 20))
+        await sees(pilot, "✗ 6 failures   ⑂ 2 forks")
+        assert text(pilot).splitlines()[-4].count("⑂") == 2
+        await pilot.app.push_screen(RunScreen("9c00dd00", 20))
+        await sees(pilot, "≠ 2 edits")
+        assert text(pilot).splitlines()[-4].count("⑂") + text(pilot).splitlines()[-4].count("≠") >= 1
+
+
+@pytest.mark.parametrize("glyphs", ["unicode", "ascii"])
+async def test_the_tree_in_ascii(tmp_path: Path, glyphs: str) -> None:
+    """With ASCII glyphs every cell of the tree is ASCII."""
+    path = await family(tmp_path / "runs.db", research("completed"))
+    async with opened(path, (100, 24), TAgentConfig.model_validate({"ui": {"glyphs": glyphs}})) as pilot:
+        await pilot.press("B")
+        await sees(pilot, "BRANCHES", "this run")
+        assert text(pilot).isascii() is (glyphs == "ascii")
