@@ -282,6 +282,10 @@ class RunState(msgspec.Struct, array_like=True):
     away: float = 0.0
     budget_action: str | None = None
 
+    def lasted(self, now: float) -> float:
+        """Seconds from the beginning to the end, or to `now`; without those between a fork's point and the fork."""
+        return (self.ended_at if self.ended_at is not None else now) - self.created_at - self.away
+
     @property
     def tokens(self) -> int:
         """Tokens of all model calls, both ways."""

@@ -89,7 +89,7 @@ async def planned(log: Log, parent: RunId, version: int, pipeline: Pipeline, wis
     edits = [parse(target, value, names) for target, value in wish.edits.items()]
     _refuse(state, edits, wish)
     given, model = _settled(found, edits)
-    definition, present, changes = _definition(parent, recorded, pipeline, found, edits, wish, given, model)
+    definition, present, changes, said = _definition(parent, recorded, pipeline, found, edits, wish, given, model)
     plan = Plan(definition, 1, added)
     roots = await _roots(log, parent, head, version, state.open, plan, present, found, edits)
     roots += [name for name in changes.sources if wish.sources or state.steps[name].status is not StepStatus.COMPLETED]
@@ -107,7 +107,7 @@ async def planned(log: Log, parent: RunId, version: int, pipeline: Pipeline, wis
     settings = {**found.settings, "model": model}
     return Fork(
         parent, version, batch, blobs, definition, present, given, settings, added, frozenset(reached - set(_outputs(edits))),
-        frozenset(_outputs(edits)), changes.sentences,
+        frozenset(_outputs(edits)), said,
     )  # fmt: skip
 
 
@@ -145,18 +145,19 @@ def _settled(found: Circumstances, edits: Sequence[Edit]) -> tuple[dict[str, Any
 def _definition(
     parent: RunId, recorded: Definition, pipeline: Pipeline, found: Circumstances, edits: Sequence[Edit], wish: Wish,
     params: Mapping[str, Any], model: str | None,
-) -> tuple[Definition, Pipeline, Changes]:  # fmt: skip
-    """The definition the fork goes on under, the pipeline behind it, and what is different from the recorded one."""
+) -> tuple[Definition, Pipeline, Changes, list[str]]:  # fmt: skip
+    """The definition the fork goes on under, the pipeline behind it, what is different from the recorded one, and what of that is
+    in sentences that no edit made so."""
     now = edited(wish.changed or pipeline, [edit for _, edit in found.edits])
     wanted = edited(now, edits)
     if wish.changed is None:
         _, _, changes = pin(parent, recorded, now, found.params, found.settings.get("model"), wish.on_change)
         if changes.sentences and wish.on_change == "recorded":
             definition = _with_fields(recorded, edits)
-            return definition, wanted, compare(recorded, definition)
+            return definition, wanted, compare(recorded, definition), []
         wanted.check(params, model=model)
     definition = wanted.define(list(params), model=model)
-    return definition, wanted, compare(recorded, definition)
+    return definition, wanted, compare(recorded, definition), compare(recorded, now.plain()).sentences
 
 
 def _with_fields(recorded: Definition, edits: Sequence[Edit]) -> Definition:

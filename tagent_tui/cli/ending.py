@@ -73,7 +73,7 @@ def counted(state: RunState) -> str:
 async def _last_words(session: Session, log: Log, ended: Ended) -> None:
     output, state, run = session.output, ended.state, ended.row.id
     mark = run_mark(ended.status, output.err.glyphs)
-    spent = duration((state.ended_at or state.last_at) - state.created_at)
+    spent = duration(state.lasted(state.last_at))
     done = counted(state)
     cost = [] if not state.calls else [run_cost(None if state.unpriced else state.cost)]
     simulated = ["simulated"] if state.simulated else []

@@ -167,7 +167,7 @@ def _describe(session: Session, row: RunRow, scene: Scene, at: int | None, child
     out.segs([Seg(name, Ink.STRONG), Seg(f"  {row.id}  "), Seg(f"{mark.glyph} {mark.word}", mark.ink), Seg(when, Ink.REPLAY)])
     if state.description:
         out.segs([Seg(first_line(state.description, glyphs=scene.glyphs).text, Ink.MUTED)])
-    spent = duration((state.ended_at or scene.now) - state.created_at)
+    spent = duration(state.lasted(scene.now))
     facts = [counted(state), spent, plural(state.version, "event")]
     if state.calls:
         facts += [f"{tokens(state.tokens)} tok", run_cost(None if state.unpriced else state.cost)]

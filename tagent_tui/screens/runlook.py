@@ -165,7 +165,7 @@ class RunLook(RunFrame):
         ended = None
         if scene.replay and (state.status.ended or not present.alive):
             status = present.scene(self.host.now(), self.host.glyphs).status
-            ended = (status, (state.ended_at or state.last_at) - state.created_at)
+            ended = (status, state.lasted(state.last_at))
         first = title.first_row(
             scene, short_id(present.run), width, spinner=self.host.spinner() if self._moving_now(scene) else "", ended=ended
         )

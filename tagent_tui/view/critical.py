@@ -163,7 +163,7 @@ def weight(scene: Scene, path: Sequence[str]) -> list[Seg]:
 def run_seconds(scene: Scene) -> float:
     """How long the run took, or has taken by now."""
     state = scene.state
-    return max(0.0, (state.ended_at if state.ended_at is not None else scene.now) - state.created_at)
+    return max(0.0, state.lasted(scene.now))
 
 
 def _seconds(scene: Scene, name: str) -> float:

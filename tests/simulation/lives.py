@@ -10,10 +10,11 @@ from unittest.mock import patch
 
 import msgspec
 
-from engine import CommandRefusedError, DefinitionChangedError, Engine, EngineError, PipelineResult
+from engine import CommandRefusedError, DefinitionChangedError, Engine, EngineError, PipelineResult, TAgentConfig
 from engine.commands import awaiting
 from engine.definition import Definition
 from engine.record import Added, added_to
+from engine.replay.verify import Verification, verified
 from engine.result import result_of
 from engine.runtime import Runtime
 from store.errors import LeaseLostError, StoreError
@@ -28,6 +29,8 @@ PATIENCE = 0.003
 """Real seconds a store's thread is waited for before the clock jumps."""
 EDITED = {"n": 17, "items": [3], "go": True}
 """What an edited output is."""
+PROVED = 20
+"""Of so many seeds one is verified with its attempts, and its forks too."""
 FORKS = 2
 """Events at which an undisturbed run is forked."""
 LIVES = 12
@@ -63,6 +66,7 @@ class Story(msgspec.Struct):
     deaths: list[int]
     forks: list[Branch] = []
     edited: Branch | None = None
+    proofs: list[Verification] = []
 
 
 class Life:
@@ -136,12 +140,22 @@ class Life:
         }
         forks = [] if self.disturbed else [await self._fork(run, self.random.randint(1, len(events))) for _ in range(FORKS)]
         edited = None
-        completed = [step.name for step in self.pipeline.steps if state.steps[step.name].status is StepStatus.COMPLETED]
+        done = [step.name for step in self.pipeline.steps if step.name in state.steps]
+        completed = [name for name in done if state.steps[name].status is StepStatus.COMPLETED]
         if forks and completed and state.undoing is None:
             edited = await self._fork(run, len(events), self.random.choice(completed))
+        proofs = await self._proofs(run) if self.seed % PROVED == 0 else []
         return Story(
-            self.seed, self.racy, result, state, events, self.limit, definitions, added, self.world, self.deaths, forks, edited
-        )
+            self.seed, self.racy, result, state, events, self.limit, definitions, added, self.world, self.deaths, forks, edited,
+            proofs,
+        )  # fmt: skip
+
+    async def _proofs(self, run: RunId) -> list[Verification]:
+        log, before = self.engine.log, len(self.world.touches)
+        runs = [run, *(row.id for row in await log.runs(parent=run))]
+        found = [await verified(log, one, TAgentConfig(), self.pipeline) for one in runs]
+        assert len(self.world.touches) == before
+        return found
 
     async def _fork(self, run: RunId, version: int, step: str | None = None) -> Branch:
         engine, before = self.engine, len(self.world.touches)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.graph import Plan, base_of
+from engine.replay.decisions import Decisions
 from engine.scheduler import Schedule
 from store.events import Recorded, RunMigrated, StepAdded
 from store.projector import evolve
@@ -107,6 +108,16 @@ def edits_reach(story: Story) -> None:
             assert fork.result.step_outputs.get(name) == story.result.step_outputs.get(name), f"{where}: {name}"
 
 
+def proves(story: Story) -> None:
+    """Every decision follows when it is asked again; of some seeds every attempt asks and comes to what it did, forks included."""
+    decisions = Decisions(story.definitions, story.limit)
+    for place, item in enumerate(story.events):
+        assert decisions.check(item, story.events[place + 1 :]) is None
+        decisions.fold(item)
+    assert decisions.rest() is None
+    assert [proof.divergence for proof in story.proofs] == [None] * len(story.proofs)
+
+
 def statuses(state: RunState) -> dict[str, str]:
     """Every step's status in a word."""
     return {name: step.status.word for name, step in state.steps.items()}
@@ -135,6 +146,7 @@ def judge(seed: int, folder: Path | None = None) -> None:
             adds_up(story)
             follows(story)
             done_once(story)
+            proves(story)
         forks_take(calm)
         edits_reach(calm)
         if not calm.racy:
