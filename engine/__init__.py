@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from engine.engine import Engine
     from engine.expressions import ConditionDSL
     from engine.plan import AgentStep, ExecutionPlan, ExecutionStrategy, select_strategy
+    from engine.replay.difference import RunDiff
 
 __all__ = [
     "AgentStep",
@@ -72,6 +73,7 @@ __all__ = [
     "Post",
     "RetryPolicy",
     "RunConflictError",
+    "RunDiff",
     "RunNotFoundError",
     "RunStatus",
     "Safety",
@@ -96,6 +98,7 @@ _LATER = {
     "ExecutionPlan": "engine.plan",
     "ExecutionStrategy": "engine.plan",
     "StepContext": "engine.context",
+    "RunDiff": "engine.replay.difference",
     "TAgentConfig": "engine.config",
     "run_agent": "engine.api",
     "run_goal": "engine.api",

@@ -56,6 +56,7 @@ from store.state import RunState
 
 if TYPE_CHECKING:
     from engine.config import TAgentConfig
+    from engine.replay.difference import RunDiff
 
 
 class Engine(Commanding, Forks):
@@ -312,6 +313,12 @@ class Engine(Commanding, Forks):
     async def events_of_all(self, after: int = 0, *, limit: int = 1000, **filters: Any) -> list[tuple[RunId, Recorded]]:
         """Events of all runs after a `seq`, with the run each is of; filters are those of `Log.tail`."""
         return await self.log.tail(after, limit=limit, **filters)
+
+    async def diff(self, a: str, b: str, *, step: str | None = None) -> RunDiff:
+        """What differs from run `a` to run `b` (ids, prefixes or `last`), or in one step of them; see `engine.replay`."""
+        from engine.replay.loading import diff
+
+        return await diff(self.log, a, b, step=step)
 
     def follow(self, run: str, after: int = 0) -> AsyncIterator[list[Recorded]]:
         """Batches of the run's events as they come; never ends by itself."""

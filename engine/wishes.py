@@ -17,6 +17,9 @@ Decision = tuple[Event, str | None, int]
 """(event, step path or None for the run, attempt)"""
 
 
+SKIPPED_BY_COMMAND = "skipped by a command"
+
+
 class Wishes(Agenda):
     """The decisions that follow from `RunState.wishes`."""
 
@@ -35,7 +38,7 @@ class Wishes(Agenda):
             elif step.wish == "cancel":
                 decision = self.stop(state, path, "cancelled by a command")
             else:
-                decision = StepSkipped("skipped by a command", passes=True), path, step.attempt
+                decision = StepSkipped(SKIPPED_BY_COMMAND, passes=True), path, step.attempt
             if decision is not None:
                 return decision
         return None

@@ -106,6 +106,12 @@ class TagentApp(App[None]):
 
         await self.push_screen(RunScreen(run_id, at))
 
+    async def open_diff(self, a: str, b: str) -> None:
+        """Two runs beside each other, above this screen."""
+        from tagent_tui.screens.diff import DiffScreen
+
+        await self.push_screen(DiffScreen(a, b))
+
     # What screens ask of the app
 
     def now(self) -> float:
@@ -281,13 +287,14 @@ async def _still_running(path: Path) -> str:
 
 def _bound_classes() -> list[type]:
     from tagent_tui.screens.branches import BranchesScreen
+    from tagent_tui.screens.diff import DiffScreen
     from tagent_tui.screens.fork import ForkScreen
     from tagent_tui.screens.launch import LaunchScreen
     from tagent_tui.screens.run import RunScreen
     from tagent_tui.widgets.metrics import Metrics
     from tagent_tui.widgets.tree import StepTree
 
-    return [TagentApp, RunsScreen, RunScreen, LaunchScreen, ForkScreen, BranchesScreen, StepTree, Metrics]
+    return [TagentApp, RunsScreen, RunScreen, DiffScreen, LaunchScreen, ForkScreen, BranchesScreen, StepTree, Metrics]
 
 
 def _encoding() -> str:

@@ -40,6 +40,7 @@ class Glyphs:
     differs: str
     equal: str
     became: str
+    delta: str
     ellipsis: str
     sep: str
     dash: str
@@ -94,6 +95,7 @@ UNICODE = Glyphs(
     differs="≠",
     equal="=",
     became="→",
+    delta="Δ",
     ellipsis="…",
     sep="·",
     dash="–",
@@ -139,6 +141,7 @@ ASCII = Glyphs(
     differs="#",
     equal="=",
     became=">",
+    delta="d",
     ellipsis="~",
     sep="-",
     dash="-",

@@ -141,6 +141,11 @@ def count_delta(count: int | None) -> str:
     return _signed(count, events(abs(count)), "0")
 
 
+def tokens_delta(count: int | None) -> str:
+    """A difference of tokens with its sign: `- 41.0k`."""
+    return UNKNOWN if count is None else _signed(count, tokens(abs(count)), "0")
+
+
 def _signed(amount: float, text: str, zero: str) -> str:
     if text == zero:
         return zero

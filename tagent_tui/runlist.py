@@ -216,12 +216,39 @@ def header(at: Columns) -> Row:
     return Row(segs, tail)
 
 
-def row(entry: Entry, at: Columns, now: float, glyphs: Glyphs, *, pulse: Sequence[float] = (), top: float | None = None) -> Row:
-    """One run as a row. `pulse` is events a second of a live run, drawn so that `top` fills a cell."""
+def to_compare(marked: Sequence[RunRow], run: RunRow | None) -> tuple[str, str] | None:
+    """Which two runs are meant, the older first: the two marked, else the marked one and this one, else a fork and its parent."""
+    found = list(marked)
+    if len(found) == 1 and run is not None and run.id != found[0].id:
+        found.append(run)
+    if len(found) == 2:
+        older, newer = sorted(found, key=lambda run: run.row)
+        return older.id, newer.id
+    one = found[0] if found else run
+    return (one.parent, one.id) if one is not None and one.parent is not None else None
+
+
+def row(
+    entry: Entry,
+    at: Columns,
+    now: float,
+    glyphs: Glyphs,
+    *,
+    pulse: Sequence[float] = (),
+    top: float | None = None,
+    marked: bool = False,
+) -> Row:
+    """One run as a row. `pulse` is events a second of a live run, drawn so that `top` fills a cell; `marked` to be compared."""
     run = entry.run
     ink = STATUS_INK.get(entry.status, Ink.WARNING)
     mark = Seg(glyphs.person if entry.status == "waiting" else glyphs.status(entry.status), ink)
-    left = [mark, Seg(" "), Seg(run.id[: at.ids], Ink.MUTED), Seg("  ")]
+    left = [
+        mark,
+        Seg(" "),
+        Seg(run.id[: at.ids], Ink.MUTED),
+        Seg(glyphs.differs if marked else " ", Ink.ACCENT, bold=marked),
+        Seg(" "),
+    ]
     name_at = len(left) + (1 if entry.guide else 0)
     left += column(_name(entry, glyphs), at.pipeline, glyphs.ellipsis)
     left.append(Seg(" "))

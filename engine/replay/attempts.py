@@ -105,9 +105,10 @@ async def relived(
     body = asyncio.ensure_future(executor.run(task))
     took = outcome.at - started.at if outcome is not None else 0.0
     found = await _until_over(executor, body, 0.0 if outcome is None else max(SECONDS, 5 * took))
-    if witness.asked is not None:
-        return None if _issued_again(task) else _asked(witness.asked, task, started)
     effects = executor.effects
+    if witness.asked is not None:
+        cut_off = outcome is None and not (effects is not None and effects.unmade)  # it would have asked, had it not been stopped
+        return None if cut_off or _issued_again(task) else _asked(witness.asked, task, started)
     if effects is not None and effects.unmade:
         missing = effects.unmade[0]
         version = next(item.version for item in task.tape if item.event is missing)

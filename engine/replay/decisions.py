@@ -152,7 +152,9 @@ class Decisions:
                 self._schedule = Schedule(self._plan, self.state)
             else:
                 self._schedule.plan = self._plan
-        if self._schedule is not None:
+        if isinstance(event, RunForked):
+            self._schedule = Schedule(self.plan, self.state)  # as whoever drives the fork makes it: its times are others
+        elif self._schedule is not None:
             self._schedule.note(self.state, recorded)
 
     def rest(self) -> Divergence | None:

@@ -16,6 +16,7 @@ import msgspec
 from engine import capture
 from engine.asking import Asking, rules_of
 from engine.bodies import bodies_of, with_added
+from engine.changes import compare
 from engine.children import Children
 from engine.circumstances import Circumstances, circumstances
 from engine.config import TAgentConfig
@@ -27,13 +28,14 @@ from engine.finding import find_again
 from engine.graph import base_of
 from engine.pipeline import Pipeline
 from engine.preparing import Preparing
-from engine.record import added_to
+from engine.record import Added, added_to
 from engine.recordings import Recordings
 from engine.replay.attempts import ProvingExecutor, Witness, relived
 from engine.replay.decisions import RECORDING, Decisions, Divergence, words
 from engine.replay.offline import no_network
 from engine.tape import EFFECT_TYPES
 from engine.threads import Threads
+from engine.wishes import SKIPPED_BY_COMMAND
 from store import Log, values
 from store.events import (
     Recorded,
@@ -116,6 +118,8 @@ class Verifying:
         self.notes: list[str] = []
         self.attempts = 0
         self.pipeline: Pipeline | None = None
+        self._added: Sequence[Added] = ()
+        self._folder = Path()
 
     async def verify(self, pipeline: Pipeline | None, *, execute: bool) -> tuple[Decisions, int, Divergence | None]:
         """The fold, how many events there were, and the first divergence."""
@@ -126,16 +130,23 @@ class Verifying:
             if isinstance(item.event, RunCreated | RunMigrated)
         }
         found = await circumstances(self._log, self._run)
+        pipeline = await self._present(found, pipeline) if execute else None
+        if pipeline is not None:
+            last = max(definitions)
+            present = pipeline.plain()
+            if changed := _other_steps(definitions[last], present):
+                return Decisions({}, 1), len(events), Divergence("arguments", last, None, 0, "the recorded definition", changed)
+            definitions[last] = present
         decisions = Decisions(definitions, int(found.settings.get("max_concurrent_steps") or self._config.max_concurrent_steps))
         past, lease = _Past(decisions), _Lease(self._run)
         given = {name: values.encode(value) for name, value in found.params.items()}
-        prover = await self._prover(past, lease, found, definitions, pipeline) if execute else None
+        prover = self._prover(past, lease, found, definitions[max(definitions)], pipeline) if pipeline is not None else None
         preparing: Preparing | None = None
         for index, item in enumerate(events):
             divergence = decisions.check(item, events[index + 1 : index + 65])
             if divergence is None and item.actor != RECORDING and self._is_look(decisions, item):
                 preparing = preparing or Preparing(self._log, lease, past, given)  # type: ignore[arg-type]
-                divergence = await self._looked(preparing, item)
+                divergence = await self._looked(decisions, preparing, item)
             if divergence is None and isinstance(item.event, StepReused):
                 divergence = await self._taken(item)
             if divergence is not None:
@@ -157,7 +168,9 @@ class Verifying:
         step = decisions.state.steps.get(item.step or "") if isinstance(item.event, StepCompleted | StepFailed) else None
         return step is not None and step.items is not None
 
-    async def _looked(self, preparing: Preparing, item: Recorded) -> Divergence | None:
+    async def _looked(self, decisions: Decisions, preparing: Preparing, item: Recorded) -> Divergence | None:
+        if item.step not in decisions.plan.looks:
+            return Divergence("extra", item.version, item.step, item.attempt, words(item), "there is nothing to look at")
         event, _ = await preparing.look(item.step or "")
         if event == item.event:
             return None
@@ -173,20 +186,24 @@ class Verifying:
 
     # -- attempts
 
-    async def _prover(
-        self, past: _Past, lease: _Lease, found: Circumstances, definitions: dict[int, Definition], pipeline: Pipeline | None
-    ) -> tuple[ProvingExecutor, Witness] | None:
+    async def _present(self, found: Circumstances, pipeline: Pipeline | None) -> Pipeline | None:
+        """The pipeline there is now, with the edits of the run's forks; None where it cannot be found."""
         state = await self._log.state(self._run)
         try:
             pipeline = pipeline or await find_again(self._log, self._run, state, found.params)
         except EngineError as error:
             self.notes.append(f"attempts of {self._run} are not checked: {error}")
             return None
-        pipeline = edited(pipeline, [edit for _, edit in found.edits])
-        added = await added_to(self._log, self._run, state)
-        pipeline = self.pipeline = with_added(pipeline, added, Path(state.cwd or "."))
-        definition = definitions[max(definitions)]
-        bodies = bodies_of((*pipeline.plain().steps, *(step for step, _ in added)), pipeline)
+        self.pipeline = edited(pipeline, [edit for _, edit in found.edits])
+        self._added = await added_to(self._log, self._run, state)
+        self._folder = Path(state.cwd or ".")
+        return self.pipeline
+
+    def _prover(
+        self, past: _Past, lease: _Lease, found: Circumstances, definition: Definition, pipeline: Pipeline
+    ) -> tuple[ProvingExecutor, Witness]:
+        whole = with_added(pipeline, self._added, self._folder)
+        bodies = bodies_of((*definition.steps, *(step for step, _ in self._added)), whole)
         children = Children(self._run, None, bodies.nested, found.settings.get("model"))  # type: ignore[arg-type]
         rules = rules_of(definition, found.settings, self._config)
         witness = Witness(
@@ -205,10 +222,10 @@ class Verifying:
         path, attempt = started.step or "", started.attempt
         own = [item for item in after if item.step == path and item.attempt == attempt]
         outcome = next((item for item in own if item.event.type in OUTCOMES), None)
+        if outcome is not None and isinstance(outcome.event, StepSkipped) and outcome.event.reason == SKIPPED_BY_COMMAND:
+            outcome = None
         if outcome is not None and getattr(outcome.event, "source", None) is not None:
             return None  # taken from the parent: it was not lived through here
-        if isinstance(outcome and outcome.event, StepSkipped) and outcome is not None and outcome.actor != "driver":
-            outcome = None
         tape = [item for item in own if item.event.type in EFFECT_TYPES]
         task = await preparing.task(path, attempt, tape)
         task.left = None
@@ -220,6 +237,12 @@ class Verifying:
         if outcome is not None and isinstance(outcome.event, StepFailed) and outcome.event.failure.kind == "timeout":
             outcome = None
         return await relived(executor, witness, task, started, outcome)
+
+
+def _other_steps(recorded: Definition, present: Definition) -> str | None:
+    """What differs where steps came or went, so that nothing of the record can be asked again."""
+    names = [step.name for step in recorded.steps], [step.name for step in present.steps]
+    return "; ".join(compare(recorded, present).sentences[:5]) if names[0] != names[1] else None
 
 
 async def verified(

@@ -96,7 +96,7 @@ def verb(name: str, **options: Any) -> Callable[[Callable[..., Any]], Verb]:
     return make
 
 
-def _complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Ids of the newest runs for the shell's completion; none where there is no store to ask."""
     from engine.errors import EngineError
     from store.errors import StoreError
@@ -130,10 +130,10 @@ class StoredWord(click.types.StringParamType):
         return value
 
 
-RUN = click.argument("run", metavar="RUN", type=StoredWord(), shell_complete=_complete_run)
+RUN = click.argument("run", metavar="RUN", type=StoredWord(), shell_complete=complete_run)
 """A run by its id, a unique prefix of it, or `last`."""
 
-MAYBE_RUN = click.argument("run", metavar="[RUN]", required=False, type=StoredWord(), shell_complete=_complete_run)
+MAYBE_RUN = click.argument("run", metavar="[RUN]", required=False, type=StoredWord(), shell_complete=complete_run)
 """The same for a verb that has a meaning without one."""
 
 AT = click.option(

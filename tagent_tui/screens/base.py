@@ -44,6 +44,10 @@ class Host(Protocol):
         """The run's own screen, above the one that is shown; in its past, if `at` is an event."""
         ...
 
+    async def open_diff(self, a: str, b: str) -> None:
+        """Two runs compared, on a screen above the one that is shown."""
+        ...
+
     def say(self, sentence: str, *, wrong: bool = False) -> None:
         """One sentence in a toast."""
         ...

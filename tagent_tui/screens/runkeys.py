@@ -5,6 +5,8 @@ Apart from the screen because it is a table: most used first, and what does not 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textual.screen import Screen
 
 from tagent_tui.keys import footer_keys
@@ -77,11 +79,16 @@ PAST: tuple[Entry, ...] = (
 
 def run_keys(screen: Screen[None], pane: int, *, past: bool, failed: str = "failure", question: bool = False) -> list[Key]:
     """The footer's entries, most used first; help is always one of them. `question`: the card asks for an answer."""
-    entries: list[Key] = []
     approve = "answer" if question else "approve once"
-    for ids, word in PAST if past else PANES[pane]:
+    return joined_keys(screen, PAST if past else PANES[pane], failed=failed, approve=approve)
+
+
+def joined_keys(screen: Screen[None], wanted: Sequence[Entry], **words: str) -> list[Key]:
+    """The footer's entries for these ids, keys of one word together; `words` fill what stands in braces; then help."""
+    entries: list[Key] = []
+    for ids, word in wanted:
         found = footer_keys(screen, [(one, word) for one in ids])
         if found:
-            entries.append(Key(" ".join(key.key for key in found), word.format(failed=failed, approve=approve)))
+            entries.append(Key(" ".join(key.key for key in found), word.format(**words)))
     help_keys = footer_keys(screen, [("app.help", HELP.word)])
     return [*entries, *help_keys]

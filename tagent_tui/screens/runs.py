@@ -20,7 +20,7 @@ from tagent_tui.empty import empty_rows, trouble_rows
 from tagent_tui.numbers import run_cost
 from tagent_tui.peek import HEIGHT, peek_rows
 from tagent_tui.rows import Ink, Row, Seg, clip_middle
-from tagent_tui.runlist import STATUSES, Entry, Filter, filter_row
+from tagent_tui.runlist import STATUSES, Entry, Filter, filter_row, to_compare
 from tagent_tui.screens.starting import Starting, at_home
 from tagent_tui.shapes import Key, chip
 from tagent_tui.text import safe
@@ -50,11 +50,13 @@ class RunsScreen(Starting):
         ("runs.new", "new"),
         ("runs.init", "init here"),
         ("runs.resume", "resume"),
+        ("runs.diff", "diff"),
         ("runs.filter", "filter"),
         ("runs.status", "status"),
         ("runs.pipeline", "pipeline"),
         ("runs.clear", "all runs"),
         ("app.palette", "commands"),
+        ("runs.mark", "mark"),
         ("app.help", "help"),
         ("app.quit", "quit"),
     )
@@ -63,11 +65,15 @@ class RunsScreen(Starting):
         Binding("n", "new", "start a run", show=False, id="runs.new"),
         Binding("i", "init", "write a starter pipeline into this folder", show=False, id="runs.init"),
         Binding("R", "resume", "resume the selected run", show=False, id="runs.resume"),
+        Binding("m", "mark", "mark the run to compare it, or take the mark off", show=False, id="runs.mark"),
+        Binding(
+            "D", "diff", "compare the two marked, the marked and this one, or a fork and its parent", show=False, id="runs.diff"
+        ),
         Binding("B", "branches", "the tree of forks of the selected run", show=False, id="runs.branches"),
         Binding("/", "filter", "filter by words in id, pipeline or now", show=False, id="runs.filter"),
         Binding("s", "status", "narrow to the next status", show=False, id="runs.status"),
         Binding("p", "pipeline", "narrow to the next pipeline", show=False, id="runs.pipeline"),
-        Binding("escape", "clear", "show all runs again", show=False, id="runs.clear"),
+        Binding("escape", "clear", "show all runs again, without marks", show=False, id="runs.clear"),
     ]
 
     def __init__(self) -> None:
@@ -270,8 +276,12 @@ class RunsScreen(Starting):
                 return entry is not None and entry.status in ("interrupted", "paused", "pending")
             case "pipeline":
                 return len(self.known.list.pipelines) > 1 or self.filter.pipeline is not None
+            case "mark":
+                return entry is not None
+            case "diff":
+                return self._pair() is not None
             case "clear":
-                return self.filter.on
+                return self.filter.on or bool(self.source.marked)
         return True
 
     @on(LineView.Moved)
@@ -312,8 +322,35 @@ class RunsScreen(Starting):
         self.words.focus()
         self.show_keys()
 
+    def _pair(self) -> tuple[str, str] | None:
+        entry = self.chosen if self.is_mounted else None
+        return to_compare(list(self.source.marked.values()), entry.run if entry is not None else None)
+
+    def action_mark(self) -> None:
+        """Mark the selected run, or take its mark off; of three the first mark goes."""
+        entry, marked = self.chosen, self.source.marked
+        if entry is None:
+            return
+        if marked.pop(entry.run.id, None) is None:
+            marked[entry.run.id] = entry.run
+            if len(marked) > 2:
+                del marked[next(iter(marked))]
+        self.view.rows_changed()
+        self._show_frame()
+
+    async def action_diff(self) -> None:
+        """Compare two runs."""
+        pair = self._pair()
+        if pair is not None:
+            await self.host.open_diff(*pair)
+
     def action_clear(self) -> None:
-        """All runs again."""
+        """All runs again; where none is left out, the marks go."""
+        if not self.filter.on and not self.has_class("-typing"):
+            self.source.marked.clear()
+            self.view.rows_changed()
+            self._show_frame()
+            return
         self.words.value = ""
         self._narrow(Filter())
         self._leave_words()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from store import RunRow
 from tagent_tui.glyphs import Glyphs
 from tagent_tui.rows import BLANK, Row
 from tagent_tui.runlist import LIVE_CELLS, Columns, Entry, columns, header, id_cells, row
@@ -25,6 +26,8 @@ class RunSource:
         self._glyphs = glyphs
         self._columns: Columns | None = None
         self._busiest = (0, 1.0)
+        self.marked: dict[str, RunRow] = {}
+        """Runs that are to be compared, in the order in which they were marked."""
 
     @property
     def entries(self) -> list[Entry]:
@@ -54,9 +57,10 @@ class RunSource:
             return BLANK
         entry, now = self.entries[index], self._known.now()
         if entry.status != "running":
-            return row(entry, self.columns(width), now, self._glyphs())
+            return row(entry, self.columns(width), now, self._glyphs(), marked=entry.run.id in self.marked)
         pulse = self._known.rates.series(entry.run.id, now, LIVE_CELLS)
-        return row(entry, self.columns(width), now, self._glyphs(), pulse=pulse, top=self._top(now))
+        marked = entry.run.id in self.marked
+        return row(entry, self.columns(width), now, self._glyphs(), pulse=pulse, top=self._top(now), marked=marked)
 
     def _top(self, now: float) -> float:
         """What fills a sparkline's cell; the same for all rows, and for a second."""

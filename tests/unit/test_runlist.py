@@ -12,7 +12,7 @@ from store.state import RunState, StepState, StepStatus
 from tagent_tui.glyphs import ASCII, UNICODE
 from tagent_tui.peek import EVENTS, HEIGHT, Peek, peek_rows, pick
 from tagent_tui.rows import Ink, Row, cells
-from tagent_tui.runlist import Entry, Filter, RunList, columns, filter_row, header, id_cells, row
+from tagent_tui.runlist import Entry, Filter, RunList, columns, filter_row, header, id_cells, row, to_compare
 
 NOW = 10_000.0
 
@@ -243,3 +243,21 @@ def test_a_peek_without_a_state_is_a_heading() -> None:
     rows = peek_rows(Peek(Entry(run(1), "completed"), now=NOW), 118, UNICODE)
     assert len(rows) == 2
     assert "audit" in said(rows[0])
+
+
+def test_which_runs_are_compared() -> None:
+    """Two marked; the marked one and this one; a fork and its parent; the older first; else none."""
+    old, new = run(1), run(2)
+    fork = run(3, parent=old.id, parent_version=5)
+    assert to_compare([new, old], fork) == (old.id, new.id)
+    assert to_compare([new], old) == (old.id, new.id)
+    assert to_compare([], fork) == to_compare([fork], fork) == (old.id, fork.id)
+    assert to_compare([], old) is None
+    assert to_compare([], None) is None
+
+
+def test_a_marked_run_has_a_glyph_and_nothing_moves() -> None:
+    """The mark stands behind the id, where a space was."""
+    entry = listed(run(1)).entries[0]
+    plain, marked = line(entry), line(entry, marked=True)
+    assert [(a, b) for a, b in zip(plain, marked, strict=True) if a != b] == [(" ", "≠")]
