@@ -52,7 +52,7 @@ async def _fields(log: Log, run: RunId, state: RunState, step: str) -> dict[str,
         held: dict[str, Any] = next((entry for entry in entries if entry.get("name") == step), {})
     except (StoreError, ValueEncodingError, AttributeError, TypeError):
         return {}
-    return {name: value for name, value in held.items() if name in FIELDS and name not in HIDDEN}
+    return {name: value for name, value in held.items() if name in FIELDS and name not in HIDDEN and value not in ({}, [])}
 
 
 async def _output(log: Log, run: RunId, state: RunState, step: str) -> bytes | None:

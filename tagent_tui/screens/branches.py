@@ -47,12 +47,14 @@ class BranchesScreen(FedScreen):
     FOOTER: ClassVar[Sequence[tuple[str, str]]] = (
         ("list.open", "open"),
         ("branches.parent", "the parent there"),
+        ("branches.diff", "diff with the parent"),
         ("branches.back", "back"),
         ("app.quit", "quit"),
         ("app.help", "help"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "parent", "replay the parent at the event it was forked at", show=False, id="branches.parent"),
+        Binding("D", "diff", "compare the fork with its parent", show=False, id="branches.diff"),
         Binding("escape", "back", "back", show=False, id="branches.back"),
     ]
 
@@ -117,8 +119,8 @@ class BranchesScreen(FedScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only a fork has a parent."""
         del parameters
-        chosen = self._chosen() if action == "parent" else None
-        return action != "parent" or (chosen is not None and chosen.kin.run.parent is not None)
+        chosen = self._chosen() if action in ("parent", "diff") else None
+        return action not in ("parent", "diff") or (chosen is not None and chosen.kin.run.parent is not None)
 
     @on(LineView.Opened, "#branches")
     async def _opened(self) -> None:
@@ -131,6 +133,12 @@ class BranchesScreen(FedScreen):
         chosen = self._chosen()
         if chosen is not None and chosen.kin.run.parent is not None:
             await self.host.open_run(chosen.kin.run.parent, chosen.kin.run.parent_version)
+
+    async def action_diff(self) -> None:
+        """The parent and the fork beside each other."""
+        chosen = self._chosen()
+        if chosen is not None and chosen.kin.run.parent is not None:
+            await self.host.open_diff(chosen.kin.run.parent, chosen.kin.run.id)
 
     def action_back(self) -> None:
         """Back to where it was asked for."""

@@ -13,7 +13,7 @@ from engine.graph import base_of
 from tagent_tui.forkable import read_editable, request_of
 from tagent_tui.screens.answering import AnswerScreen
 from tagent_tui.screens.runlook import short_id
-from tagent_tui.view.editing import targets_of
+from tagent_tui.view.editing import Draft, targets_of
 from tagent_tui.view.foreseen import Ground
 from tagent_tui.widgets.later import later
 
@@ -25,6 +25,11 @@ class BranchingScreen(AnswerScreen):
         Binding("F", "fork", "fork: go on from here with something changed", show=False, id="run.fork"),
         Binding("B", "branches", "the tree of forks", show=False, id="run.branches"),
     ]
+
+    def __init__(self, run_id: str, at: int | None = None) -> None:
+        super().__init__(run_id, at)
+        self._left: tuple[int, Draft] | None = None
+        """What was typed at an event and not made into a fork: there again when the dialog is opened at that event."""
 
     def action_fork(self) -> None:
         """The dialog, at the event that is looked at, for the step under the cursor."""
@@ -47,10 +52,14 @@ class BranchingScreen(AnswerScreen):
         for name, step in present.state.steps.items():
             costs[base_of(name)] = costs.get(base_of(name), 0.0) + step.cost
         ground = Ground(short_id(present.run), state.total, costs)
-        dialog = ForkScreen(Point(present.run, state.pipeline, state.version, state.last_at), targets_of(found), ground)
-        await self.app.push_screen(dialog, self._forked)
+        draft = self._left[1] if self._left is not None and self._left[0] == state.version else Draft()
+        self._left = (state.version, draft)
+        point = Point(present.run, state.pipeline, state.version, state.last_at)
+        await self.app.push_screen(ForkScreen(point, targets_of(found), ground, draft), self._forked)
 
     async def _forked(self, made: str | None) -> None:
+        if self._left is not None and (made is not None or not self._left[1].made):
+            self._left = None
         if made is not None:
             self.host.feed.poke()
             await self.host.open_run(made)

@@ -86,10 +86,10 @@ class ForkScreen(ModalScreen[str | None]):
         Binding("f1,question_mark", "app.help", "all keys that apply here", show=False, id="app.help-in-form"),
     ]
 
-    def __init__(self, point: Point, targets: Sequence[Target], ground: Ground) -> None:
+    def __init__(self, point: Point, targets: Sequence[Target], ground: Ground, draft: Draft | None = None) -> None:
         super().__init__()
         self.point, self.targets, self.ground = point, targets, ground
-        self.draft = Draft()
+        self.draft = draft or Draft()
         self.foreseen = ForeseenRows(ground, lambda: self.host.glyphs)
         self.trouble = ""
         self.looking = self.making = False
@@ -119,7 +119,7 @@ class ForkScreen(ModalScreen[str | None]):
             with Horizontal(id="fork-why"):
                 yield Rows(id="fork-label")
                 yield Mark(id="fork-mark")
-                yield Input(id="fork-reason", placeholder="why, for whoever reads the log", compact=True)
+                yield Input(id="fork-reason", value=self.draft.reason, placeholder="why, for whoever reads the log", compact=True)
             yield Rows(id="fork-said")
             yield Rows(id="fork-keys")
         yield Footer(id="footer")

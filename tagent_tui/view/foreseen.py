@@ -156,7 +156,7 @@ def _asks(found: Foreseen, glyphs: Glyphs) -> list[Row]:
 def _changes(found: Foreseen, width: int, glyphs: Glyphs) -> list[Row]:
     if not found.changes:
         return []
-    rows = [Row([Seg("The pipeline", Ink.STRONG, bold=True), Seg("  is not as it was recorded", Ink.MUTED)])]
+    rows = [Row([Seg("Definition", Ink.STRONG, bold=True), Seg("  what differs from the recorded one", Ink.MUTED)])]
     for sentence in found.changes:
         for index, piece in enumerate(wrap(one_line(sentence, 600, glyphs), max(width - 2, 10))):
             rows.append(Row([Seg(f"{glyphs.differs} " if not index else "  ", Ink.REPLAY), *piece.segs(Ink.MUTED)]))

@@ -66,6 +66,20 @@ async def test_the_timeline_marks_forks(tmp_path: Path) -> None:
         assert text(pilot).splitlines()[-4].count("⑂") + text(pilot).splitlines()[-4].count("≠") >= 1
 
 
+async def test_a_fork_is_compared_with_its_parent(tmp_path: Path) -> None:
+    """`D` on a fork puts the two beside each other, the parent first; `esc` leads back to the tree."""
+    path = await family(tmp_path / "runs.db", research("completed"))
+    async with opened(path) as pilot:
+        await pilot.press("B")
+        await sees(pilot, "BRANCHES", "this run")
+        await pilot.press("g", "j", "j")
+        await sees(pilot, "D diff with the parent")
+        await pilot.press("D")
+        await sees(pilot, "DIFF", "fork of A at 92")
+        await pilot.press("escape")
+        await sees(pilot, "BRANCHES")
+
+
 @pytest.mark.parametrize("glyphs", ["unicode", "ascii"])
 async def test_the_tree_in_ascii(tmp_path: Path, glyphs: str) -> None:
     """With ASCII glyphs every cell of the tree is ASCII."""

@@ -225,6 +225,20 @@ async def test_without_colour_the_dialog_says_the_same(tmp_path: Path, asked: As
         await sees(pilot, "- Write the report on Acme Robotics", "- 1  + 1 lines")
 
 
+async def test_what_was_typed_is_there_again(tmp_path: Path, asked: Asked) -> None:
+    """`esc` loses nothing: at the same event the dialog opens with it, at another one it is a new one."""
+    path = await store(tmp_path / "runs.db", research("completed"))
+    async with forking_at(path, research("completed"), "report", 92) as (pilot, _):
+        await pilot.press("x", "tab", "tab", *"why", "escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
+        await pilot.press("F")
+        await sees(pilot, "xWrite the report", "reason  │ why", "- 1  + 1 lines")
+        await pilot.press("escape", "comma")
+        await sees(pilot, "as of event 91")
+        await pilot.press("F")
+        await sees(pilot, "at event 91", "not changed yet")
+
+
 async def test_a_run_that_goes_on_is_forked_where_it_was(tmp_path: Path, asked: Asked) -> None:
     """At the head of a live run the point is the event it stood at, and the state is that of then."""
     path = await store(tmp_path / "runs.db", research())

@@ -41,7 +41,7 @@ def test_a_wide_pane_puts_what_is_free_beside_what_is_paid() -> None:
     assert "   48.0 s   $0.062   ✓ plan" in lines[2]
     assert "◦ notify  depends on report              –        –   ✓ score" in lines[3]
     assert lines.index("Irreversible  these ask first, whatever was approved before") < lines.index(
-        "The pipeline  is not as it was recorded"
+        "Definition  what differs from the recorded one"
     )
     assert any(line.startswith("◆ report   upload_report") and line.endswith("asks before it is done again") for line in lines)
     assert "≠ The goal of report is another." in lines
