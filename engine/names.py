@@ -19,6 +19,8 @@ from store.state import RunState, StepState, StepStatus
 class Decoded(Mapping[str, Any]):
     """Recorded values by name, each decoded when it is first looked at: copies that nobody else holds."""
 
+    __slots__ = ("_texts", "_values")
+
     def __init__(self, texts: Mapping[str, bytes]) -> None:
         self._texts = texts
         self._values: dict[str, Any] = {}

@@ -39,9 +39,12 @@ class Preparing:
 
     async def task(self, path: str, attempt: int, tape: Sequence[Recorded]) -> StepTask:
         """One attempt as a value: its inputs, the words of the moment, and what earlier attempts did for good."""
-        plan, outputs, held = self._record.plan, self.outputs, self._state.steps[path]
-        versions = given_versions(plan, self._state, path)
-        inputs = outputs.given(versions) if outputs.at_hand(versions) else await outputs.load(versions)
+        plan, state, outputs = self._record.plan, self._record.state, self.outputs
+        held = state.steps[path]
+        versions = given_versions(plan, state, path)
+        inputs = outputs.at_hand(versions)
+        if inputs is None:
+            inputs = await outputs.load(versions)
         step, base = plan.step_of(path), path
         given: Mapping[str, bytes] = NOTHING
         names: Mapping[str, Any] = NOTHING
@@ -58,7 +61,7 @@ class Preparing:
         left = None
         if step.total_timeout is not None:
             left = seconds_left(step.total_timeout, held.first_started_at, self._record.now())
-        return StepTask(self._lease.run, step, path, attempt, inputs, self._given, given, names, self._state.seed, tape, done, left)
+        return StepTask(self._lease.run, step, path, attempt, inputs, self._given, given, names, state.seed, tape, done, left)
 
     async def _names(self, reads: frozenset[str], inputs: Mapping[str, bytes], given: Mapping[str, bytes]) -> Mapping[str, Any]:
         """What expressions see; outputs that are no inputs are read only where an expression names them."""

@@ -207,7 +207,9 @@ class Runtime:
 
     def _begin(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
         context = self._context.copy()  # not that of a body that ended: what it set there is its own
-        self._tasks[name] = asyncio.get_running_loop().create_task(self._attempt(name, attempt, tape), context=context)
+        self._tasks[name] = asyncio.get_running_loop().create_task(
+            self._attempt(name, attempt, tape), name=name, context=context
+        )
 
     async def _attempt(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
         try:

@@ -30,9 +30,9 @@ _INSERTS = {size: rows.INSERT + ", ".join([rows.PLACES] * size) for size in (1, 
 
 def insert(connection: sqlite3.Connection, encoded: list[rows.Row]) -> None:
     """Insert rows made by `rows.encoded`, a few a statement (at 100 a commit 20% faster than one by one)."""
-    marked = [(row[0], row[1], row[2], row[4], row[5]) for row in encoded if row[2] in rows.MARKED]
-    if marked:
-        connection.executemany(rows.INSERT_MARK, marked)
+    for row in encoded:
+        if row[2] in rows.MARKED:
+            connection.execute(rows.INSERT_MARK, (row[0], row[1], row[2], row[4], row[5]))
     if len(encoded) == 1:
         connection.execute(_INSERTS[1], encoded[0])
         return

@@ -218,7 +218,10 @@ class Writer:
             self.linger()
 
     def _tell(self, commit: Commit) -> None:
-        changed = {call.run for call in commit.calls if call.run is not None and call.error is None}
+        changed: set[str] = set()
+        for call in commit.calls:
+            if call.run is not None and call.error is None:
+                changed.add(call.run)
         for batch in commit.batches.values():
             if commit.error is not None:
                 batch.error = batch.error or commit.error
