@@ -17,7 +17,7 @@ from engine.record import Record
 from engine.tape import Done, Identity, done_for_good
 from store import Lease, Log
 from store.events import Recorded
-from store.state import RunState, StepStatus
+from store.state import StepStatus
 
 if TYPE_CHECKING:
     from engine.looks import Seen
@@ -31,15 +31,12 @@ class Preparing:
 
     def __init__(self, log: Log, lease: Lease, record: Record, given: Mapping[str, bytes]) -> None:
         self._log, self._lease, self._record, self._given = log, lease, record, given
+        self._state = record.state
         self.outputs = Outputs(log, lease, record.plan, record.state)
-
-    @property
-    def _state(self) -> RunState:
-        return self._record.state
 
     async def task(self, path: str, attempt: int, tape: Sequence[Recorded]) -> StepTask:
         """One attempt as a value: its inputs, the words of the moment, and what earlier attempts did for good."""
-        plan, state, outputs = self._record.plan, self._record.state, self.outputs
+        plan, state, outputs = self._record.plan, self._state, self.outputs
         held = state.steps[path]
         versions = given_versions(plan, state, path)
         inputs = outputs.at_hand(versions)
