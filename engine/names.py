@@ -111,7 +111,11 @@ def given_versions(plan: Plan, state: RunState, path: str) -> dict[str, int]:
     """The versions of what the attempt at `path` is given, by dependency: fixed when it was started."""
     steps = state.steps
     if path in plan.plain:
-        return {need: version for need in plan.needs[path] if (version := steps[need].output) is not None}
+        plain = {}
+        for need in plan.needs[path]:
+            if (version := steps[need].output) is not None:
+                plain[need] = version
+        return plain
     base = base_of(path)
     held = steps[base]
     if path.endswith(COMPENSATE):

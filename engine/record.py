@@ -18,6 +18,8 @@ from store.events import Event, Recorded, RunId, RunMigrated, StepAdded, StepRes
 from store.projector import evolve
 from store.state import RunState, StepStatus, waits_for_person
 
+RUNNING = StepStatus.RUNNING
+
 Added = tuple[StepDefinition, Sequence[str]]
 """A step that was added at run time, and what it came before."""
 
@@ -37,7 +39,7 @@ class Record:
         self.lease, self.state, self.plan, self.clock = lease, state, plan, clock
         self.schedule = Schedule(plan, state)
         self.running: dict[str, int] = {
-            name: step.attempt for name, step in state.steps.items() if step.status is StepStatus.RUNNING and step.items is None
+            name: step.attempt for name, step in state.steps.items() if step.status is RUNNING and step.items is None
         }
 
     def fact(self, event: Event, step: str, attempt: int, blobs: Sequence[Blob] = (), *, wake: bool = False) -> int:
@@ -51,7 +53,9 @@ class Record:
     ) -> list[Recorded]:
         """Record facts and every decision that follows from them, as one commit; returns all of it, in order."""
         now = self.now()
-        batch = [self._fold(event, step, attempt, now, None, actor) for event, step, attempt in facts]
+        batch: list[Recorded] = []
+        for event, step, attempt in facts:
+            batch.append(self._fold(event, step, attempt, now, None, actor))
         cause = batch[-1].version if batch else None
         state, decide = self.state, self.schedule.decide
         while (decision := decide(state, now)) is not None:
@@ -74,7 +78,7 @@ class Record:
         if type(event) is RunMigrated or type(event) is StepReset:  # with a group its children go
             self.running = {name: attempt for name, attempt in self.running.items() if name in state.steps and name != step}
         elif step is not None and (held := state.steps.get(step)) is not None:
-            if held.status is StepStatus.RUNNING and held.items is None:
+            if held.status is RUNNING and held.items is None:
                 self.running[step] = held.attempt
             else:
                 self.running.pop(step, None)
@@ -91,7 +95,7 @@ def _now_phrase(state: RunState, running: Sequence[str]) -> str:
         return state.reason or ""
     if waits_for_person(state) and (asked := _asked(state)):
         return asked
-    more = state.counts[StepStatus.RUNNING] - state.groups - len(running)
+    more = state.counts[RUNNING] - state.groups - len(running)
     return ", ".join(running) + (f" +{more}" if running and more > 0 else "")
 
 

@@ -14,6 +14,8 @@ from store.events import RunId
 from store.locks import Driver
 from store.state import RunState, RunStatus, StepStatus, waits_for_person, working
 
+FAILED, TIMED_OUT = StepStatus.FAILED, StepStatus.TIMED_OUT
+
 
 class RunSummary(msgspec.Struct, frozen=True):
     """What the list shows of a state. `now` is one short phrase: the running steps, or why it failed."""
@@ -43,7 +45,7 @@ class RunSummary(msgspec.Struct, frozen=True):
             state.prompt_tokens + state.completion_tokens,
             state.total,
             state.settled,
-            counts[StepStatus.FAILED] + counts[StepStatus.TIMED_OUT],
+            counts[FAILED] + counts[TIMED_OUT],
             working(state),
             state.simulated,
             state.inbox,

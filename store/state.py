@@ -289,7 +289,7 @@ class RunState(msgspec.Struct, array_like=True):
     @property
     def settled(self) -> int:
         """How many of `total` nothing more will happen to."""
-        return sum(self.counts[StepStatus.COMPLETED : StepStatus.IN_DOUBT]) - self.nested_settled
+        return sum(self.counts[_C:_D]) - self.nested_settled
 
 
 def shown_status(state: RunState, alive: bool) -> RunStatus:
@@ -308,7 +308,7 @@ def waits_for_person(state: RunState) -> bool:
     A child run that was paused alone waits for somebody too.
     """
     counts = state.counts
-    if not (state.open or state.approvals or counts[StepStatus.IN_DOUBT]):
+    if not (state.open or state.approvals or counts[_D]):
         return False  # asked at every commit: the usual case first
     if state.status.ended or counts[StepStatus.WAITING] > state.approvals:
         return False
@@ -325,7 +325,7 @@ def working(state: RunState) -> int:
     """How many steps are under way, without groups and without those that only wait for people or for parked child runs."""
     if state.halted:
         return 0
-    running = state.counts[StepStatus.RUNNING] - state.groups
+    running = state.counts[_R] - state.groups
     return running - len(resting_steps(state, timed=True)) if state.open else running
 
 
