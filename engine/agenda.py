@@ -39,6 +39,9 @@ from store.events import (
 )
 from store.state import RunState, StepState, StepStatus, child_of, group_of
 
+PENDING, RUNNING, WAITING, IN_DOUBT = StepStatus.PENDING, StepStatus.RUNNING, StepStatus.WAITING, StepStatus.IN_DOUBT
+COMPLETED, SKIPPED = StepStatus.COMPLETED, StepStatus.SKIPPED
+
 
 class Group:
     """A running group: how many children it has gone through, and which of them, or of those behind, have not settled."""
@@ -100,15 +103,15 @@ class Agenda:
 
     def _place(self, state: RunState, name: str, step: StepState) -> None:
         status, key = step.status, self.plan.place[name]
-        if status is StepStatus.PENDING:
+        if status is PENDING:
             self._count(state, name, step)
         elif status in FAILURES:
             heapq.heappush(self.failed, key)
         elif name in self.plan.serial and not status.settled:
             self.chain.add(name)
-        if status is StepStatus.WAITING:
+        if status is WAITING:
             self._place_waiting(step, key)
-        elif status is StepStatus.RUNNING and step.items is not None:
+        elif status is RUNNING and step.items is not None:
             self.groups[name] = Group()
 
     def _place_waiting(self, step: StepState, key: int) -> None:
@@ -122,7 +125,7 @@ class Agenda:
     def _place_child(self, path: str, step: StepState) -> None:
         if step.status in FAILURES:
             heapq.heappush(self.failed, self.plan.key(path))
-        elif step.status is StepStatus.WAITING and step.due is not None:
+        elif step.status is WAITING and step.due is not None:
             heapq.heappush(self.timers, (step.due, self.plan.key(path)))
 
     def _open(self, state: RunState, name: str) -> None:
@@ -132,7 +135,7 @@ class Agenda:
             path = child_of(name, index)
             status = state.steps[path].status
             decided = status.settled and (status not in FAILURES or path in self.final)
-            if not decided and status is not StepStatus.PENDING:
+            if not decided and status is not PENDING:
                 group.active.add(index)
         self._take_up(state, name)
 
@@ -163,7 +166,7 @@ class Agenda:
     def _tell(self, state: RunState, name: str) -> None:
         """A step has settled for good: count it for each that depends on it, or on what it stands in for."""
         plan, steps, missing = self.plan, state.steps, self.missing
-        completed = steps[name].status is StepStatus.COMPLETED
+        completed = steps[name].status is COMPLETED
         for dependant in plan.dependants[name]:
             if dependant not in missing:
                 continue
@@ -204,9 +207,9 @@ class Agenda:
     def _simple_verdict(self, state: RunState, dependant: str, name: str) -> bool | None:
         """The verdict on a hard, data or validation dependency with nothing standing in for it, without searching for it."""
         held = state.steps[name]
-        if held.status is StepStatus.COMPLETED:
+        if held.status is COMPLETED:
             return name not in state.steps[dependant].refused
-        if held.status is StepStatus.SKIPPED and held.passes:
+        if held.status is SKIPPED and held.passes:
             return next(
                 verdict(self.plan, state, dependant, dep, self.final) for dep in self.plan.deps[dependant] if dep.step == name
             )
@@ -313,7 +316,7 @@ class Agenda:
             self.looking.pop(path, None)
             if path in self.groups:
                 self._take_up(state, path)
-            elif path in self.plan.place and state.steps[path].status is StepStatus.PENDING:
+            elif path in self.plan.place and state.steps[path].status is PENDING:
                 self._count(state, path, state.steps[path])
         elif isinstance(event, ApprovalRequested):
             if event.due is not None:
@@ -326,11 +329,11 @@ class Agenda:
     def _note_answer(self, state: RunState, path: str) -> None:
         """A step's approval was given or refused: it goes on, or is refused."""
         step = state.steps[path]
-        if step.status is StepStatus.WAITING:
+        if step.status is WAITING:
             heapq.heappush(self.refusals, self.plan.key(path))
             return
         self.chain.discard(path)
-        if step.status is StepStatus.PENDING:
+        if step.status is PENDING:
             self._count(state, path, step)  # what it needs may be tried again meanwhile
 
     def _close(self, state: RunState, branches: list[str]) -> None:
@@ -380,10 +383,10 @@ class Agenda:
         while group.taken < items and len(group.active) < most:
             child = state.steps[child_of(name, group.taken)]
             group.taken += 1
-            if child.status is StepStatus.PENDING:
+            if child.status is PENDING:
                 group.active.add(group.taken - 1)
                 heapq.heappush(self.ready, self.plan.place[name] + group.taken)
-        if group.taken >= items and not group.active and held.status is StepStatus.RUNNING:
+        if group.taken >= items and not group.active and held.status is RUNNING:
             self.looking[name] = None
 
     def give_up(self, state: RunState, path: str) -> None:
@@ -395,6 +398,6 @@ class Agenda:
         self._settle(state, path)
 
 
-_BUSY = (StepStatus.RUNNING, StepStatus.IN_DOUBT)
+_BUSY = (RUNNING, IN_DOUBT)
 _RESETS: dict[type, str] = {RunMigrated: "the definition changed", EditApplied: "an edit reached it"}
 _RARE = frozenset({EditApplied, StepAdded, StepEnabled, StepEvaluated, ApprovalRequested, ApprovalGiven, ApprovalExpired})

@@ -154,7 +154,8 @@ class Executor:
         try:
             timed = task.step.timeout is not None or task.left is not None
             value = await (self._timed(task, effects) if timed else self._body(task, effects))
-            self._tell_unmade(task.path, task.attempt, effects)
+            if task.tape:
+                self._tell_unmade(task.path, task.attempt, effects)
             return _completed(task, value)
         except _SkippedError as skipped:
             return Skipped(str(skipped))

@@ -22,7 +22,8 @@ ROUTE = "route"
 """The dependency of a branch on the step that chooses it."""
 
 _CHILD_BITS = 24
-MAX_CHILDREN = (1 << _CHILD_BITS) - 2
+_CHILD = (1 << _CHILD_BITS) - 1
+MAX_CHILDREN = _CHILD - 1
 
 
 class Plan:
@@ -186,7 +187,7 @@ class Plan:
 
     def path(self, key: int) -> str:
         """The path at a place."""
-        name, index = self.names[key >> _CHILD_BITS], key & ((1 << _CHILD_BITS) - 1)
+        name, index = self.names[key >> _CHILD_BITS], key & _CHILD
         return child_of(name, index - 1) if index else name
 
     def knows(self, path: str) -> bool:

@@ -19,6 +19,8 @@ from store.state import RunState, StepState, StepStatus
 class Decoded(Mapping[str, Any]):
     """Recorded values by name, each decoded when it is first looked at: copies that nobody else holds."""
 
+    __slots__ = ("_texts", "_values")
+
     def __init__(self, texts: Mapping[str, bytes]) -> None:
         self._texts = texts
         self._values: dict[str, Any] = {}
@@ -109,7 +111,11 @@ def given_versions(plan: Plan, state: RunState, path: str) -> dict[str, int]:
     """The versions of what the attempt at `path` is given, by dependency: fixed when it was started."""
     steps = state.steps
     if path in plan.plain:
-        return {need: version for need in plan.needs[path] if (version := steps[need].output) is not None}
+        plain = {}
+        for need in plan.needs[path]:
+            if (version := steps[need].output) is not None:
+                plain[need] = version
+        return plain
     base = base_of(path)
     held = steps[base]
     if path.endswith(COMPENSATE):

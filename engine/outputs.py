@@ -5,7 +5,7 @@ Stands apart from the runtime because it is a cache: dropping all of it changes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -29,9 +29,13 @@ class Outputs:
         self._users: dict[str, int] = {}
         self._items: dict[int, list[msgspec.Raw]] = {}
 
-    def at_hand(self, versions: Mapping[str, int]) -> bool:
-        """Whether all of these are in memory."""
-        return self._texts.keys() >= set(versions.values())
+    def at_hand(self, versions: Mapping[str, int]) -> dict[str, bytes] | None:
+        """The texts of these versions by name, or None when one of them is not in memory."""
+        texts = self._texts
+        try:
+            return {name: texts[version] for name, version in versions.items()}
+        except KeyError:
+            return None
 
     async def load(self, versions: Mapping[str, int]) -> dict[str, bytes]:
         """The texts of these versions by name; what is not in memory is read."""
@@ -47,10 +51,6 @@ class Outputs:
     async def _recorded(self, version: int) -> Recorded:
         await self._lease.flush()
         return (await self._log.events(self._lease.run, after=version - 1, upto=version))[0]
-
-    def given(self, versions: Mapping[str, int]) -> dict[str, bytes]:
-        """The texts of these versions by name, all of which are at hand."""
-        return {name: self._texts[version] for name, version in versions.items()}
 
     async def of_children(self, name: str, count: int) -> list[bytes | None]:
         """The outputs of a group's first children, in order; None where one has none."""
@@ -85,28 +85,27 @@ class Outputs:
 
     def keep(self, path: str, version: int, text: bytes) -> None:
         """A step completed; its output is kept if somebody needs it, and it needs its own inputs no more."""
-        dependants = self._plan.dependants
+        dependants, steps = self._plan.dependants, self._state.steps
         if path not in dependants:
             self._texts[version] = text
             return
         if dependants[path]:
             self._texts[version] = text
-        if (step := self._state.steps[path]).items is not None:
+        if (step := steps[path]).items is not None:
             self._let_go(step, path)
         for need in self._plan.needs[path]:
-            left = self._users.get(need, len(dependants[need])) - 1
+            left = self._users.pop(need, len(dependants[need])) - 1
             if left > 0:
                 self._users[need] = left
             else:
-                self._users.pop(need, None)
-                self._drop([self._state.steps[need].output])
+                self._drop(steps[need])
 
     def _let_go(self, step: StepState, path: str) -> None:
         """A group completed: what its children returned is in its output."""
-        self._drop(self._state.steps[child_of(path, index)].output for index in range(step.items or 0))
+        for index in range(step.items or 0):
+            self._drop(self._state.steps[child_of(path, index)])
         self._items.pop(step.evaluated or 0, None)
 
-    def _drop(self, versions: Iterable[int | None]) -> None:
-        for version in versions:
-            if version is not None:
-                self._texts.pop(version, None)
+    def _drop(self, step: StepState) -> None:
+        if step.output is not None:
+            self._texts.pop(step.output, None)

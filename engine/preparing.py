@@ -21,7 +21,7 @@ from engine.taking import Taking
 from engine.tape import EFFECT_TYPES, Identity
 from store import Lease, Log
 from store.events import Recorded
-from store.state import RunState, StepStatus
+from store.state import StepStatus
 
 if TYPE_CHECKING:
     from engine.looks import Seen
@@ -34,17 +34,17 @@ class Preparing:
 
     def __init__(self, log: Log, lease: Lease, record: Record, given: Mapping[str, bytes], taking: Taking | None = None) -> None:
         self._log, self._lease, self._record, self._given, self._taking = log, lease, record, given, taking
+        self._state = record.state
         self.outputs = Outputs(log, lease, record.plan, record.state)
-
-    @property
-    def _state(self) -> RunState:
-        return self._record.state
 
     async def task(self, path: str, attempt: int, tape: Sequence[Recorded]) -> StepTask:
         """One attempt as a value: its inputs, the words of the moment, and what earlier attempts did for good."""
-        plan, outputs, held = self._record.plan, self.outputs, self._state.steps[path]
-        versions = given_versions(plan, self._state, path)
-        inputs = outputs.given(versions) if outputs.at_hand(versions) else await outputs.load(versions)
+        plan, state, outputs = self._record.plan, self._state, self.outputs
+        held = state.steps[path]
+        versions = given_versions(plan, state, path)
+        inputs = outputs.at_hand(versions)
+        if inputs is None:
+            inputs = await outputs.load(versions)
         step, base = plan.step_of(path), path
         given: Mapping[str, bytes] = NOTHING
         names: Mapping[str, Any] = NOTHING
@@ -64,9 +64,8 @@ class Preparing:
         left = None
         if step.total_timeout is not None:
             left = seconds_left(step.total_timeout, held.first_started_at, self._record.now())
-        return StepTask(
-            self._lease.run, step, path, attempt, inputs, self._given, given, names, self._state.seed, tape, known, left
-        )
+        run = self._lease.run
+        return StepTask(run, step, path, attempt, inputs, self._given, given, names, state.seed, tape, known, left)
 
     async def _names(self, reads: frozenset[str], inputs: Mapping[str, bytes], given: Mapping[str, bytes]) -> Mapping[str, Any]:
         """What expressions see; outputs that are no inputs are read only where an expression names them."""

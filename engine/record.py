@@ -19,6 +19,8 @@ from store.events import Event, Recorded, RunId, RunMigrated, StepAdded, StepRes
 from store.projector import evolve
 from store.state import RunState, StepStatus, waits_for_person
 
+RUNNING = StepStatus.RUNNING
+
 Added = tuple[StepDefinition, Sequence[str]]
 """A step that was added at run time, and what it came before."""
 
@@ -38,7 +40,7 @@ class Record:
         self.lease, self.state, self.plan, self.clock = lease, state, plan, clock
         self.schedule = Schedule(plan, state)
         self.running: dict[str, int] = {
-            name: step.attempt for name, step in state.steps.items() if step.status is StepStatus.RUNNING and step.items is None
+            name: step.attempt for name, step in state.steps.items() if step.status is RUNNING and step.items is None
         }
 
     def fact(self, event: Event, step: str, attempt: int, blobs: Sequence[Blob] = (), *, wake: bool = False) -> int:
@@ -89,7 +91,7 @@ class Record:
         if type(event) is RunMigrated or type(event) is StepReset:  # with a group its children go
             self.running = {name: attempt for name, attempt in self.running.items() if name in state.steps and name != step}
         elif step is not None and (held := state.steps.get(step)) is not None:
-            if held.status is StepStatus.RUNNING and held.items is None:
+            if held.status is RUNNING and held.items is None:
                 self.running[step] = held.attempt
             else:
                 self.running.pop(step, None)
@@ -106,7 +108,7 @@ def _now_phrase(state: RunState, running: Sequence[str]) -> str:
         return state.reason or ""
     if waits_for_person(state) and (asked := _asked(state)):
         return asked
-    more = state.counts[StepStatus.RUNNING] - state.groups - len(running)
+    more = state.counts[RUNNING] - state.groups - len(running)
     return ", ".join(running) + (f" +{more}" if running and more > 0 else "")
 
 

@@ -66,7 +66,8 @@ Migration = tuple[RunMigrated, tuple[str, bytes]]
 class Runtime:
     """Drives one run under a lease until it ends or nothing more can happen without somebody.
 
-    `parked` says why it stopped short of the end: `paused`, `waiting` (an effect in doubt, or a child run), or None.
+    `parked` says why it stopped short of the end: `paused`, `waiting` (an effect in doubt, or a child run), or None. `state` is
+    the run's, owned by this runtime: to be looked at, not changed.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class Runtime:
         taking: Taking | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.log, self.lease, self.definition = log, lease, definition
+        self.log, self.lease, self.state, self.definition = log, lease, state, definition
         self.parked: str | None = None
         self._wake = asyncio.Event()
         self._driver, self._migrated = driver, migrated
@@ -123,11 +124,6 @@ class Runtime:
         self._trouble: BaseException | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._armed: float | None = None
-
-    @property
-    def state(self) -> RunState:
-        """The run's state, owned by this runtime: to be looked at, not changed."""
-        return self._record.state
 
     def note_sources(self, changed: Sequence[str]) -> None:
         """Steps whose function's text changed since the run began: said in the log when driving starts."""
@@ -244,7 +240,7 @@ class Runtime:
 
     def _begin(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
         context = self._context.copy()  # not that of a body that ended: what it set there is its own
-        self._tasks[name] = asyncio.get_running_loop().create_task(self._attempt(name, attempt, tape), context=context)
+        self._tasks[name] = asyncio.get_running_loop().create_task(self._attempt(name, attempt, tape), name=name, context=context)
 
     async def _attempt(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
         try:

@@ -34,6 +34,8 @@ from store.events import (
 from store.state import RunState, RunStatus, StepState, StepStatus, children_of, group_of
 
 PENDING, RUNNING, WAITING, IN_DOUBT = StepStatus.PENDING, StepStatus.RUNNING, StepStatus.WAITING, StepStatus.IN_DOUBT
+RUN_RUNNING, RUN_PAUSED = RunStatus.RUNNING, RunStatus.PAUSED
+"""Names of their own: read off its enum a member costs 80 ns, and a step asks about 20 times."""
 
 
 class Schedule(Wishes):
@@ -62,9 +64,9 @@ class Schedule(Wishes):
             return self._cancel(state)
         if (self.plan.budgets or state.budget) and (reached := breach(self.plan.budgets, state, now)):
             return reached, reached.scope or None, 0
-        if state.pausing and state.status is RunStatus.RUNNING:
+        if state.pausing and state.status is RUN_RUNNING:
             return RunPaused(), None, 0
-        if not state.pausing and state.status is RunStatus.PAUSED:
+        if not state.pausing and state.status is RUN_PAUSED:
             return RunUnpaused(), None, 0
         while self.failed:
             if decision := self._after_failure(state, self.plan.path(heapq.heappop(self.failed)), now):
@@ -75,10 +77,14 @@ class Schedule(Wishes):
             barred := self._barred(state)
         ):
             return barred
-        if state.status is RunStatus.RUNNING:
+        if state.status is RUN_RUNNING:
             if (self.asks or self.deadlines) and (asked := self._ask(state, now)):
                 return asked
-            if self.may_start and (started := self._start(state, now)):
+            if (
+                self.may_start
+                and (self.ready or self.ready_serial or self.timers or self.late)
+                and (started := self._start(state, now))
+            ):
                 return started
         return self._end(state)
 
@@ -308,7 +314,7 @@ class Schedule(Wishes):
 
     def _deadlock(self, state: RunState) -> Decision | None:
         """Nothing runs, nothing is due, and yet steps are pending: the run fails, saying who waits for whom."""
-        if state.status is not RunStatus.RUNNING or not self.may_start or self.looking:
+        if state.status is not RUN_RUNNING or not self.may_start or self.looking:
             return None
         waits = []
         for name in self.plan.names:
@@ -329,7 +335,7 @@ class Schedule(Wishes):
         for path in state.undoing or ():
             step = state.steps[path]
             if step.status is PENDING or (step.status is WAITING and step.due is not None and step.due <= now):
-                return (StepStarted(), path, step.attempt + 1) if self.may_start and state.status is RunStatus.RUNNING else None
+                return (StepStarted(), path, step.attempt + 1) if self.may_start and state.status is RUN_RUNNING else None
             if step.status in FAILURES and path not in self.final and (retry := self._after_failure(state, path, now)):
                 return retry
             if not step.status.settled:
@@ -344,7 +350,7 @@ class Schedule(Wishes):
 
         Nothing may while paused, nor may an attempt at the limit, where the next end and not the clock lets it.
         """
-        if state.status is not RunStatus.RUNNING:
+        if state.status is not RUN_RUNNING:
             return None
         if not (self.timers or self.deadlines or self.plan.budgets or state.budget or state.undoing):
             return None

@@ -6,12 +6,12 @@ A chat is sent again and again with one message more. As a chain each message is
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from store import values
+from store.connections import Statements
 from store.errors import StoreDamagedError
 
 Blobs = Iterable[tuple[str, bytes]]
@@ -62,7 +62,7 @@ def unhex32(text: object) -> bytes | None:
         return None
 
 
-def put(connection: sqlite3.Connection, blobs: Blobs) -> None:
+def put(connection: Statements, blobs: Blobs) -> None:
     """Store what is not there yet; the caller holds the transaction."""
     connection.executemany(
         "INSERT INTO blobs(hash, size, data) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",

@@ -12,6 +12,9 @@ from pathlib import Path
 SETTINGS = ("trusted_schema = OFF", "cell_size_check = ON")
 """Of every connection: no code in a schema runs, and a damaged page is noticed when it is read."""
 
+Statements = sqlite3.Connection | sqlite3.Cursor
+"""What executes statements."""
+
 READ = "mode=ro"
 READ_UNCHANGING = "mode=ro&immutable=1"
 """Takes no locks, makes no files, and does not look at the write-ahead log."""

@@ -13,6 +13,7 @@ from itertools import chain as joined
 from store import blobs as contents
 from store import rows, snapshots
 from store.blobs import Blobs
+from store.connections import Statements
 from store.errors import LeaseLostError, StoreError, ValueEncodingError, VersionRangeError
 from store.events import Recorded, RunId
 from store.locks import Driver, RunLock
@@ -28,11 +29,11 @@ _GROUP = 64
 _INSERTS = {size: rows.INSERT + ", ".join([rows.PLACES] * size) for size in (1, 2, 4, 8, 16, 32, _GROUP)}
 
 
-def insert(connection: sqlite3.Connection, encoded: list[rows.Row]) -> None:
+def insert(connection: Statements, encoded: list[rows.Row]) -> None:
     """Insert rows made by `rows.encoded`, a few a statement (at 100 a commit 20% faster than one by one)."""
-    marked = [(row[0], row[1], row[2], row[4], row[5]) for row in encoded if row[2] in rows.MARKED]
-    if marked:
-        connection.executemany(rows.INSERT_MARK, marked)
+    for row in encoded:
+        if row[2] in rows.MARKED:
+            connection.execute(rows.INSERT_MARK, (row[0], row[1], row[2], row[4], row[5]))
     if len(encoded) == 1:
         connection.execute(_INSERTS[1], encoded[0])
         return
@@ -74,25 +75,25 @@ class LeaseBatch:
             except Exception as error:  # whatever was queued as an event, the thread lives on and this run hears of it
                 self.error = ValueEncodingError(f"An event of run {lease.run} cannot be written: {error}.")
 
-    def apply(self, connection: sqlite3.Connection) -> None:
+    def apply(self, cursor: sqlite3.Cursor) -> None:
         """Pass the fence, then write."""
         lease = self._lease
         if self.events or self.summary is not None:
             at = self.events[-1].at if self.events else lease.last_at
             to = self.head + len(self.events)
-            if not advance(connection, lease.row, lease.token, self.head, to, at, self.summary):
+            if not advance(cursor, lease.row, lease.token, self.head, to, at, self.summary):
                 self.error = LeaseLostError(
                     f"Run {lease.run} was taken over by another driver; nothing this one wrote since was kept, and it must stop."
                 )
                 return
             lease.last_at = at
         if self.blobs:
-            contents.put(connection, self.blobs)
-        insert(connection, self.encoded)
+            contents.put(cursor, self.blobs)
+        insert(cursor, self.encoded)
         for version, encoded in self.snapshots:
-            snapshots.put(connection, lease.row, version, encoded)
+            snapshots.put(cursor, lease.row, version, encoded)
         if self.summary is not None and self.summary.ended is not None:
-            connection.execute("DELETE FROM live WHERE run = ?", (lease.row,))
+            cursor.execute("DELETE FROM live WHERE run = ?", (lease.row,))
 
     def landed(self) -> None:
         """Tell the lease, on the loop."""

@@ -5,14 +5,16 @@ Stands apart from the log because it is a read model: `RunSummary.of(state)` mak
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 
 import msgspec
 
+from store.connections import Statements
 from store.events import RunId
 from store.locks import Driver
 from store.state import RunState, RunStatus, StepStatus, waits_for_person, working
+
+FAILED, TIMED_OUT = StepStatus.FAILED, StepStatus.TIMED_OUT
 
 
 class RunSummary(msgspec.Struct, frozen=True):
@@ -43,7 +45,7 @@ class RunSummary(msgspec.Struct, frozen=True):
             state.prompt_tokens + state.completion_tokens,
             state.total,
             state.settled,
-            counts[StepStatus.FAILED] + counts[StepStatus.TIMED_OUT],
+            counts[FAILED] + counts[TIMED_OUT],
             working(state),
             state.simulated,
             state.inbox,
@@ -123,9 +125,7 @@ def from_columns(columns: tuple[Any, ...]) -> RunRow:
     return RunRow(*fields)
 
 
-def advance(
-    connection: sqlite3.Connection, run: int, token: int, head: int, to: int, at: float, summary: RunSummary | None
-) -> bool:
+def advance(connection: Statements, run: int, token: int, head: int, to: int, at: float, summary: RunSummary | None) -> bool:
     """Move a run's head; False when the token or the head is not the driver's any more. This is the fence."""
     if summary is None:
         return connection.execute(ADVANCE, (to, at, run, token, head)).rowcount == 1

@@ -6,11 +6,11 @@ Stands apart because the rule when one is due keeps both costs bounded: as many 
 
 from __future__ import annotations
 
-import sqlite3
 import zlib
 
 import msgspec
 
+from store.connections import Statements
 from store.projector import FOLD_VERSION
 from store.state import RunState
 
@@ -39,7 +39,7 @@ def compressed(encoded: bytes) -> bytes:
     return zlib.compress(encoded, 1)
 
 
-def put(connection: sqlite3.Connection, run: int, version: int, encoded: bytes) -> None:
+def put(connection: Statements, run: int, version: int, encoded: bytes) -> None:
     """Keep a snapshot (compressed here, on the writing thread); the caller holds the transaction."""
     connection.execute(
         "INSERT OR REPLACE INTO snapshots(run, version, fold, data) VALUES (?, ?, ?, ?)",
