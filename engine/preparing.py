@@ -19,6 +19,7 @@ from engine.record import Record
 from engine.recordings import NOTHING_KNOWN, Done, done_for_good
 from engine.taking import Taking
 from engine.tape import EFFECT_TYPES, Identity
+from engine.written import Written
 from store import Lease, Log
 from store.events import Recorded
 from store.state import StepStatus
@@ -26,6 +27,7 @@ from store.state import StepStatus
 if TYPE_CHECKING:
     from engine.looks import Seen
 
+REPLAYED_TYPES = EFFECT_TYPES | {"log.written", "artifact.made", "checkpoint.made"}
 NOTHING: Mapping[str, Any] = {}
 
 
@@ -81,6 +83,23 @@ class Preparing:
         await self._lease.flush()
         recorded = await self._log.events(self._lease.run, step=name, types=EFFECT_TYPES)
         return done_for_good(self._lease.run, [item for item in recorded if step.first_attempt <= item.attempt < attempt])
+
+    async def tapes(self, names: Sequence[str], written: Written) -> dict[str, tuple[int, list[Recorded]]]:
+        """Of the running ones among these steps: the attempt, and its effect events; `written` is told what else it left."""
+        steps = self._state.steps
+        found: dict[str, tuple[int, list[Recorded]]] = {
+            name: (steps[name].attempt, []) for name in names if steps[name].status is StepStatus.RUNNING
+        }
+        only = next(iter(found)) if len(found) == 1 else None
+        for recorded in await self._log.events(self._lease.run, step=only, types=REPLAYED_TYPES):
+            attempt, tape = found.get(recorded.step or "", (0, []))
+            if attempt != recorded.attempt or not attempt:
+                continue
+            if recorded.event.type in EFFECT_TYPES:
+                tape.append(recorded)
+            else:
+                written.remember(recorded)
+        return found
 
     async def look(self, path: str) -> Seen:
         """What the contents come to that a step's start, or a group's end, hangs on."""

@@ -25,8 +25,7 @@ from engine.preparing import Preparing
 from engine.record import Added, Record
 from engine.sampling import Sampler
 from engine.surroundings import RunSurroundings
-from engine.taking import Taking, facts_of_turn
-from engine.tape import EFFECT_TYPES
+from engine.taking import Taking
 from engine.threads import Threads
 from engine.within import LEAVE_SECONDS
 from store import Driver, Lease, Log, values
@@ -50,14 +49,12 @@ from store.events import (
     StepStarted,
 )
 from store.limits import Slots
-from store.state import RunState, RunStatus, StepStatus, resting_steps
+from store.state import RunState, RunStatus, resting_steps
 
 SIGNAL_SECONDS = 0.1
 """How often the inbox is looked at: one keyed query, about 0.1 ms, so 0.1% of a core."""
 STOPPING = frozenset({StepCancelled, StepSkipped, StepRefused})
 """Decisions that end an attempt under way."""
-
-REPLAYED_TYPES = EFFECT_TYPES | {"log.written", "artifact.made", "checkpoint.made"}
 
 Migration = tuple[RunMigrated, tuple[str, bytes]]
 """What a run goes on under from now: the event and the blob of the new definition."""
@@ -189,21 +186,9 @@ class Runtime:
 
     async def _redrive(self, names: Sequence[str]) -> None:
         """Run interrupted attempts again over what they recorded."""
-        steps = self.state.steps
-        attempts = {name: steps[name].attempt for name in names if steps[name].status is StepStatus.RUNNING}
-        tapes: dict[str, list[Recorded]] = {name: [] for name in attempts}
-        only = next(iter(attempts)) if len(attempts) == 1 else None
-        for recorded in await self.log.events(self.lease.run, step=only, types=REPLAYED_TYPES):
-            name = recorded.step
-            if name is None or attempts.get(name) != recorded.attempt:
-                continue
-            if recorded.event.type in EFFECT_TYPES:
-                tapes[name].append(recorded)
-            else:
-                self._around.written.remember(recorded)
-        for name, attempt in attempts.items():
+        for name, (attempt, tape) in (await self._preparing.tapes(names, self._around.written)).items():
             if name not in self._tasks and self._record.running.get(name) == attempt:
-                self._take_up(name, attempt, tapes[name])
+                self._take_up(name, attempt, tape)
 
     def _start(self, starts: Sequence[Recorded]) -> None:
         """Make the tasks of what was started, while its commit is under way: the executor waits for that before the body."""
@@ -224,17 +209,10 @@ class Runtime:
     async def _take(self, taking: Taking) -> None:
         """Let what waits for its turn come to what it came to in the parent, in that order; looks come first."""
         while not (self._looks or self._intake or self._record.schedule.looking) and (turns := taking.next(self.state)):
-            left = [await taking.left_behind(turn) for turn in turns]
-            facts: list[Fact] = []
-            for turn, behind in zip(turns, left, strict=True):
-                if not taking.stands(self.state, turn):
-                    continue  # stopped meanwhile
-                if turn.taken.event is None:
-                    taking.went_live(self._record.plan, turn.path)
-                    self._begin(turn.path, turn.attempt, turn.tape)
-                    continue
-                passes = self._record.plan.step_of(turn.path).skip != "propagate"
-                facts += facts_of_turn(turn, behind, self.state.version + len(facts), self._record.now(), passes=passes)
+            facts, live = await taking.come(turns, self._record)
+            for turn in live:
+                taking.went_live(self._record.plan, turn.path)
+                self._begin(turn.path, turn.attempt, turn.tape)
             if facts:
                 self._start(self._turn(facts, actor="recording"))
 

@@ -17,6 +17,7 @@ import msgspec
 from engine.commands import Fact
 from engine.edits import Edit
 from engine.graph import Plan, base_of
+from engine.record import Record
 from engine.recordings import OWN, Done, Policy, Recordings, done_in, policy_of
 from engine.tape import EFFECT_TYPES as EFFECTS
 from engine.tape import Identity, identity_of
@@ -142,6 +143,21 @@ class Taking:
         while self._waiting and (not found or self._waiting[0][0] == found[-1].taken.version + 1):
             found.append(heapq.heappop(self._waiting)[2])
         return found
+
+    async def come(self, turns: Sequence[Turn], record: Record) -> tuple[list[Fact], list[Turn]]:
+        """What is recorded of these turns, and those that run because they came to nothing; what was stopped is neither."""
+        left = [await self.left_behind(turn) for turn in turns]
+        facts: list[Fact] = []
+        live: list[Turn] = []
+        for turn, behind in zip(turns, left, strict=True):
+            if not self.stands(record.state, turn):
+                continue
+            if turn.taken.event is None:
+                live.append(turn)
+                continue
+            passes = record.plan.step_of(turn.path).skip != "propagate"
+            facts += facts_of_turn(turn, behind, record.state.version + len(facts), record.now(), passes=passes)
+        return facts, live
 
     def stands(self, state: RunState, turn: Turn) -> bool:
         """Whether a turn still has its object: the attempt runs, the step waits."""
