@@ -143,6 +143,11 @@ class ForkScreen(ModalScreen[str | None]):
         """The changes."""
         return self.query_one("#fork-changes", LineView)
 
+    @property
+    def there(self) -> bool:
+        """Whether the parts are mounted, and not on their way out: what was asked may be answered after the dialog was left."""
+        return self.is_mounted and self in self.app.screen_stack and bool(self.query("#fork-keys"))
+
     # Showing
 
     def on_resize(self) -> None:
@@ -161,7 +166,7 @@ class ForkScreen(ModalScreen[str | None]):
         self._show()
 
     def _show(self) -> None:
-        if not self.is_mounted or not self.query("#fork-keys"):
+        if not self.there:
             return
         self.changes.styles.height = min(max(len(self.draft.changes), 1), CHANGES_SHOWN)
         self._show_title()
@@ -318,8 +323,9 @@ class ForkScreen(ModalScreen[str | None]):
         except forking.NotForkedError as error:
             self.trouble = str(error)
         self.looking = False
-        self.query_one("#fork-foreseen", LineView).rows_changed()
-        self._show()
+        if self.there:
+            self.query_one("#fork-foreseen", LineView).rows_changed()
+            self._show()
 
     def action_definition(self) -> None:
         """Which definition the fork goes on under, where the pipeline there is now is not the recorded one."""

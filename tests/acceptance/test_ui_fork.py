@@ -239,6 +239,25 @@ async def test_what_was_typed_is_there_again(tmp_path: Path, asked: Asked) -> No
         await sees(pilot, "at event 91", "not changed yet")
 
 
+async def test_an_answer_to_a_dialog_that_was_left_changes_nothing(
+    tmp_path: Path, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dialog is left while what would run again is being asked, and the answer comes while it goes: the app goes on."""
+    path = await store(tmp_path / "runs.db", research("completed"))
+    async with forking_at(path, research("completed"), "report", 92) as (pilot, dialog):
+
+        async def left_first(db: Path, wish: Wish) -> Foreseen:
+            dialog.action_back()
+            await dialog.remove_children()
+            return await asked.foresee(db, wish)
+
+        monkeypatch.setattr(forking, "foresee", left_first)
+        await pilot.press("x")
+        await until(pilot, lambda: len(asked.foreseen) == 2 and isinstance(pilot.app.screen, RunScreen))
+        await pilot.press("comma")
+        await sees(pilot, "as of event 91")
+
+
 async def test_a_run_that_goes_on_is_forked_where_it_was(tmp_path: Path, asked: Asked) -> None:
     """At the head of a live run the point is the event it stood at, and the state is that of then."""
     path = await store(tmp_path / "runs.db", research())
