@@ -49,7 +49,7 @@ class FileReader:
         self._patience = patience
         self.options = options
         self._connection: aiosqlite.Connection | None = None
-        self._connecting = asyncio.Lock()
+        self._connecting: asyncio.Future[aiosqlite.Connection] | None = None
         self._closed = False
 
     async def all(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
@@ -69,27 +69,31 @@ class FileReader:
             raise trouble.translate(error, str(self._path)) from error
 
     async def _connect(self) -> aiosqlite.Connection:
+        """The connection, made once for all who ask; one of them that is cancelled does not leave it half made."""
+        if self._closed:
+            raise StoreUnusableError(f"{self._path} was closed; open it again.")
+        if self._connecting is None or (self._connecting.done() and self._connection is None):
+            self._connecting = asyncio.ensure_future(self._made())
+            self._connecting.add_done_callback(lambda done: done.cancelled() or done.exception())  # told to whoever still waits
+        return await asyncio.shield(self._connecting)
+
+    async def _made(self) -> aiosqlite.Connection:
         import aiosqlite
 
-        async with self._connecting:
-            if self._closed:
-                raise StoreUnusableError(f"{self._path} was closed; open it again.")
-            if self._connection is None:
-                connection = await aiosqlite.connect(
-                    uri(self._path, self.options), uri=True, isolation_level=None, cached_statements=256
-                )
-                for setting in (f"busy_timeout = {int(self._patience * 1000)}", "query_only = ON", *SETTINGS):
-                    await connection.execute_fetchall(f"PRAGMA {setting}")
-                await connection.create_function("unhex32", 1, unhex32, deterministic=True)
-                self._connection = connection
-            return self._connection
+        connection = await aiosqlite.connect(uri(self._path, self.options), uri=True, isolation_level=None, cached_statements=256)
+        for setting in (f"busy_timeout = {int(self._patience * 1000)}", "query_only = ON", *SETTINGS):
+            await connection.execute_fetchall(f"PRAGMA {setting}")
+        await connection.create_function("unhex32", 1, unhex32, deterministic=True)
+        self._connection = connection
+        return connection
 
     async def close(self) -> None:
         self._closed = True
-        async with self._connecting:
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                await connection.close()
+        if self._connecting is not None:
+            await asyncio.wait([self._connecting])
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
 
 
 class InlineReader:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
 import sqlite3
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -502,3 +504,18 @@ async def test_a_full_store_is_full_for_one_commit_only(tmp_path: Path) -> None:
         again = await log.acquire(RunId("run"), driver=ME)
         await again.commit(lines(2, 2000, text="z" * 500))
         await again.release()
+
+
+async def test_a_reader_that_is_cancelled_while_it_connects_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Whoever asked first may go away: the next is answered by the same connection, and closing waits for it."""
+    await (await Log.open(tmp_path / "runs.db")).close()
+    for turns in range(12):
+        log = await Log.open(tmp_path / "runs.db", readonly=True)
+        asking = asyncio.ensure_future(log.runs())
+        for _ in range(turns):
+            await asyncio.sleep(0.0003)
+        asking.cancel()
+        if turns % 2:
+            assert await log.runs() == []
+        await log.close()
+        await until(lambda: not [one for one in threading.enumerate() if "_connection_worker" in one.name], "the thread's end")
