@@ -18,7 +18,7 @@ from engine.commands import Fact
 from engine.edits import Edit
 from engine.graph import Plan, base_of
 from engine.record import Record
-from engine.recordings import OWN, Done, Policy, Recordings, done_in, policy_of
+from engine.recordings import OWN, Done, Policy, Recordings, done_for_good, done_in, policy_of
 from engine.tape import EFFECT_TYPES as EFFECTS
 from engine.tape import Identity, identity_of
 from store import Log, values
@@ -75,7 +75,9 @@ NOTHING_TAKEN = Taken(math.inf)
 
 
 class Taking:
-    """The tapes of one fork. `affected` are the steps that an edit reaches, or what ran live here: they take no outcomes."""
+    """The tapes of one fork. `affected` are the steps that an edit reaches, or what ran live here: they take no outcomes.
+
+    `anew` are those of them that somebody wants to ask again: they take only what was done for good."""
 
     def __init__(
         self,
@@ -88,10 +90,12 @@ class Taking:
         edited: dict[str, dict[Identity, Done]] | None = None,
         *,
         addressed: bool = False,
+        anew: Collection[str] = (),
     ) -> None:
         self.affected = affected
         self._log, self._sources, self._outcomes, self._starts = log, sources, outcomes, starts
         self._policies, self._edited, self._addressed = policies, edited or {}, addressed
+        self._anew = anew
         self._waiting: list[tuple[float, int, Turn]] = []
 
     def __bool__(self) -> bool:
@@ -180,7 +184,8 @@ class Taking:
         same = None if base_of(path) in self.affected else attempt
         for source in reversed(self._sources):
             recorded = await self._log.events(source.run, upto=source.upto, step=path, types=EFFECTS)
-            done.update(done_in(source.run, recorded, same))
+            anew = base_of(path) in self._anew
+            done.update(done_for_good(source.run, recorded) if anew else done_in(source.run, recorded, same))
         if self._addressed:  # a message was put into the fork: what was received after its point came of another mail
             point = self._sources[0].after
             done = {key: held for key, held in done.items() if key[0] != "receive" or held.source[1] <= point}
@@ -256,8 +261,17 @@ async def taking_of(log: Log, run: RunId, state: RunState, plan: Plan, edits: Se
         sources.append(source)
         line, past = parent, await log.state(parent, version)
     addressed = any(edit.kind == "message" for _, edit in edits)
+    anew = {edit.step or "" for version, edit in edits if edit.kind == "again" and version > state.parent_version}
     return Taking(
-        log, sources, outcomes, starts, affected, _policies(run, edits), await _edited(log, run, edits), addressed=addressed
+        log,
+        sources,
+        outcomes,
+        starts,
+        affected,
+        _policies(run, edits),
+        await _edited(log, run, edits),
+        addressed=addressed,
+        anew=anew,
     )
 
 

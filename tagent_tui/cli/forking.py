@@ -37,7 +37,7 @@ class How(NamedTuple):
 @RUN
 @click.option("--at", metavar="PLACE", help="What it goes on from: an event's number, a checkpoint, ... (default: the last event).")
 @click.option("--set", "words", multiple=True, metavar="PATH=VALUE", help="An edit; JSON, or text where it does not parse.")
-@click.option("--again", multiple=True, metavar="STEP", help="A step that runs again, with nothing else changed.")
+@click.option("--again", multiple=True, metavar="STEP", help="A step that runs again and asks anew.")
 @click.option("--policy", multiple=True, metavar="KIND=WORD", help="For effects (model, once:NAME, ...): cached live recorded ask.")
 @click.option("--model", metavar="NAME", help="Another model for what asks the run's.")
 @click.option("--offline", is_flag=True, help="The offline model instead: no network, answers labelled simulated.")

@@ -398,3 +398,12 @@ async def test_a_fork_killed_after_a_yes_does_not_ask_again(tmp_path: Any) -> No
         assert await outputs(engine, fork) == {"price": 12, "pay": {"charged": 12}}
         asked = [e.event.name for e in await engine.events(fork, types={"effect.requested"}) if e.event.kind == "ask"]
         assert (len(asked), dict(CALLS)) == (3, {})
+
+
+async def test_a_step_that_is_to_run_again_asks_anew() -> None:
+    """`again` touches the world once more, but takes what was done for good; what depends on the step takes what is the same."""
+    async with engine_at() as engine:
+        run = await finished(engine, diamond())
+        CALLS.clear()
+        fork = await engine.fork(run, None, {"left.again": True}, pipeline=diamond())
+        assert (await outputs(engine, fork), dict(CALLS)) == (await outputs(engine, run), {"left": 1})
