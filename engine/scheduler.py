@@ -92,13 +92,13 @@ class Schedule(Wishes):
 
     def drop_resets(self, state: RunState) -> None:
         """Forget steps that had nothing to start over when they would have: for whoever asks only now."""
-        self.resets = deque(held for held in self.resets if _touched(state.steps[held[0]])) if self.resets else self.resets
+        self.resets = deque(held for held in self.resets if held[0] in state.steps and _touched(state.steps[held[0]]))
 
     def reset(self, state: RunState) -> Decision | None:
         """The next step that starts over because something was changed."""
         while self.resets:
             name, reason = self.resets.popleft()
-            if _touched(state.steps[name]):
+            if name in state.steps and _touched(state.steps[name]):
                 return StepReset(reason), name, state.steps[name].attempt
         return None
 
