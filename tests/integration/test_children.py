@@ -20,6 +20,7 @@ from engine import (
     targets,
 )
 from engine.control import signal
+from engine.definition import Budget
 from store.bundle import export_runs
 from store.errors import RunAmbiguousError
 from store.events import RunId
@@ -595,3 +596,29 @@ async def test_a_child_that_a_crash_left_behind_is_cancelled(tmp_path: Path) -> 
 
         await until(cancelled, "the end of what was left behind")
         assert sorted(row.status for row in await engine.runs(caller=RunId(run))) == ["cancelled", "completed"]
+
+
+@pytest.mark.parametrize(
+    ("of_step", "of_pipeline"),
+    [({"retry": RetryPolicy(delay=1)}, {}), ({"budget": Budget(seconds=99)}, {}), ({}, {"budget": Budget(cost=9)})],
+)
+async def test_a_caller_taken_up_again_finds_the_child_it_called(
+    tmp_path: Path, of_step: dict[str, Any], of_pipeline: dict[str, Any]
+) -> None:
+    """A whole number where a definition has a fraction is the same number in the next life: the child is not called twice."""
+    gate = asyncio.Event()
+
+    async def waits() -> str:
+        await gate.wait()
+        return "done"
+
+    nested = Pipeline("nested", **of_pipeline).step("waits", run=waits, **of_step)
+    pipeline = Pipeline("outer").step("calls", pipeline=nested, max_retries=0)
+    async with engine_at(tmp_path / "runs.db") as engine:
+        run = await engine.start(pipeline)
+        (child,) = await until(lambda: engine.runs(caller=run), "the child")
+    gate.set()
+    async with engine_at(tmp_path / "runs.db") as engine:
+        await engine.resume(run, pipeline)
+        assert (await engine.result(run)).final_output == "done"
+        assert [row.id for row in await engine.runs(caller=run)] == [child.id]

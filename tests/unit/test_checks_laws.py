@@ -86,6 +86,7 @@ def test_nonsense_is_told_and_never_crashes(made: Pipeline) -> None:
     if not found:
         definition = made.define()
         assert Definition.from_json(definition.to_json()) == definition
+        assert Definition.from_json(definition.to_json()).to_json() == definition.to_json()
         made.hints()
 
 
