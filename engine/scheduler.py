@@ -227,8 +227,9 @@ class Schedule(Wishes):
         while self.deadlines and self.deadlines[0][0] <= now:
             overdue, key = heapq.heappop(self.deadlines)
             step = state.steps[self.plan.path(key)]
-            if step.status is WAITING and step.approval is not None and step.approval.due == overdue:
-                return ApprovalExpired(step.approval.default), self.plan.path(key), step.attempt
+            asked = step.approval
+            if step.status is WAITING and asked is not None and asked.answer == "asked" and asked.due == overdue:
+                return ApprovalExpired(asked.default), self.plan.path(key), step.attempt
         while self.asks:
             name = self.plan.path(heapq.heappop(self.asks))
             approval, step = self.plan.steps[name].approval, state.steps[name]

@@ -284,3 +284,14 @@ def test_a_refused_output_of_a_stand_in_is_counted_once() -> None:
     assert schedule.decide(state, run.now) is None
     assert words(run.complete("b")) == []
     assert list(run.schedule.looking) == ["d"]
+
+
+def test_an_approval_that_was_given_does_not_run_out() -> None:
+    """A step that waits for its retry past its approval's time is tried again, whoever asked for the next time meanwhile."""
+    run = Run(plan_of(with_(step("a", retry=SOON), approval=Approval("may it?", 3.0))))
+    run.schedule.next_timer = lambda state: None  # type: ignore[method-assign]
+    run.attach()
+    run.command("approve", step="a", approved=True)
+    run.fail("a")
+    assert run.wait(5.0) == []
+    assert run.wait(10.0) == [(StepStarted(), "a", 2)]
