@@ -18,7 +18,6 @@ from engine.config import TAgentConfig
 from store.log import Log
 from tagent_tui import editor, forking
 from tagent_tui.app import TagentApp
-from tagent_tui.cli.root import VERBS
 from tagent_tui.screens import fork
 from tagent_tui.screens.fork import ForkScreen
 from tagent_tui.screens.run import RunScreen
@@ -303,7 +302,6 @@ pipeline = Pipeline("sums").step("one", run=one).step("two", run=two, depends_on
 """
 
 
-@pytest.mark.skipif("fork" not in VERBS, reason="the verb comes with another change")
 async def test_a_real_fork_from_the_dialog_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An edited output is foreseen and forked by processes of their own; the fork ends with what follows from it."""
     (tmp_path / "sums_module.py").write_text(PIPELINE)
