@@ -268,7 +268,7 @@ async def taking_of(log: Log, run: RunId, state: RunState, plan: Plan, edits: Se
         outcomes,
         starts,
         affected,
-        _policies(run, edits),
+        policies_of(run, edits),
         await _edited(log, run, edits),
         addressed=addressed,
         anew=anew,
@@ -312,7 +312,8 @@ async def _outcomes(log: Log, source: Source) -> tuple[dict[tuple[str, int], Tak
     return found, starts
 
 
-def _policies(run: RunId, edits: Sequence[tuple[int, Edit]]) -> list[Policy]:
+def policies_of(run: RunId, edits: Sequence[tuple[int, Edit]]) -> list[Policy]:
+    """What the edits of a fork say about its effects, oldest first."""
     return [policy_of(edit.name, edit.value, (run, version)) for version, edit in edits if edit.kind == "policy"]
 
 

@@ -9,35 +9,27 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from engine import capture
-from engine.asking import Asking, rules_of
-from engine.bodies import bodies_of, with_added
 from engine.changes import compare
-from engine.children import Children
 from engine.circumstances import Circumstances, circumstances
 from engine.config import TAgentConfig
 from engine.definition import Definition
 from engine.edits import edited
 from engine.errors import EngineError
-from engine.exchange import Exchange
 from engine.finding import find_again
 from engine.graph import base_of
 from engine.pipeline import Pipeline
 from engine.preparing import Preparing
-from engine.record import Added, added_to
-from engine.recordings import Recordings
-from engine.replay.attempts import ProvingExecutor, Witness, relived
+from engine.record import added_to
 from engine.replay.decisions import RECORDING, Decisions, Divergence, words
 from engine.replay.offline import no_network
-from engine.tape import EFFECT_TYPES
-from engine.threads import Threads
-from engine.wishes import SKIPPED_BY_COMMAND
+from engine.replay.reliving import Past, ReadLease, Reliving
 from store import Log, values
 from store.events import (
+    EditApplied,
     Recorded,
     RunCreated,
     RunId,
@@ -46,14 +38,11 @@ from store.events import (
     StepEvaluated,
     StepFailed,
     StepReused,
-    StepSkipped,
     StepStarted,
 )
 
 CHILDREN = 10_000
 """Child runs of one run that are proved with it."""
-
-OUTCOMES = frozenset({"step.completed", "step.failed", "step.skipped", "step.reused"})
 
 
 class Verification(msgspec.Struct, frozen=True):
@@ -76,50 +65,15 @@ class Verification(msgspec.Struct, frozen=True):
         return self.divergence is None
 
 
-class _Lease:
-    """A run that is only read, where a lease is looked for."""
-
-    def __init__(self, run: RunId) -> None:
-        self.run = run
-        self.row = self.token = 0
-
-    async def flush(self) -> None:
-        """Nothing waits to be written."""
-
-
-class _Past:
-    """The place of a `Record`: the fold as it stands, and the attempt that is lived through again."""
-
-    def __init__(self, decisions: Decisions) -> None:
-        self._decisions = decisions
-        self.running: dict[str, int] = {}
-        self.at = 0.0
-
-    @property
-    def state(self) -> Any:
-        return self._decisions.state
-
-    @property
-    def plan(self) -> Any:
-        return self._decisions.plan
-
-    def now(self) -> float:
-        return self.at
-
-    clock = now
-
-
 class Verifying:
     """One run being proved."""
 
     def __init__(self, log: Log, run: RunId, config: TAgentConfig) -> None:
         self._log, self._run, self._config = log, run, config
-        self._threads = Threads()
         self.notes: list[str] = []
         self.attempts = 0
         self.pipeline: Pipeline | None = None
-        self._added: Sequence[Added] = ()
-        self._folder = Path()
+        self._preparing: Preparing | None = None
 
     async def verify(self, pipeline: Pipeline | None, *, execute: bool) -> tuple[Decisions, int, Divergence | None]:
         """The fold, how many events there were, and the first divergence."""
@@ -129,44 +83,58 @@ class Verifying:
             for item in events
             if isinstance(item.event, RunCreated | RunMigrated)
         }
-        found = await circumstances(self._log, self._run)
-        pipeline = await self._present(found, pipeline) if execute else None
+        whole = await circumstances(self._log, self._run)
+        pipeline = await self._present(whole, pipeline) if execute else None
+        last = max(definitions)
         if pipeline is not None:
-            last = max(definitions)
             present = pipeline.plain()
             if changed := _other_steps(definitions[last], present):
                 return Decisions({}, 1), len(events), Divergence("arguments", last, None, 0, "the recorded definition", changed)
             definitions[last] = present
-        decisions = Decisions(definitions, int(found.settings.get("max_concurrent_steps") or self._config.max_concurrent_steps))
-        past, lease = _Past(decisions), _Lease(self._run)
-        given = {name: values.encode(value) for name, value in found.params.items()}
-        prover = self._prover(past, lease, found, definitions[max(definitions)], pipeline) if pipeline is not None else None
-        preparing: Preparing | None = None
+        decisions = Decisions(definitions, int(whole.settings.get("max_concurrent_steps") or self._config.max_concurrent_steps))
+        past = Past(decisions)
+        if pipeline is None:
+            return decisions, len(events), await self._walk(decisions, events, past, None)
+        state = await self._log.state(self._run)
+        added = await added_to(self._log, self._run, state)
+        folder = Path(state.cwd or ".")
+        reliving = Reliving(self._log, past, self._config, definitions[last], pipeline, whole, added, folder, events, self._run)
+        try:
+            return decisions, len(events), await self._walk(decisions, events, past, reliving)
+        finally:
+            self.attempts = reliving.attempts
+            reliving.close()
+
+    async def _walk(
+        self, decisions: Decisions, events: Sequence[Recorded], past: Past, reliving: Reliving | None
+    ) -> Divergence | None:
+        """The first divergence from the first event to the last, with the circumstances of each moment."""
+        found = await circumstances(self._log, self._run, 1)
         for index, item in enumerate(events):
             divergence = decisions.check(item, events[index + 1 : index + 65])
-            if divergence is None and item.actor != RECORDING and self._is_look(decisions, item):
-                preparing = preparing or Preparing(self._log, lease, past, given)  # type: ignore[arg-type]
-                divergence = await self._looked(decisions, preparing, item)
+            if divergence is None and item.actor != RECORDING and _is_look(decisions, item):
+                divergence = await self._looked(decisions, self._prepare(past, found), item)
             if divergence is None and isinstance(item.event, StepReused):
                 divergence = await self._taken(item)
             if divergence is not None:
-                return decisions, len(events), divergence
+                return divergence
             decisions.fold(item)
             past.at = item.at
-            if prover is not None and isinstance(item.event, StepStarted) and decisions.state.steps[item.step or ""].items is None:
-                preparing = preparing or Preparing(self._log, lease, past, given)  # type: ignore[arg-type]
-                divergence = await self._attempt(prover, preparing, past, item, events[index + 1 :], bool(found.edits))
+            if isinstance(item.event, EditApplied):
+                found, self._preparing = await circumstances(self._log, self._run, item.version), None
+            if reliving is not None and isinstance(item.event, StepStarted) and not _is_group(decisions, item):
+                divergence = await reliving.attempt(item, self._prepare(past, found), found)
                 if divergence is not None:
-                    return decisions, len(events), divergence
-        return decisions, len(events), decisions.rest()
+                    return divergence
+        return decisions.rest()
+
+    def _prepare(self, past: Past, found: Circumstances) -> Preparing:
+        if self._preparing is None:
+            given = {name: values.encode(value) for name, value in found.params.items()}
+            self._preparing = Preparing(self._log, ReadLease(self._run), past, given)  # type: ignore[arg-type]
+        return self._preparing
 
     # -- looks and what was taken
-
-    def _is_look(self, decisions: Decisions, item: Recorded) -> bool:
-        if isinstance(item.event, StepEvaluated):
-            return True
-        step = decisions.state.steps.get(item.step or "") if isinstance(item.event, StepCompleted | StepFailed) else None
-        return step is not None and step.items is not None
 
     async def _looked(self, decisions: Decisions, preparing: Preparing, item: Recorded) -> Divergence | None:
         if item.step not in decisions.plan.looks:
@@ -184,8 +152,6 @@ class Verifying:
             return None
         return Divergence("arguments", item.version, item.step, item.attempt, words(item), f"event {version} of {run} has not that")
 
-    # -- attempts
-
     async def _present(self, found: Circumstances, pipeline: Pipeline | None) -> Pipeline | None:
         """The pipeline there is now, with the edits of the run's forks; None where it cannot be found."""
         state = await self._log.state(self._run)
@@ -195,48 +161,18 @@ class Verifying:
             self.notes.append(f"attempts of {self._run} are not checked: {error}")
             return None
         self.pipeline = edited(pipeline, [edit for _, edit in found.edits])
-        self._added = await added_to(self._log, self._run, state)
-        self._folder = Path(state.cwd or ".")
         return self.pipeline
 
-    def _prover(
-        self, past: _Past, lease: _Lease, found: Circumstances, definition: Definition, pipeline: Pipeline
-    ) -> tuple[ProvingExecutor, Witness]:
-        whole = with_added(pipeline, self._added, self._folder)
-        bodies = bodies_of((*definition.steps, *(step for step, _ in self._added)), whole)
-        children = Children(self._run, None, bodies.nested, found.settings.get("model"))  # type: ignore[arg-type]
-        rules = rules_of(definition, found.settings, self._config)
-        witness = Witness(
-            self._log, lease, past, dict(bodies.functions),  # type: ignore[arg-type]
-            exchange=Exchange(self._log, lease, past.state, past.now, memories=self._config.memories),  # type: ignore[arg-type]
-            asking=Asking(rules, None, lambda path: past.plan.step_of(path), None), children=children,  # type: ignore[arg-type]
-            threads=self._threads, changed=lambda: None, fail=lambda error: None,
-        )  # fmt: skip
-        return ProvingExecutor(definition, witness.bodies, bodies.schemas, witness, witness, self._threads), witness
 
-    async def _attempt(
-        self, prover: tuple[ProvingExecutor, Witness], preparing: Preparing, past: _Past, started: Recorded,
-        after: Sequence[Recorded], forked: bool,
-    ) -> Divergence | None:  # fmt: skip
-        executor, witness = prover
-        path, attempt = started.step or "", started.attempt
-        own = [item for item in after if item.step == path and item.attempt == attempt]
-        outcome = next((item for item in own if item.event.type in OUTCOMES), None)
-        if outcome is not None and isinstance(outcome.event, StepSkipped) and outcome.event.reason == SKIPPED_BY_COMMAND:
-            outcome = None
-        if outcome is not None and getattr(outcome.event, "source", None) is not None:
-            return None  # taken from the parent: it was not lived through here
-        tape = [item for item in own if item.event.type in EFFECT_TYPES]
-        task = await preparing.task(path, attempt, tape)
-        task.left = None
-        task.step = msgspec.structs.replace(task.step, timeout=None, total_timeout=None)
-        if past.state.parent is not None:
-            task.known = Recordings(forked=True)
-        past.running = {path: attempt}
-        self.attempts += 1
-        if outcome is not None and isinstance(outcome.event, StepFailed) and outcome.event.failure.kind == "timeout":
-            outcome = None
-        return await relived(executor, witness, task, started, outcome)
+def _is_look(decisions: Decisions, item: Recorded) -> bool:
+    return isinstance(item.event, StepEvaluated) or (
+        isinstance(item.event, StepCompleted | StepFailed) and _is_group(decisions, item)
+    )
+
+
+def _is_group(decisions: Decisions, item: Recorded) -> bool:
+    step = decisions.state.steps.get(item.step or "")
+    return step is not None and step.items is not None
 
 
 def _other_steps(recorded: Definition, present: Definition) -> str | None:

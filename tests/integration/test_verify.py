@@ -16,7 +16,7 @@ from engine.replay.verify import Verification
 from engine.scheduler import Schedule
 from store.events import Recorded, RunCompleted
 from tests.driving import engine_at
-from tests.integration.test_forks import busy, diamond, finished, nested, shop, touch
+from tests.integration.test_forks import busy, diamond, finished, nested, price, shop, shout, touch
 from tests.shell import Shell
 
 FLOW = """
@@ -44,6 +44,48 @@ async def test_an_unedited_run_and_its_forks_are_clean(make: Callable[[], Pipeli
             assert (found.divergence, found.notes) == (None, [])
             assert found.decisions
         assert (await proved(engine, run, make())).attempts
+
+
+async def clean_fork(engine: Engine, run: str, edits: dict[str, Any], pipeline: Pipeline, answer: str | None = None) -> str:
+    """A fork with edits that was driven to its end, answering once where it asks, and that verifies."""
+    fork = await engine.fork(run, None, edits, pipeline=pipeline)
+    await engine.wait(fork)
+    if answer is not None:
+        await engine.answer(fork, answer)
+        await engine.resume(fork, pipeline)
+        await engine.wait(fork)
+    found = await proved(engine, fork, pipeline)
+    assert (found.divergence, found.notes) == (None, [])
+    assert found.attempts
+    return fork
+
+
+async def test_forks_with_edits_are_clean_each_attempt_under_what_held_when_it_ran() -> None:
+    """Edited params and models hold from the edit on, also of a fork of a fork; what came before was run with those before."""
+    words = Pipeline("words").step("shout", run=shout).step("other", run=price)
+    goals = Pipeline("goals").step("a", goal="Say one").step("b", goal="Say another", depends_on=["a"])
+    async with engine_at() as engine:
+        run = await finished(engine, words, params={"word": "a"})
+        fork = await clean_fork(engine, run, {"params.word": "b"}, words)
+        await clean_fork(engine, fork, {"params.word": "c"}, words)
+        await clean_fork(engine, await finished(engine, goals, model="offline"), {"model": "openai/gpt-4o-mini"}, goals)
+
+
+@pytest.mark.parametrize("answer", ["do it", "leave it"])
+async def test_what_a_fork_asked_before_it_went_on_is_clean(answer: str) -> None:
+    """The question of a policy, or of an irreversible effect, is asked of the record again, whatever the answer was."""
+    async with engine_at() as engine:
+        run = await finished(engine, diamond())
+        await clean_fork(engine, run, {"policy.once:left": "ask", "left.again": True}, diamond(), answer)
+        run = await finished(engine, shop())
+        await clean_fork(engine, run, {"price.output": 12}, shop(), answer)
+
+
+@pytest.mark.parametrize("policy", ["recorded", {"stub": {"charged": "not"}}])
+async def test_what_a_fork_refused_or_stood_in_for_is_clean(policy: Any) -> None:
+    """An effect that only the recording may answer is refused again; one that was stubbed comes to the same."""
+    async with engine_at() as engine:
+        await clean_fork(engine, await finished(engine, shop()), {"policy.once:charge": policy, "price.output": 12}, shop())
 
 
 def test_shipped_pipelines_verify_from_the_shell(tmp_path: Path) -> None:
