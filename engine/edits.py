@@ -104,11 +104,12 @@ def edited(pipeline: Pipeline, edits: Iterable[Edit]) -> Pipeline:
         step = next((held for held in found.steps if held.name == edit.step), None)
         if step is None:
             continue  # the pipeline there is now has no such step: what is compared with the record says so
-        setattr(step, edit.name, _converted(step.define(), edit))
+        setattr(step, edit.name, converted(step.define(), edit))
     return found
 
 
-def _converted(step: StepDefinition, edit: Edit) -> Any:
+def converted(step: StepDefinition, edit: Edit) -> Any:
+    """The value of an edited field as a definition has it. Raises `EngineError` where it does not fit."""
     plain = msgspec.to_builtins(step, builtin_types=(bytes,))
     if isinstance(plain.get("pipeline"), dict):
         plain["pipeline"] = None

@@ -5,7 +5,7 @@ Stands apart from the engine because it compares values and refuses; nothing her
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.changes import Changes, compare
@@ -36,17 +36,22 @@ def pin(
             f"(--definition recorded), or let changed steps and what depends on them run again (--definition migrate).",
             changes.sentences,
         )
-    text = present.to_json()
+    return present, migration(present, changes), changes
+
+
+def migration(definition: Definition, changes: Changes, others: Sequence[str] = ()) -> Migration:
+    """What is recorded of a run that goes on under this definition; `others` are steps that start over besides those changed."""
+    text = definition.to_json()
     digest = values.digest(text)
     event = RunMigrated(
         definition=digest,
-        steps=[step.name for step in present.steps],
-        kinds="".join(step.kind for step in present.steps),
-        changed=changes.steps,
+        steps=[step.name for step in definition.steps],
+        kinds="".join(step.kind for step in definition.steps),
+        changed=[*changes.steps, *others],
         added=changes.added,
         removed=changes.removed,
     )
-    return present, (event, (digest, text)), changes
+    return event, (digest, text)
 
 
 def need_bodies(run: RunId, recorded: Definition, pipeline: Pipeline) -> None:

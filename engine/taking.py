@@ -8,6 +8,7 @@ is recorded (`recordings`). Stands apart from the runtime, which asks whose turn
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -97,20 +98,14 @@ class Taking:
         self._policies, self._edited, self._addressed = policies, edited or {}, addressed
         self._anew = anew
         self._waiting: list[tuple[float, int, Turn]] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
-
-    def has(self, path: str, attempt: int) -> bool:
-        """Whether an attempt that starts comes to what is on the tape."""
-        return base_of(path) not in self.affected and self._outcomes.get((path, attempt), NOTHING_TAKEN).event is not None
+        self._offered = itertools.count()
 
     def offer(self, path: str, attempt: int, tape: Sequence[Recorded]) -> bool:
         """Take in an attempt that starts; False where it has to run."""
         if base_of(path) in self.affected:
             return False
         taken = self._outcomes.get((path, attempt), NOTHING_TAKEN)
-        heapq.heappush(self._waiting, (taken.version, len(self._waiting), Turn(path, attempt, taken, tape)))
+        heapq.heappush(self._waiting, (taken.version, next(self._offered), Turn(path, attempt, taken, tape)))
         return True
 
     def _answer(self, state: RunState) -> Turn | None:
@@ -262,17 +257,9 @@ async def taking_of(log: Log, run: RunId, state: RunState, plan: Plan, edits: Se
         line, past = parent, await log.state(parent, version)
     addressed = any(edit.kind == "message" for _, edit in edits)
     anew = {edit.step or "" for version, edit in edits if edit.kind == "again" and version > state.parent_version}
-    return Taking(
-        log,
-        sources,
-        outcomes,
-        starts,
-        affected,
-        policies_of(run, edits),
-        await _edited(log, run, edits),
-        addressed=addressed,
-        anew=anew,
-    )
+    given = await _edited(log, run, edits)
+    policies = policies_of(run, edits)
+    return Taking(log, sources, outcomes, starts, affected, policies, given, addressed=addressed, anew=anew)
 
 
 def _roots(recorded: Iterable[Recorded]) -> set[str]:

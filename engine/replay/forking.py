@@ -6,7 +6,7 @@ Stands apart from making it, because `--dry-run` and the dialog ask the same wit
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,11 +16,11 @@ from engine.changes import Changes, compare
 from engine.circumstances import Circumstances, circumstances
 from engine.commands import Fact
 from engine.definition import Definition, StepDefinition
-from engine.edits import Edit, before, edited, parse
+from engine.edits import Edit, before, converted, edited, parse
 from engine.errors import EngineError
 from engine.executor import shape
 from engine.graph import Plan, base_of
-from engine.pinning import pin
+from engine.pinning import migration, pin
 from engine.pipeline import Pipeline
 from engine.record import Added, added_to
 from engine.recordings import policy_of
@@ -36,7 +36,6 @@ from store.events import (
     Recorded,
     RunForked,
     RunId,
-    RunMigrated,
     StepReset,
 )
 from store.projector import evolve
@@ -91,7 +90,8 @@ async def planned(log: Log, parent: RunId, version: int, pipeline: Pipeline, wis
     given, model = _settled(found, edits)
     definition, present, changes, said = _definition(parent, recorded, pipeline, found, edits, wish, given, model)
     plan = Plan(definition, 1, added)
-    roots = await _roots(log, parent, head, version, state.open, plan, present, found, edits)
+    asked = await _asked(log, parent, head, edits)
+    roots = _roots(edits, asked, state, plan, present, found.settings.get("model"))
     roots += [name for name in changes.sources if wish.sources or state.steps[name].status is not StepStatus.COMPLETED]
     facts: list[Fact] = [(RunForked(parent, version, head, wish.target, wish.cwd, wish.reason, away=now - state.last_at), None, 0)]
     facts += await settled_later(log, parent, state, version, head)
@@ -101,7 +101,9 @@ async def planned(log: Log, parent: RunId, version: int, pipeline: Pipeline, wis
             edit, wish, roots, blobs, before(edit, plan.steps.get(edit.step or ""), found.params, found.settings.get("model"))
         )
     if changes.sentences or changes.sources:
-        facts += _migration(definition, changes, roots, blobs)
+        event, blob = migration(definition, changes, [name for name in changes.sources if name in roots])
+        facts.append((event, None, 0))
+        blobs.append(blob)
     batch = _folded(state, plan, facts, wish.author, now)
     reached = plan.descendants({name for name in [*roots, *changes.steps, *changes.added, *_outputs(edits)] if name in plan.place})
     settings = {**found.settings, "model": model}
@@ -164,33 +166,28 @@ def _with_fields(recorded: Definition, edits: Sequence[Edit]) -> Definition:
     """The recorded definition with edited fields: what the pipeline there is now has else is not taken."""
     steps = {step.name: step for step in recorded.steps}
     for edit in (edit for edit in edits if edit.kind == "field"):
-        plain = msgspec.to_builtins(steps[edit.step or ""], builtin_types=(bytes,))
-        held = msgspec.convert({**plain, edit.name: edit.value}, StepDefinition)
-        steps[held.name] = held
+        held = steps[edit.step or ""]
+        steps[held.name] = msgspec.structs.replace(held, **{edit.name: converted(held, edit)})
     return msgspec.structs.replace(recorded, steps=tuple(steps.values()))
 
 
-async def _roots(
-    log: Log,
-    parent: RunId,
-    head: int,
-    version: int,
-    open_: Collection[int],
-    plan: Plan,
-    present: Pipeline,
-    found: Circumstances,
-    edits: Sequence[Edit],
+async def _asked(log: Log, parent: RunId, head: int, edits: Sequence[Edit]) -> Sequence[Recorded]:
+    """The requests of the run, where an edit's reach hangs on them."""
+    if not any(edit.kind in ("model", "policy", "effect", "message") for edit in edits):
+        return []
+    return await log.events(parent, upto=head, types={EffectRequested.type})
+
+
+def _roots(
+    edits: Sequence[Edit], asked: Sequence[Recorded], state: RunState, plan: Plan, present: Pipeline, model: str | None
 ) -> list[str]:
-    """The steps that edits other than of fields reach at once."""
+    """The steps that edits other than of fields reach at once; `state` is the fork's point, `model` that of the run there."""
     roots: list[str] = []
-    if not any(edit.kind in ("param", "model", "policy", "effect", "again", "message") for edit in edits):
-        return roots
-    asked = await log.events(parent, upto=head, types={EffectRequested.type})
     for edit in edits:
         if edit.kind == "again" and edit.step is not None:
             roots.append(edit.step)
         elif edit.kind == "message":
-            late = (item for item in asked if item.version > version or item.version in open_)
+            late = (item for item in asked if item.version > state.version or item.version in state.open)
             roots += [base_of(item.step or "") for item in late if item.event.kind == "receive"]
         elif edit.kind == "effect":
             roots += _of_request(edit, asked)
@@ -199,9 +196,7 @@ async def _roots(
         elif edit.kind == "model":
             own = {name for name, step in plan.steps.items() if step.kind in ("g", "p") or step.merge == "model"}
             roots += [name for name in plan.names if name in own and plan.steps[name].model is None]
-            roots += [
-                base_of(i.step or "") for i in asked if i.event.kind == "model" and i.event.name == found.settings.get("model")
-            ]
+            roots += [base_of(item.step or "") for item in asked if (item.event.kind, item.event.name) == ("model", model)]
         elif edit.kind == "param":
             roots += [name for name in plan.names if _reads(plan.steps[name], edit.name, present)]
     return list(dict.fromkeys(roots))
@@ -254,21 +249,6 @@ def _facts(edit: Edit, wish: Wish, roots: Sequence[str], blobs: list[Blob], held
     if edit.kind == "budget":
         facts.append((BudgetSet(**edit.value), None, 0))
     return facts
-
-
-def _migration(definition: Definition, changes: Changes, roots: Sequence[str], blobs: list[Blob]) -> list[Fact]:
-    text = definition.to_json()
-    digest = values.digest(text)
-    blobs.append((digest, text))
-    event = RunMigrated(
-        definition=digest,
-        steps=[step.name for step in definition.steps],
-        kinds="".join(step.kind for step in definition.steps),
-        changed=[*changes.steps, *(name for name in changes.sources if name in roots)],
-        added=changes.added,
-        removed=changes.removed,
-    )
-    return [(event, None, 0)]
 
 
 async def settled_later(log: Log, parent: RunId, state: RunState, version: int, head: int) -> list[Fact]:
