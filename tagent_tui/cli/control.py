@@ -22,7 +22,7 @@ from tagent_tui.cli.ending import conclude
 from tagent_tui.cli.exits import Exit, RefusedError
 from tagent_tui.cli.running import follow_up
 from tagent_tui.cli.session import Session
-from tagent_tui.cli.verbs import RUN, limits_of, verb
+from tagent_tui.cli.verbs import DEFINITION, DETACH, RUN, TRUST, UI, limits_of, verb
 
 
 class How(NamedTuple):
@@ -36,14 +36,10 @@ class How(NamedTuple):
 
 @verb("resume")
 @RUN
-@click.option(
-    "--definition",
-    type=click.Choice(["recorded", "migrate"]),
-    help="If the pipeline changed: go on with the recorded one, or let changed steps run again.",
-)
+@DEFINITION
 @click.option("--resolve", "words", multiple=True, metavar=FORM, help="What became of a step's effect in doubt.")
 @click.option("--target", metavar="TARGET", help="Where the pipeline is now, if not where the run was started.")
-@click.option("--trust", is_flag=True, help="Execute what an imported run names.")
+@TRUST
 @click.option(
     "--budget",
     multiple=True,
@@ -51,8 +47,8 @@ class How(NamedTuple):
     metavar="USD|WHAT=N",
     help="What the run may cost in all from now on, or the tokens, calls or seconds it may use (tokens=20000).",
 )
-@click.option("--ui/--no-ui", default=False, help="Open the run's screen; it runs in a process of its own.")
-@click.option("--detach", is_flag=True, help="Go on in a process of its own.")
+@UI
+@DETACH
 def resume(
     session: Session,
     run: str,

@@ -23,7 +23,7 @@ from tagent_tui.cli.foreseeing import tell_foreseen
 from tagent_tui.cli.params import value_of
 from tagent_tui.cli.running import OFFLINE, follow_up
 from tagent_tui.cli.session import Session
-from tagent_tui.cli.verbs import RUN, verb
+from tagent_tui.cli.verbs import DEFINITION, DETACH, RUN, TRUST, UI, verb
 
 
 class How(NamedTuple):
@@ -42,16 +42,12 @@ class How(NamedTuple):
 @click.option("--model", metavar="NAME", help="Another model for what asks the run's.")
 @click.option("--offline", is_flag=True, help="The offline model instead: no network, answers labelled simulated.")
 @click.option("--reason", default="", metavar="TEXT", help="Why; it stands in the fork's events.")
-@click.option(
-    "--definition",
-    type=click.Choice(["recorded", "migrate"]),
-    help="If the pipeline changed: fork with the recorded one, or with what there is now.",
-)
-@click.option("--trust", is_flag=True, help="Execute what an imported run names.")
+@DEFINITION
+@TRUST
 @click.option("--dry-run", is_flag=True, help="Show what would run again and what that cost before; nothing is recorded.")
 @click.option("--no-run", is_flag=True, help="Make the fork and leave it; resume drives it on.")
-@click.option("--ui/--no-ui", default=False, help="Open the fork's screen; it runs in a process of its own.")
-@click.option("--detach", is_flag=True, help="Drive it in a process of its own and print its id.")
+@UI
+@DETACH
 def fork(
     session: Session,
     run: str,

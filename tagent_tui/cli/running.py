@@ -30,7 +30,7 @@ from tagent_tui.cli.exits import Exit, RefusedError
 from tagent_tui.cli.foreseeing import tell_foreseen
 from tagent_tui.cli.params import as_declared, file_of, params_of
 from tagent_tui.cli.session import Session
-from tagent_tui.cli.verbs import BUDGET, verb
+from tagent_tui.cli.verbs import BUDGET, DETACH, UI, verb
 from tagent_tui.numbers import plural
 
 OFFLINE = "offline"
@@ -49,8 +49,8 @@ OFFLINE = "offline"
 @click.option("--only", metavar="STEP", help="Run one step alone, with given outputs of what it depends on.")
 @click.option("--inputs", metavar="FILE", help="With --only: a JSON or YAML file of outputs, by step.")
 @click.option("--dry-run", is_flag=True, help="Check and show what would run; nothing is recorded.")
-@click.option("--ui/--no-ui", default=False, help="Open the run's screen; it runs in a process of its own.")
-@click.option("--detach", is_flag=True, help="Run in a process of its own and print the run's id.")
+@UI
+@DETACH
 def run(
     session: Session,
     target: str,
@@ -101,7 +101,7 @@ def run(
 @click.argument("folder", metavar="[DIR]", default=".")
 @click.option("--model", metavar="NAME", help="A real model for the judging step (default: the offline one).")
 @click.option("--no-judge", is_flag=True, help="Leave the judging step out; no model is asked at all.")
-@click.option("--ui/--no-ui", default=False, help="Open the run's screen; it runs in a process of its own.")
+@UI
 def demo(session: Session, folder: str, model: str | None, no_judge: bool, ui: bool) -> int:
     """Report on the files of a folder (default: this one): languages, size, markers, history, dependencies, tests.
 

@@ -144,6 +144,15 @@ AT = click.option(
 )
 """A place in a run; see `engine.replay.places`."""
 
+UI = click.option("--ui/--no-ui", default=False, help="Open the run's screen; it runs in a process of its own.")
+DETACH = click.option("--detach", is_flag=True, help="Drive it in a process of its own and print its id.")
+TRUST = click.option("--trust", is_flag=True, help="Execute what an imported run names.")
+DEFINITION = click.option(
+    "--definition",
+    type=click.Choice(["recorded", "migrate"]),
+    help="If the pipeline changed: go on with the recorded one, or with what there is now; changed steps run again.",
+)
+
 BUDGET = click.FloatRange(0, min_open=True)
 """US dollars."""
 

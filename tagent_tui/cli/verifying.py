@@ -5,20 +5,19 @@ Stands apart from `fork`: nothing is made, and its exit code is an answer.
 
 from __future__ import annotations
 
-import click
 import msgspec
 
 from engine.engine import Engine
 from engine.replay.verify import Verification
 from tagent_tui.cli.exits import Exit
 from tagent_tui.cli.session import Session
-from tagent_tui.cli.verbs import RUN, verb
+from tagent_tui.cli.verbs import RUN, TRUST, verb
 from tagent_tui.numbers import duration, plural
 
 
 @verb("verify")
 @RUN
-@click.option("--trust", is_flag=True, help="Execute what an imported run names.")
+@TRUST
 def verify(session: Session, run: str, trust: bool) -> int:
     """Prove that today's engine and pipeline do what a run recorded.
 
