@@ -34,9 +34,11 @@ class Play:
         self.left: list[str] = []
         self._driving: asyncio.Task[str | None] | None = None
         self._cues: dict[str, asyncio.Future[Any]] = {}
+        self._begun: set[str] = set()
 
     async def held(self, ctx: StepContext) -> Any:
         """The body of a step that goes on until the check ends it; `left` tells who was stopped instead."""
+        self._begun.add(ctx.step)
         try:
             return await self._cue(ctx.step)
         except asyncio.CancelledError:
@@ -76,6 +78,10 @@ class Play:
             )
 
         await self.until(holds, f"that {', '.join(paths)} run")
+
+    async def begun(self, *paths: str) -> None:
+        """Wait until the bodies of these steps have begun, which is a little after their steps started."""
+        await self.until(lambda state: self._begun.issuperset(paths), f"that the bodies of {', '.join(paths)} begin")
 
     async def end(self, *paths: str, output: Any = None) -> None:
         """Let running bodies end, one after another, each with what follows from it."""

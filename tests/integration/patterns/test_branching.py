@@ -96,6 +96,7 @@ async def test_structured_discriminator(play: Play) -> None:
 async def test_cancelling_discriminator(play: Play) -> None:
     """The first branch starts what follows and stops the others first; wrong would be to let them go on."""
     await play.start(three(play, "first"))
+    await play.begun("a", "b", "c")
     await play.end("b", "end")
     assert await play.finish() == [
         "started a", "started b", "started c", "completed b", "cancelled a", "cancelled c", "started end", "completed end",

@@ -33,6 +33,7 @@ async def test_cancel_a_step(play: Play) -> None:
     """The step is stopped, what needs it is skipped, the rest goes on; wrong would be to stop the run, or nobody's body."""
     await play.start(rows(play, "a", "b"))
     await play.running("a", "b")
+    await play.begun("a")
     await play.engine.cancel(play.run, step="a")
     await play.end("b")
     assert play.left == ["a"]
@@ -46,7 +47,9 @@ async def test_cancel_a_step(play: Play) -> None:
 async def test_cancel_the_case(play: Play) -> None:
     """What runs is stopped and what has not begun never begins; wrong would be a run that has ended with steps that have not."""
     await play.start(rows(play, "a", "b"))
+    await play.begun("a", "b")
     await play.end("a")
+    await play.begun("a2")
     await play.engine.cancel(play.run)
     assert await play.finish() == [
         "started a", "started b", "completed a", "started a2", "cancelled a2", "cancelled b", "cancelled b2", "run.cancelled",
@@ -60,6 +63,7 @@ async def test_cancel_a_region(play: Play) -> None:
     await play.start(rows(play, "a", "b", "c"))
     await play.end("a")
     await play.running("a2", "b", "c")
+    await play.begun("a2", "b")
     await play.engine.cancel(play.run, step="a2")
     await play.running("b", "c")
     await play.engine.cancel(play.run, step="b")

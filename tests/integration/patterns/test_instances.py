@@ -118,6 +118,7 @@ async def test_cancel_the_instances(play: Play) -> None:
     """What has ended stays, the rest is stopped, and what follows is not done; wrong would be to cancel the group's name only."""
     await play.start(of_items(play, "[1, 2, 3]"))
     await play.end("list", "each[1]")
+    await play.begun("each[0]", "each[2]")
     await play.engine.cancel(play.run, step="each")
     assert (await play.finish())[7:] == [
         "completed each[1]", "cancelled each[0]", "cancelled each[2]", "cancelled each", "skipped next", "run.completed",
@@ -130,6 +131,7 @@ async def test_complete_the_instances(play: Play) -> None:
     """The rest is stopped and what follows starts at once; wrong would be to do nothing behind a group that was cut short."""
     await play.start(of_items(play, "[1, 2, 3]"))
     await play.end("list", "each[1]")
+    await play.begun("each[0]", "each[2]")
     await play.engine.skip(play.run, "each")
     await play.end("next")
     assert (await play.finish())[7:] == [
