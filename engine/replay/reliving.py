@@ -18,6 +18,7 @@ from engine.circumstances import Circumstances
 from engine.config import TAgentConfig
 from engine.definition import Definition
 from engine.exchange import Exchange
+from engine.graph import COMPENSATE, base_of
 from engine.pipeline import Pipeline
 from engine.preparing import Preparing
 from engine.record import Added
@@ -71,7 +72,10 @@ class Past:
 
 
 class Reliving:
-    """What lives attempts of one run through again. `whole` are all circumstances of the run, `events` its record."""
+    """What lives attempts of one run through again. `whole` are all circumstances of the run, `events` its record.
+
+    `attempts` counts them; `gone` are steps of which some were left out, because the pipeline no longer has what they ran.
+    """
 
     def __init__(
         self, log: Log, past: Past, config: TAgentConfig, definition: Definition, pipeline: Pipeline, whole: Circumstances,
@@ -87,6 +91,7 @@ class Reliving:
                 self._own.setdefault((item.step, item.attempt), []).append(item)
         self._driver: tuple[Circumstances, ProvingExecutor, Witness] | None = None
         self.attempts = 0
+        self.gone: set[str] = set()
 
     async def attempt(self, started: Recorded, preparing: Preparing, found: Circumstances) -> Divergence | None:
         """The first thing in which the attempt that starts here differs from its record; `found` holds now."""
@@ -97,6 +102,9 @@ class Reliving:
             return None  # taken from the parent: it was not lived through here
         if outcome is not None and _came_from_outside(outcome):
             outcome = None
+        if self._is_gone(path):
+            self.gone.add(base_of(path))
+            return None
         executor, witness = self._driven(found)
         task = await preparing.task(path, attempt, [item for item in own if item.event.type in EFFECT_TYPES])
         task.left = None
@@ -105,6 +113,14 @@ class Reliving:
         self._past.running = {path: attempt}
         self.attempts += 1
         return await relived(executor, witness, task, started, outcome)
+
+    def _is_gone(self, path: str) -> bool:
+        """Whether what a step ran then is no longer in the pipeline: a later migration took it away."""
+        step = self._past.plan.step_of(path)
+        if step.pipeline is not None:
+            return base_of(path) not in self._bodies.nested
+        name = path if path.endswith(COMPENSATE) else base_of(path)
+        return bool(step.functions.keys() & {"run", "merge"}) and name not in self._bodies.functions
 
     def _known(self, version: int) -> Recordings:
         """What was known of the parent when an attempt ended. What it took is on its own record; policies are not."""

@@ -103,6 +103,9 @@ class Verifying:
             return decisions, len(events), await self._walk(decisions, events, past, reliving)
         finally:
             self.attempts = reliving.attempts
+            if reliving.gone:
+                gone = ", ".join(sorted(reliving.gone))
+                self.notes.append(f"attempts of {gone} are not checked: what they ran is no longer in the pipeline of {self._run}")
             reliving.close()
 
     async def _walk(

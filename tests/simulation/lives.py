@@ -144,16 +144,18 @@ class Life:
         completed = [name for name in done if state.steps[name].status is StepStatus.COMPLETED]
         if forks and completed and state.undoing is None:
             edited = await self._fork(run, len(events), self.random.choice(completed))
-        proofs = await self._proofs(run) if self.seed % PROVED == 0 else []
+        proofs = await self._proofs(run, definitions[max(definitions)]) if self.seed % PROVED == 0 else []
         return Story(
             self.seed, self.racy, result, state, events, self.limit, definitions, added, self.world, self.deaths, forks, edited,
             proofs,
         )  # fmt: skip
 
-    async def _proofs(self, run: RunId) -> list[Verification]:
+    async def _proofs(self, run: RunId, recorded: Definition) -> list[Verification]:
+        """Of the run and its forks, with the pipeline the run last went on with: a changed one may have come too late for it."""
+        pipeline = next(one for one in reversed(self.pipelines) if one.plain() == recorded)
         log, before = self.engine.log, len(self.world.touches)
         runs = [run, *(row.id for row in await log.runs(parent=run))]
-        found = [await verified(log, one, TAgentConfig(), self.pipeline) for one in runs]
+        found = [await verified(log, one, TAgentConfig(), pipeline) for one in runs]
         assert len(self.world.touches) == before
         return found
 
