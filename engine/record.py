@@ -13,6 +13,7 @@ from engine.answers import Blob
 from engine.commands import Fact, awaiting, questions
 from engine.definition import StepDefinition
 from engine.graph import Plan
+from engine.recordings import RECORDING
 from engine.scheduler import Schedule
 from store import Lease, Log, RunSummary
 from store.events import Event, Recorded, RunId, RunMigrated, StepAdded, StepReset
@@ -50,11 +51,17 @@ class Record:
         return recorded.version
 
     def commit(
-        self, facts: Sequence[Fact], blobs: Sequence[Blob] = (), *, actor: str = "driver", wake: bool = False
-    ) -> list[Recorded]:
-        """Record facts and every decision that follows from them, as one commit; returns all of it, in order."""
+        self, facts: Sequence[Fact], blobs: Sequence[Blob] = (), *, actor: str = "driver", taken: Sequence[Fact] = (),
+        wake: bool = False,
+    ) -> list[Recorded]:  # fmt: skip
+        """Record facts and every decision that follows from them, as one commit; returns all of it, in order.
+
+        `taken` are those that a fork takes from its parent's tape; they come first.
+        """
         now, cause = self.now(), None
         batch: list[Recorded] = []
+        for event, step, attempt in taken:
+            cause = self._enter(batch, event, step, attempt, now, None, RECORDING)
         for event, step, attempt in facts:
             cause = self._enter(batch, event, step, attempt, now, None, actor)
         state, decide = self.state, self.schedule.decide

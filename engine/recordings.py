@@ -22,6 +22,9 @@ POLICIES = ("cached", "live", "recorded", "ask")
 DO_IT, LEAVE_IT = "do it", "leave it"
 """The answers to whether a fork may do something."""
 
+RECORDING = "recording"
+"""The actor of what a fork took from its parent's tape."""
+
 OWN = frozenset({"memory", "offer"})
 """Kinds of effects that change the run itself: always done, they touch nothing else."""
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from engine.answers import Blob
 from engine.asking import Asking, AskingRules, Models
 from engine.children import Children
 from engine.commands import Fact, body_of, facts_of, refusal
@@ -186,6 +187,8 @@ class Runtime:
 
     async def _redrive(self, names: Sequence[str]) -> None:
         """Run interrupted attempts again over what they recorded."""
+        if self._taking is not None:
+            await self._taking.recall(names)
         for name, (attempt, tape) in (await self._preparing.tapes(names, self._around.written)).items():
             if name not in self._tasks and self._record.running.get(name) == attempt:
                 self._take_up(name, attempt, tape)
@@ -207,14 +210,21 @@ class Runtime:
         self._begin(name, attempt, tape)
 
     async def _take(self, taking: Taking) -> None:
-        """Let what waits for its turn come to what it came to in the parent, in that order; looks come first."""
-        while not (self._looks or self._intake or self._record.schedule.looking) and (turns := taking.next(self.state)):
-            facts, live = await taking.come(turns, self._record)
+        """Let what waits for its turn come to what it came to in the parent, in that order."""
+        while not (self._looks or self._intake) and (turns := taking.next(self.state)):
+            facts, live = taking.come(turns, self._record)
             for turn in live:
+                if turn.seen is not None:
+                    self._intake.seen.append((turn.path, turn.seen))
+                    continue
                 taking.went_live(self._record.plan, turn.path)
-                self._begin(turn.path, turn.attempt, turn.tape)
-            if facts:
-                self._start(self._turn(facts, actor="recording"))
+                tape = turn.tape
+                if taking.has_left(turn):
+                    await self.lease.flush()
+                    _, tape = (await self._preparing.tapes([turn.path], self._around.written))[turn.path]
+                self._begin(turn.path, turn.attempt, tape)
+            if facts or self._intake:
+                self._start(self._turn([], taken=facts))
 
     def _begin(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
         context = self._context.copy()  # not that of a body that ended: what it set there is its own
@@ -248,8 +258,10 @@ class Runtime:
 
     # -- taking in
 
-    def _turn(self, facts: list[Fact], blobs: Sequence[tuple[str, bytes]] = (), actor: str = "driver") -> list[Recorded]:
-        """Record what happened and what follows; returns the starts that follow. Cancelled steps are stopped."""
+    def _turn(
+        self, facts: list[Fact], blobs: Sequence[Blob] = (), *, actor: str = "driver", taken: Sequence[Fact] = ()
+    ) -> list[Recorded]:
+        """Record what was taken, what happened and what follows; returns the starts that follow. Cancelled steps are stopped."""
         held = list(blobs)
         kept: dict[str, bytes] = {}
         for event, _, _ in facts:
@@ -257,7 +269,7 @@ class Runtime:
                 self.children.tell(event.kind, body_of(bytes(event.body.json)))
         if self._intake:
             facts += self._intake.take(self._tasks, held, kept)
-        batch = self._record.commit(facts, held, actor=actor, wake=True)
+        batch = self._record.commit(facts, held, actor=actor, taken=taken, wake=True)
         starts = []
         for recorded in batch:
             kind = type(recorded.event)
@@ -278,7 +290,7 @@ class Runtime:
     def _look_out(self) -> None:
         """Begin the looks that the schedule wants."""
         for path in self._record.schedule.looking:
-            if path not in self._looks:
+            if path not in self._looks and not (self._taking is not None and self._taking.holds(path)):
                 self._looks[path] = asyncio.get_running_loop().create_task(self._look(path))
 
     async def _look(self, path: str) -> None:
@@ -290,7 +302,8 @@ class Runtime:
             return
         finally:
             self._looks.pop(path, None)
-        self._intake.seen.append((path, seen))
+        if self._taking is None or not self._taking.hold(path, self.state.steps[path].attempt, seen):
+            self._intake.seen.append((path, seen))
         self._wake.set()
 
     def _leave(self, task: asyncio.Task[None]) -> None:
@@ -306,7 +319,7 @@ class Runtime:
                 continue
             facts, blobs = facts_of(self.state, signal.kind, body_of(signal.body), signal.id, strict=False)
             before = set(self._record.running)
-            self._start(self._turn(facts, blobs, signal.actor))
+            self._start(self._turn(facts, blobs, actor=signal.actor))
             await self.lease.flush()
             self._around.tell_answers()
             resolved = [name for name in self._record.running if name not in before and name not in self._tasks]
@@ -316,7 +329,7 @@ class Runtime:
         """Obey the run that called this one: recorded now, with what follows. What does not fit the state is passed over."""
         if refusal(self.state, kind, body) is None:
             facts, blobs = facts_of(self.state, kind, body, strict=False)
-            self._start(self._turn(facts, blobs, "caller"))
+            self._start(self._turn(facts, blobs, actor="caller"))
             self._wake.set()
 
     def note(self, event: Event, step: str | None = None, attempt: int = 0) -> None:

@@ -11,28 +11,32 @@ import heapq
 import itertools
 import math
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from engine.commands import Fact
 from engine.edits import Edit
 from engine.graph import Plan, base_of
+from engine.parental import JUST_BEFORE, LEFT_BEHIND, NOTHING_TAKEN, OUTCOMES, Key, Source, Taken, Tape, tape_of
 from engine.record import Record
-from engine.recordings import OWN, Done, Policy, Recordings, done_for_good, done_in, policy_of
+from engine.recordings import RECORDING, Done, Policy, Recordings, done_for_good, done_in, policy_of
 from engine.tape import EFFECT_TYPES as EFFECTS
 from engine.tape import Identity, identity_of
-from store import Log, values
+from store import Log, codec, values
 from store.events import (
     ApprovalGiven,
     EditApplied,
+    EffectFailed,
     EffectRequested,
     EffectSucceeded,
+    Event,
     Recorded,
     RunForked,
     RunId,
     RunMigrated,
     StepCompleted,
+    StepEvaluated,
     StepFailed,
     StepRetryScheduled,
     StepReused,
@@ -41,38 +45,20 @@ from store.events import (
 )
 from store.state import RunState, StepStatus
 
-OUTCOMES = frozenset({"step.completed", "step.reused", "step.failed", "step.skipped", "step.cancelled"})
-ANSWERS = frozenset({"approval.given", "approval.expired"})
-LEFT_BEHIND = frozenset({"artifact.made", "step.added", "step.enabled", "step.published", "checkpoint.made"})
-
-
-class Source(NamedTuple):
-    """Events of `run` with `after` < version <= `upto` are a tape."""
-
-    run: RunId
-    after: int
-    upto: int
-
-
-class Taken(NamedTuple):
-    """An outcome on the tape, or (`event` None) a mark that the attempt came to none before that version; `source` is its tape."""
-
-    version: float
-    source: Source | None = None
-    event: Any = None
+if TYPE_CHECKING:
+    from engine.looks import Seen
 
 
 class Turn(NamedTuple):
     """What comes next on the tape. An attempt comes to what it came to, or, with nothing taken, runs; an approval (attempt 0) is
-    answered; a step that waits to be tried again need not wait any longer (what is taken is the start of that attempt)."""
+    answered; a step that waits to be tried again need not wait any longer (what is taken is the start of that attempt); something
+    that the attempt left besides is left here too. A look comes to what it came to here (`seen`), when it did there."""
 
     path: str
     attempt: int
     taken: Taken
     tape: Sequence[Recorded] = ()
-
-
-NOTHING_TAKEN = Taken(math.inf)
+    seen: Seen | None = None
 
 
 class Taking:
@@ -81,31 +67,62 @@ class Taking:
     `anew` are those of them that somebody wants to ask again: they take only what was done for good."""
 
     def __init__(
-        self,
-        log: Log,
-        sources: Sequence[Source],
-        outcomes: dict[tuple[str, int], Taken],
-        starts: dict[tuple[str, int], Taken],
-        affected: set[str],
-        policies: Sequence[Policy] = (),
-        edited: dict[str, dict[Identity, Done]] | None = None,
-        *,
-        addressed: bool = False,
-        anew: Collection[str] = (),
-    ) -> None:
+        self, log: Log, run: RunId, sources: Sequence[Source], tape: Tape, affected: set[str], policies: Sequence[Policy] = (),
+        edited: dict[str, dict[Identity, Done]] | None = None, *, addressed: bool = False, anew: Collection[str] = (),
+    ) -> None:  # fmt: skip
         self.affected = affected
-        self._log, self._sources, self._outcomes, self._starts = log, sources, outcomes, starts
-        self._policies, self._edited, self._addressed = policies, edited or {}, addressed
-        self._anew = anew
+        self._log, self._run, self._sources, self._tape = log, run, sources, tape
+        self._policies, self._edited, self._addressed, self._anew = policies, edited or {}, addressed, anew
         self._waiting: list[tuple[float, int, Turn]] = []
         self._offered = itertools.count()
+        self._requests: dict[tuple[RunId, int], int] = {}
+        self._had: dict[tuple[str, int, Any], list[int]] = {}
+        self._left: set[Key] = set()
+        self._held: set[str] = set()
+
+    async def recall(self, names: Collection[str]) -> None:
+        """What attempts of these steps left here before this driver came, or when the fork was made: it is not left again."""
+        for item in await self._log.events(self._run, after=self._sources[0].after, types=LEFT_BEHIND | EFFECTS):
+            ended = getattr(item.event, "source", None)
+            if item.step in names and (item.actor == RECORDING or ended is not None):
+                self._had.setdefault((item.step or "", item.attempt, _said(item.event, ended)), []).append(item.version)
 
     def offer(self, path: str, attempt: int, tape: Sequence[Recorded]) -> bool:
         """Take in an attempt that starts; False where it has to run."""
         if base_of(path) in self.affected:
             return False
-        taken = self._outcomes.get((path, attempt), NOTHING_TAKEN)
-        heapq.heappush(self._waiting, (taken.version, next(self._offered), Turn(path, attempt, taken, tape)))
+        taken = self._tape.outcomes.get((path, attempt), NOTHING_TAKEN)
+        left = self._tape.left.get((path, attempt), ()) if taken.source is not None else ()
+        for one in (*(one for one in left if not self._has(path, attempt, one)), taken):
+            heapq.heappush(self._waiting, (one.version, next(self._offered), Turn(path, attempt, one, tape)))
+        return True
+
+    def hold(self, path: str, attempt: int, seen: Seen) -> bool:
+        """Keep what a look came to until its turn; False where it has none, and is taken in at once."""
+        if base_of(path) in self.affected:
+            return False
+        if isinstance(seen[0], StepEvaluated):
+            looks = self._tape.looks.get(path)
+            taken = looks.popleft() if looks else None
+        else:
+            taken = self._tape.outcomes.get((path, attempt))
+        if taken is None:
+            return False
+        heapq.heappush(self._waiting, (taken.version, next(self._offered), Turn(path, attempt, taken, seen=seen)))
+        self._held.add(path)
+        return True
+
+    def holds(self, path: str) -> bool:
+        """Whether a look at a step has been taken and waits for its turn."""
+        return path in self._held
+
+    def _has(self, path: str, attempt: int, left: Taken) -> bool:
+        assert left.source is not None  # noqa: S101 - what was left stands on a tape
+        here = left.source.run, int(left.version)
+        had = self._had.get((path, attempt, _said(left.event, getattr(left.event, "source", None) or here)))
+        if not had:
+            return False
+        self._requests[here] = had.pop(0)
         return True
 
     def _answer(self, state: RunState) -> Turn | None:
@@ -114,49 +131,73 @@ class Taking:
             return None
         asked = [path for path, step in state.steps.items() if step.approval is not None and step.approval.answer == "asked"]
         found = [
-            Turn(path, 0, self._outcomes[path, 0])
+            Turn(path, 0, self._tape.outcomes[path, 0])
             for path in asked
-            if base_of(path) not in self.affected and (path, 0) in self._outcomes
+            if base_of(path) not in self.affected and (path, 0) in self._tape.outcomes
         ]
         return min(found, key=lambda turn: turn.taken.version, default=None)
 
-    def _retry(self, state: RunState) -> Turn | None:
-        """The first step that waits to be tried again and was in the parent: there it was waited for."""
+    def _retries(self, state: RunState) -> list[Turn]:
+        """The steps that wait to be tried again and were in the parent: there it was waited for."""
         if state.counts[StepStatus.WAITING] <= state.approvals:
-            return None
+            return []
         late = ((path, step.attempt + 1) for path, step in state.steps.items() if step.due is not None and step.due > state.last_at)
-        known = (key for key in late if base_of(key[0]) not in self.affected and key in self._starts)
-        return min((Turn(*key, self._starts[key]) for key in known), key=lambda turn: turn.taken.version, default=None)
+        known = (key for key in late if base_of(key[0]) not in self.affected and key in self._tape.starts)
+        return [Turn(*key, self._tape.starts[key]) for key in known]
 
     def next(self, state: RunState) -> list[Turn]:
         """What comes next, in the order of the tape; attempts are taken off.
 
         More than one where nothing was decided between them: they were recorded in one commit.
         """
-        first = self._waiting[0][0] if self._waiting else None
-        others = [turn for turn in (self._answer(state), self._retry(state)) if turn is not None]
+        first = self._waiting[0][0] if self._waiting else math.inf
+        answer = self._answer(state)
+        others = [*self._retries(state), *([answer] if answer is not None else [])]
         other = min(others, key=lambda turn: turn.taken.version, default=None)
-        if other is not None and (first is None or other.taken.version < first):
+        if other is not None and other.taken.version < first - JUST_BEFORE:
             return [other]
-        found: list[Turn] = []
-        while self._waiting and (not found or self._waiting[0][0] == found[-1].taken.version + 1):
+        found = [turn for turn in others if turn.taken.version == first - JUST_BEFORE]
+        while self._waiting and (not found or _shares(found[-1], self._waiting[0][2])):
             found.append(heapq.heappop(self._waiting)[2])
         return found
 
-    async def come(self, turns: Sequence[Turn], record: Record) -> tuple[list[Fact], list[Turn]]:
-        """What is recorded of these turns, and those that run because they came to nothing; what was stopped is neither."""
-        left = [await self.left_behind(turn) for turn in turns]
+    def come(self, turns: Sequence[Turn], record: Record) -> tuple[list[Fact], list[Turn]]:
+        """What is recorded of these turns, and looks and what runs because it came to nothing; what was stopped is neither."""
         facts: list[Fact] = []
         live: list[Turn] = []
-        for turn, behind in zip(turns, left, strict=True):
-            if not self.stands(record.state, turn):
-                continue
-            if turn.taken.event is None:
+        for turn in turns:
+            if turn.seen is not None:
+                self._held.discard(turn.path)
                 live.append(turn)
                 continue
-            passes = record.plan.step_of(turn.path).skip != "propagate"
-            facts += facts_of_turn(turn, behind, record.state.version + len(facts), record.now(), passes=passes)
+            if not self.stands(record.state, turn):
+                continue
+            event = turn.taken.event
+            if event is None:
+                live.append(turn)
+            elif turn.attempt and event.type in LEFT_BEHIND | EFFECTS:
+                facts.append((self._copied(turn, record.state.version + len(facts) + 1), turn.path, turn.attempt))
+                self._left.add((turn.path, turn.attempt))
+            else:
+                passes = record.plan.step_of(turn.path).skip != "propagate"
+                facts.append(fact_of(turn, record.now(), passes=passes))
         return facts, live
+
+    def has_left(self, turn: Turn) -> bool:
+        """Whether something that an attempt left stands in this run, so that a body which runs after all must find it."""
+        return (turn.path, turn.attempt) in self._left
+
+    def _copied(self, turn: Turn, version: int) -> Event:
+        """What an attempt left, as it is recorded here; `version` is the one it gets."""
+        at, source, event = turn.taken
+        copied: Event = event
+        assert source is not None  # noqa: S101 - what was left stands on a tape
+        if isinstance(event, EffectRequested):
+            self._requests[source.run, int(at)] = version
+        elif isinstance(event, EffectSucceeded | EffectFailed):
+            request = self._requests.get((source.run, event.request), event.request)
+            copied = msgspec.structs.replace(event, request=request, source=event.source or (source.run, int(at)))
+        return copied
 
     def stands(self, state: RunState, turn: Turn) -> bool:
         """Whether a turn still has its object: the attempt runs, the step waits."""
@@ -187,49 +228,33 @@ class Taking:
         done.update(self._edited.get(path, {}))
         return Recordings(done, self._policies, forked=True)
 
-    async def left_behind(self, turn: Turn) -> list[Recorded]:
-        """What an attempt left on the tape besides its outcome: of its effects those that changed the run itself."""
-        source = turn.taken.source
-        if source is None or not turn.attempt or isinstance(turn.taken.event, StepStarted):
-            return []
-        found = await self._log.events(
-            source.run, after=source.after, upto=int(turn.taken.version) - 1, step=turn.path, attempt=turn.attempt,
-            types=LEFT_BEHIND | EFFECTS,
-        )  # fmt: skip
-        own = {item.version for item in found if isinstance(item.event, EffectRequested) and item.event.kind in OWN}
-        early = {item.event.request for item in found if item.event.type in EFFECTS - {"effect.requested"}}
-        early = {request for request in early if request <= source.after}
-        return [item for item in found if item.event.type in LEFT_BEHIND or item.version in own or _of(item, own | early)]
+
+def _shares(one: Turn, other: Turn) -> bool:
+    """Whether two turns were recorded in one commit: in one, looks come last."""
+    return other.taken.version - one.taken.version in (1, JUST_BEFORE) and (one.seen is None or other.seen is not None)
 
 
-def _of(item: Recorded, requests: Collection[int]) -> bool:
-    return isinstance(item.event, EffectSucceeded) and item.event.request in requests
+def _said(event: Any, ended: tuple[str, int] | None) -> Any:
+    """What two records of the same thing, in two runs, have in common."""
+    if isinstance(event, EffectRequested):
+        return identity_of(event)
+    return ended if ended is not None else codec.encode(event)
 
 
-def facts_of_turn(turn: Turn, left: Iterable[Recorded], version: int, now: float, *, passes: bool) -> list[Fact]:
-    """What is recorded of what comes next; `version` is that of the last event before."""
-    path, attempt, (at, source, event), _ = turn
+def fact_of(turn: Turn, now: float, *, passes: bool) -> Fact:
+    """What is recorded of what comes next, where that is no thing left besides."""
+    path, attempt, (at, source, event) = turn.path, turn.attempt, turn.taken
     assert source is not None  # noqa: S101 - only what stands on a tape is taken
     if isinstance(event, StepStarted):
-        return [(StepRetryScheduled(now), path, attempt - 1)]
+        return StepRetryScheduled(now), path, attempt - 1
     if not attempt:
-        return [(ApprovalGiven(event.approved, getattr(event, "note", "nobody answered in time")), path, 0)]
-    facts: list[Fact] = []
-    requests: dict[int, int] = {}
-    for item in left:
-        copied = item.event
-        if isinstance(copied, EffectRequested):
-            requests[item.version] = version + len(facts) + 1
-        elif isinstance(copied, EffectSucceeded):
-            here = copied.source or (source.run, item.version)
-            copied = msgspec.structs.replace(copied, request=requests.get(copied.request, copied.request), source=here)
-        facts.append((copied, path, attempt))
+        return ApprovalGiven(event.approved, getattr(event, "note", "nobody answered in time")), path, 0
     here = getattr(event, "source", None) or (source.run, int(at))
     if isinstance(event, StepFailed):
-        return [*facts, (StepFailed(event.failure, here), path, attempt)]
+        return StepFailed(event.failure, here), path, attempt
     if isinstance(event, StepSkipped):
-        return [*facts, (StepSkipped(event.reason, event.cause, passes), path, attempt)]
-    return [*facts, (StepReused(here, event.output, event.closes), path, attempt)]
+        return StepSkipped(event.reason, event.cause, passes), path, attempt
+    return StepReused(here, event.output, event.closes), path, attempt
 
 
 async def taking_of(log: Log, run: RunId, state: RunState, plan: Plan, edits: Sequence[tuple[int, Edit]]) -> Taking | None:
@@ -238,8 +263,7 @@ async def taking_of(log: Log, run: RunId, state: RunState, plan: Plan, edits: Se
         return None
     sources: list[Source] = []
     affected: set[str] = set()
-    outcomes: dict[tuple[str, int], Taken] = {}
-    starts: dict[tuple[str, int], Taken] = {}
+    whole = Tape({}, {}, {}, {})
     line, past = run, state
     while past.parent is not None and past.parent_version is not None:
         parent, version = RunId(past.parent), past.parent_version
@@ -249,17 +273,24 @@ async def taking_of(log: Log, run: RunId, state: RunState, plan: Plan, edits: Se
         if not sources:
             affected = barred
         source = Source(parent, version, forked.reuse_upto)
-        for found, all_of_it in zip(await _outcomes(log, source), (outcomes, starts), strict=True):
-            for key, taken in found.items():
-                if base_of(key[0]) not in barred:
-                    all_of_it.setdefault(key, taken)
+        tape = await tape_of(log, source)
+        for key in tape.outcomes.keys() - whole.outcomes.keys():
+            if base_of(key[0]) not in barred:
+                whole.outcomes[key] = tape.outcomes[key]
+                whole.left[key] = tape.left.get(key, [])
+        for path in tape.looks.keys() - whole.looks.keys():
+            if base_of(path) not in barred:
+                whole.looks[path] = tape.looks[path]
+        for key, taken in tape.starts.items():
+            if base_of(key[0]) not in barred:
+                whole.starts.setdefault(key, taken)
         sources.append(source)
         line, past = parent, await log.state(parent, version)
     addressed = any(edit.kind == "message" for _, edit in edits)
     anew = {edit.step or "" for version, edit in edits if edit.kind == "again" and version > state.parent_version}
     given = await _edited(log, run, edits)
     policies = policies_of(run, edits)
-    return Taking(log, sources, outcomes, starts, affected, policies, given, addressed=addressed, anew=anew)
+    return Taking(log, run, sources, whole, affected, policies, given, addressed=addressed, anew=anew)
 
 
 def _roots(recorded: Iterable[Recorded]) -> set[str]:
@@ -277,26 +308,6 @@ def _roots(recorded: Iterable[Recorded]) -> set[str]:
 
 def _failed_here(event: Any) -> bool:
     return isinstance(event, StepFailed) and event.source is None
-
-
-async def _outcomes(log: Log, source: Source) -> tuple[dict[tuple[str, int], Taken], dict[tuple[str, int], Taken]]:
-    """What attempts came to on a tape, and their starts: the first word of each, what follows is about their steps.
-
-    Approvals stand at attempt 0.
-    """
-    found: dict[tuple[str, int], Taken] = {}
-    starts: dict[tuple[str, int], Taken] = {}
-    for item in await log.events(source.run, after=source.after, upto=source.upto, types=OUTCOMES | ANSWERS | {StepStarted.type}):
-        path, event = item.step or "", item.event
-        if isinstance(event, StepStarted):
-            starts[path, item.attempt] = Taken(item.version, source, event)
-            continue
-        if event.type in ANSWERS:
-            found.setdefault((path, 0), Taken(item.version, source, event))
-        elif item.attempt:
-            cancelled = event.type == "step.cancelled"
-            found.setdefault((path, item.attempt), Taken(item.version, source, None if cancelled else event))
-    return found, starts
 
 
 def policies_of(run: RunId, edits: Sequence[tuple[int, Edit]]) -> list[Policy]:

@@ -14,6 +14,7 @@ import msgspec
 from engine.definition import Definition, StepDefinition
 from engine.graph import Plan
 from engine.record import Added
+from engine.recordings import RECORDING
 from engine.scheduler import Schedule
 from engine.wishes import Decision
 from store import codec
@@ -50,8 +51,6 @@ AHEAD = 64
 """Recorded events after a divergence that are looked through to tell what was left out from what came in another order."""
 
 OF_ATTEMPTS = (EffectRequested, EffectSucceeded, EffectFailed, StepCompleted, StepFailed, StepReused)
-RECORDING = "recording"
-"""The actor of what a fork took from its parent's tape."""
 
 
 class Divergence(msgspec.Struct, frozen=True):

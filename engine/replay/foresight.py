@@ -8,8 +8,8 @@ from __future__ import annotations
 import msgspec
 
 from engine.graph import Plan, base_of
+from engine.parental import OUTCOMES
 from engine.replay.forking import Fork
-from engine.taking import OUTCOMES
 from store import Log
 from store.events import EffectRequested, Safety
 from store.state import RunState, StepStatus, children_of

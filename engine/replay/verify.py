@@ -24,7 +24,8 @@ from engine.graph import base_of
 from engine.pipeline import Pipeline
 from engine.preparing import Preparing
 from engine.record import added_to
-from engine.replay.decisions import RECORDING, Decisions, Divergence, words
+from engine.recordings import RECORDING
+from engine.replay.decisions import Decisions, Divergence, words
 from engine.replay.offline import no_network
 from engine.replay.reliving import Past, ReadLease, Reliving
 from store import Log, values

@@ -200,7 +200,8 @@ class Life:
             await self.engine.approve(run, names[0], approved=approved)
         for effect in list(state.open.values()):
             if effect.kind == "ask":
-                await self.engine.answer(run, "do it", effect.step)
+                with contextlib.suppress(CommandRefusedError):  # what was approved or not may have ended the run
+                    await self.engine.answer(run, "do it", effect.step)
         doubts = {effect.step: self._what_became(effect) for effect in state.open.values() if effect.in_doubt}
         await self._go_on(run, resolve=doubts)
 

@@ -163,6 +163,12 @@ def test_a_thousand_seeds(first: int) -> None:
         judge(seed)
 
 
+@pytest.mark.parametrize("seed", [50520, 51718, 70123, 70160, 70922, 71791, 100374])
+def test_seeds_that_failed_once(seed: int) -> None:
+    """Forks of racy runs whose looks, retries and added steps came in another order than in the parent, and late migrations."""
+    judge(seed)
+
+
 def test_seeds_on_a_file(tmp_path: Path) -> None:
     """The same over a store in a file, where commits are under way while the run goes on."""
     for seed in range(30_000, 30_015):
