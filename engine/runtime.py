@@ -172,9 +172,10 @@ class Runtime:
         if self._sources:
             text = f"the code of {', '.join(self._sources)} changed since the run began; what they completed is kept"
             facts.append((LogWritten(text, "warning"), None, 0))
-        batch = self._record.commit(facts, [self._migrated[1]] if self._migrated is not None else [])
-        starts = [recorded for recorded in batch if type(recorded.event) is StepStarted]
-        interrupted = set(self._record.running) - {recorded.step for recorded in starts}
+        interrupted = set(self._record.running)
+        taken = [] if self._taking is None else await self._rest_of_the_point(self._taking, interrupted)
+        starts = self._turn(facts, [self._migrated[1]] if self._migrated is not None else [], taken=taken)
+        interrupted = (interrupted & self._record.running.keys()) - {recorded.step for recorded in starts}
         await self._take_signals()
         if self.state.attaches > 1:
             self._around.exchange.take_over()
@@ -184,6 +185,20 @@ class Runtime:
             await self._redrive([name for name in self.state.steps if name in interrupted])
         self._look_out()
         return starts
+
+    async def _rest_of_the_point(self, taking: Taking, interrupted: set[str]) -> list[Fact]:
+        """In a fork, what shared a commit with the event it was forked at: it comes before anything is decided.
+
+        Attempts that wait for their turn leave `interrupted`.
+        """
+        await taking.recall(interrupted)
+        interrupted.difference_update([name for name in interrupted if taking.offer(name, self._record.running[name])])
+        for path in taking.looks_of_the_point():
+            if path in self._record.schedule.looking:
+                taking.hold(path, self.state.steps[path].attempt, await self._preparing.look(path))
+        facts, looks = taking.rest(self._record)
+        self._intake.seen += [(turn.path, turn.seen) for turn in looks if turn.seen is not None]
+        return facts
 
     async def _redrive(self, names: Sequence[str]) -> None:
         """Run interrupted attempts again over what they recorded."""
@@ -203,7 +218,7 @@ class Runtime:
     def _take_up(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
         """Begin an attempt, or in a fork let it wait for its turn on the parent's tape."""
         if self._taking is not None:
-            if self._taking.offer(name, attempt, tape):
+            if self._taking.offer(name, attempt):
                 self._wake.set()
                 return
             self._taking.went_live(self._record.plan, name)
@@ -218,10 +233,8 @@ class Runtime:
                     self._intake.seen.append((turn.path, turn.seen))
                     continue
                 taking.went_live(self._record.plan, turn.path)
-                tape = turn.tape
-                if taking.has_left(turn):
-                    await self.lease.flush()
-                    _, tape = (await self._preparing.tapes([turn.path], self._around.written))[turn.path]
+                await self.lease.flush()
+                _, tape = (await self._preparing.tapes([turn.path], self._around.written))[turn.path]
                 self._begin(turn.path, turn.attempt, tape)
             if facts or self._intake:
                 self._start(self._turn([], taken=facts))

@@ -18,7 +18,7 @@ import msgspec
 from engine.commands import Fact
 from engine.edits import Edit
 from engine.graph import Plan, base_of
-from engine.parental import JUST_BEFORE, LEFT_BEHIND, NOTHING_TAKEN, OUTCOMES, Key, Source, Taken, Tape, tape_of
+from engine.parental import JUST_BEFORE, LEFT_BEHIND, NOTHING_TAKEN, OUTCOMES, Source, Taken, Tape, tape_of
 from engine.record import Record
 from engine.recordings import RECORDING, Done, Policy, Recordings, done_for_good, done_in, policy_of
 from engine.tape import EFFECT_TYPES as EFFECTS
@@ -57,7 +57,6 @@ class Turn(NamedTuple):
     path: str
     attempt: int
     taken: Taken
-    tape: Sequence[Recorded] = ()
     seen: Seen | None = None
 
 
@@ -77,7 +76,6 @@ class Taking:
         self._offered = itertools.count()
         self._requests: dict[tuple[RunId, int], int] = {}
         self._had: dict[tuple[str, int, Any], list[int]] = {}
-        self._left: set[Key] = set()
         self._held: set[str] = set()
 
     async def recall(self, names: Collection[str]) -> None:
@@ -87,14 +85,14 @@ class Taking:
             if item.step in names and (item.actor == RECORDING or ended is not None):
                 self._had.setdefault((item.step or "", item.attempt, _said(item.event, ended)), []).append(item.version)
 
-    def offer(self, path: str, attempt: int, tape: Sequence[Recorded]) -> bool:
+    def offer(self, path: str, attempt: int) -> bool:
         """Take in an attempt that starts; False where it has to run."""
         if base_of(path) in self.affected:
             return False
         taken = self._tape.outcomes.get((path, attempt), NOTHING_TAKEN)
         left = self._tape.left.get((path, attempt), ()) if taken.source is not None else ()
         for one in (*(one for one in left if not self._has(path, attempt, one)), taken):
-            heapq.heappush(self._waiting, (one.version, next(self._offered), Turn(path, attempt, one, tape)))
+            heapq.heappush(self._waiting, (one.version, next(self._offered), Turn(path, attempt, one)))
         return True
 
     def hold(self, path: str, attempt: int, seen: Seen) -> bool:
@@ -108,7 +106,7 @@ class Taking:
             taken = self._tape.outcomes.get((path, attempt))
         if taken is None:
             return False
-        heapq.heappush(self._waiting, (taken.version, next(self._offered), Turn(path, attempt, taken, seen=seen)))
+        heapq.heappush(self._waiting, (taken.version, next(self._offered), Turn(path, attempt, taken, seen)))
         self._held.add(path)
         return True
 
@@ -161,6 +159,30 @@ class Taking:
             found.append(heapq.heappop(self._waiting)[2])
         return found
 
+    def looks_of_the_point(self) -> list[str]:
+        """Steps whose looks the parent recorded right behind the event that this run was forked at: maybe in its commit."""
+        first = {looks[0].version: path for path, looks in self._tape.looks.items() if looks and base_of(path) not in self.affected}
+        waiting = {version for version, _, _ in self._waiting}
+        at = next(at for at in itertools.count(self._sources[0].after + 1) if at not in waiting)
+        found: list[str] = []
+        while at in first:
+            found.append(first[at])
+            at += 1
+        return found
+
+    def rest(self, record: Record) -> tuple[list[Fact], list[Turn]]:
+        """What the parent recorded in one commit with the event that this run was forked at: nothing was decided between them.
+
+        What is recorded of attempts, and looks.
+        """
+        if not self._waiting or self._waiting[0][0] != self._sources[0].after + 1:
+            return [], []
+        facts, others = self.come(self.next(record.state), record)
+        for turn in others:
+            if turn.seen is None:
+                heapq.heappush(self._waiting, (turn.taken.version, next(self._offered), turn))
+        return facts, [turn for turn in others if turn.seen is not None]
+
     def come(self, turns: Sequence[Turn], record: Record) -> tuple[list[Fact], list[Turn]]:
         """What is recorded of these turns, and looks and what runs because it came to nothing; what was stopped is neither."""
         facts: list[Fact] = []
@@ -177,15 +199,10 @@ class Taking:
                 live.append(turn)
             elif turn.attempt and event.type in LEFT_BEHIND | EFFECTS:
                 facts.append((self._copied(turn, record.state.version + len(facts) + 1), turn.path, turn.attempt))
-                self._left.add((turn.path, turn.attempt))
             else:
                 passes = record.plan.step_of(turn.path).skip != "propagate"
                 facts.append(fact_of(turn, record.now(), passes=passes))
         return facts, live
-
-    def has_left(self, turn: Turn) -> bool:
-        """Whether something that an attempt left stands in this run, so that a body which runs after all must find it."""
-        return (turn.path, turn.attempt) in self._left
 
     def _copied(self, turn: Turn, version: int) -> Event:
         """What an attempt left, as it is recorded here; `version` is the one it gets."""

@@ -78,18 +78,14 @@ def done_once(story: Story) -> None:
 
 
 def forks_take(story: Story) -> None:
-    """A fork with no edit, at whatever event, comes to the same and does nothing of itself.
-
-    Where it is racy what is cancelled and what just ended before may change places, at a point between two facts of one commit.
-    """
+    """A fork with no edit, at whatever event, comes to the same and does nothing of itself."""
     for fork in story.forks:
         where = f"fork at {fork.version} of {len(story.events)}"
         assert not fork.touched, f"{where} touched {fork.touched}"
         assert not fork.live, f"{where} did {fork.live}"
         assert (fork.state.status, fork.state.reason) == (story.state.status, story.state.reason), where
         assert fork.result.step_outputs == story.result.step_outputs, where
-        if not story.racy:
-            assert statuses(fork.state) == statuses(story.state), where
+        assert statuses(fork.state) == statuses(story.state), where
 
 
 def edits_reach(story: Story) -> None:
@@ -163,7 +159,7 @@ def test_a_thousand_seeds(first: int) -> None:
         judge(seed)
 
 
-@pytest.mark.parametrize("seed", [50520, 51718, 70123, 70160, 70922, 71791, 100374])
+@pytest.mark.parametrize("seed", [831, 1377, 50520, 51718, 70123, 70160, 70922, 71791, 100374])
 def test_seeds_that_failed_once(seed: int) -> None:
     """Forks of racy runs whose looks, retries and added steps came in another order than in the parent, and late migrations."""
     judge(seed)
