@@ -37,6 +37,7 @@ async def test_help_on_a_small_screen_scrolls(tmp_path: Path) -> None:
     async with opened(path, (40, 10)) as pilot:
         await pilot.press("question_mark")
         await sees(pilot, "Keys")
+        await until(pilot, lambda: 0 < pilot.app.screen.query_one("#help-lines").size.height < 10)
         await pilot.press("G")
         await sees(pilot, "open the row")
 

@@ -284,6 +284,7 @@ def test_the_dialog_looks_so(
         await sees(pilot, "Fork company_research", "Would run again")
         await pilot.press("end", "enter", *"Cite eight.")
         await sees(pilot, "+ 1 lines")
+        await until(pilot, lambda: "Cite eight." in str(asked.foreseen[-1]) and not pilot.app.screen.looking)  # type: ignore[attr-defined]
         await misses(pilot, "looking at")
 
     assert snap_compare(app, terminal_size=size, run_before=before)
