@@ -18,6 +18,7 @@ from engine.errors import (
     StepTimeoutError,
     TargetError,
 )
+from engine.model_config import ModelConfig
 from engine.params import Param
 from engine.pipeline import Pipeline
 from engine.policies import BreakerPolicy, Limit, RetryPolicy
@@ -64,6 +65,7 @@ __all__ = [
     "Limit",
     "Memory",
     "Message",
+    "ModelConfig",
     "Param",
     "Pipeline",
     "PipelineDeadlockError",

@@ -14,6 +14,7 @@ from engine.answers import Answer
 from engine.definition import Definition, StepDefinition
 from engine.errors import EngineError
 from engine.limits import Caller, Gate
+from engine.model_config import UNSET, ModelConfig, config_in
 from engine.models.errors import ModelError, ModelErrorKind
 from engine.models.litellm_failures import sentence
 from engine.models.port import Model, ModelRequest
@@ -35,13 +36,17 @@ Models = Callable[[str], Model]
 
 
 class AskingRules(msgspec.Struct, frozen=True):
-    """What a run asks models by: the model and those asked instead of it, the breaker, limits, and seconds a call may take."""
+    """What a run asks models by: the model and those asked instead of it, the breaker, limits, and seconds a call may take.
+
+    `config` is the pipeline's before that of the settings.
+    """
 
     model: str | None = None
     fallback_models: tuple[str, ...] = ()
     breaker: BreakerPolicy = BreakerPolicy()
     limits: Limits = {}
     timeout: float = 120.0
+    config: ModelConfig = UNSET
 
 
 def rules_of(definition: Definition, settings: Mapping[str, Any], config: TAgentConfig) -> AskingRules:
@@ -52,6 +57,7 @@ def rules_of(definition: Definition, settings: Mapping[str, Any], config: TAgent
         definition.breaker or config.breaker.policy(),
         merged(config.limits.plain(), definition.limits),
         config.model_timeout,
+        definition.config.over(config_in(settings)),
     )
 
 
@@ -83,6 +89,10 @@ class Asking:
         if name is None:
             raise EngineError(f"Step {step!r} asks a model but none is configured; give --model NAME or --offline.")
         return list(dict.fromkeys((name, *(defined.fallback_models or self._rules.fallback_models))))
+
+    def config(self, step: str) -> ModelConfig:
+        """How a step asks models."""
+        return self._step_of(step).config.over(self._rules.config)
 
     async def ask(self, caller: Caller, request: ModelRequest) -> Answer:
         """One call of a model, unrecorded. Raises `ModelError`, and `CircuitOpenError` where it is left alone."""

@@ -35,8 +35,9 @@ def compare(recorded: Definition, present: Definition) -> Changes:
         sentences.append("the steps stand in another order")
     whole = _fields(recorded, present)
     sentences += [f"the pipeline has another {field}" for field in whole]
-    if "constraints" in whole:
-        changed += [step.name for step in present.steps if step.kind == "g" and step.name in old and step.name not in changed]
+    asking = [step.name for step in present.steps if step.kind == "g" and step.name in old and step.name not in changed]
+    if "constraints" in whole or "config" in whole:
+        changed += asking
     sources = [n for n in new if n in old and _texts(old[n]) != _texts(new[n]) and n not in changed]
     return Changes(sentences, changed, added, removed, sources)
 

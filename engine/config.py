@@ -17,6 +17,7 @@ import pydantic
 from pydantic import Field
 
 from engine.errors import EngineError
+from engine.model_config import ModelConfig, problems_of_config
 from engine.policies import BreakerPolicy, Limits, limits_of
 
 PROJECT_FILE = "tagent.toml"
@@ -25,6 +26,8 @@ APP = "tagent-tui"
 MAX_BYTES = 1_000_000
 PREFIX = "TAGENT_"
 TABLES = ("ui", "breaker", "limits")
+TABLES_OF_NAMES = ("ui.keys", "limits.models", "limits.tools", "model_params")
+"""Settings that no variable can hold."""
 """Settings that are tables in a file."""
 
 
@@ -92,9 +95,17 @@ _Text = Annotated[str, Field(min_length=1)]
 _Count = Annotated[int, Field(ge=1, le=10_000)]
 
 
+def _model_params(given: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what is ours to set. The message becomes part of the sentence."""
+    for place, message in problems_of_config(ModelConfig(model_params=given)):
+        raise ValueError(f"has {place.removeprefix('model_params.')}, which {message}")
+    return given
+
+
 class TAgentConfig(pydantic.BaseModel, frozen=True, extra="forbid", defer_build=True):
     """All settings. `budget` is in US dollars, `model_timeout` in seconds; None means not set (for `db`: the user's own store).
 
+    `temperature` to `model_params` say how models are asked where neither pipeline nor step says it (`engine.model_config`).
     `memories` says whether runs keep what they learn and are offered what others learned.
     """
 
@@ -103,6 +114,11 @@ class TAgentConfig(pydantic.BaseModel, frozen=True, extra="forbid", defer_build=
     api_key: Annotated[pydantic.SecretStr | None, Field(exclude=True, repr=False)] = None
     fallback_models: Annotated[list[_Text], pydantic.BeforeValidator(_names)] = []
     model_timeout: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] = 120.0
+    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    reasoning_effort: _Text | None = None
+    model_params: Annotated[dict[str, Any], pydantic.AfterValidator(_model_params)] = {}
     breaker: Annotated[BreakerConfig, pydantic.BeforeValidator(_values_of)] = Field(default_factory=BreakerConfig)
     limits: Annotated[LimitsConfig, pydantic.BeforeValidator(_values_of)] = Field(default_factory=LimitsConfig)
     max_concurrent_steps: _Count = 5
@@ -114,6 +130,10 @@ class TAgentConfig(pydantic.BaseModel, frozen=True, extra="forbid", defer_build=
     memories: bool = True
     db: _Text | None = None
     ui: UiConfig = Field(default_factory=UiConfig)  # built when first asked for: 15 ms that importing does not pay
+
+    def asked(self) -> ModelConfig:
+        """How models are asked by these settings; `model_timeout` is not among it, it stays with who drives."""
+        return ModelConfig(self.temperature, self.top_p, self.max_tokens, (), self.reasoning_effort, None, self.model_params)
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -275,9 +295,7 @@ def _with_full_paths(table: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _from_environment(environ: Mapping[str, str]) -> _Source:
     """The `TAGENT_*` variables that are settings; an empty one is not set. Others are left alone, misspelt ones are reported."""
-    known = {
-        _variable(key): key for key, _ in _flattened(TAgentConfig()) if key not in ("ui.keys", "limits.models", "limits.tools")
-    }
+    known = {_variable(key): key for key, _ in _flattened(TAgentConfig()) if key not in TABLES_OF_NAMES}
     table = {known[name]: value for name, value in environ.items() if name in known and value}
     unknown = [name for name in environ if name.startswith(PREFIX) and name not in known]
     misspelt = [(name, close[0]) for name in unknown if (close := difflib.get_close_matches(name, known, 1, 0.85))]

@@ -193,16 +193,18 @@ class StepContext(Remembering, Messaging, Steering):
         """Ask a language model and return its text, or, with `schema`, the value that fits it (one repair is asked for).
 
         `prompt` is text or a list of chat messages; `model` overrides the step's; `params` go to the provider (`temperature`,
-        ...); `timeout` (seconds) overrides the setting `model_timeout`. Where the model cannot answer but another may, the
-        fallback models are asked in turn, each an effect of its own. Raises `EffectFailedError` when the call failed and
-        `OutputInvalidError` when the repaired answer still does not fit.
+        ...), before those of the step's `config`; `timeout` (seconds) overrides `model_timeout`. Where the model cannot answer but
+        another may, the fallback models are asked in turn, each an effect of its own. Raises `EffectFailedError` when the call
+        failed and `OutputInvalidError` when the repaired answer still does not fit.
         """
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(message) for message in prompt]
         if system is not None:
             messages.insert(0, {"role": "system", "content": system})
         wanted = None if schema is None else schema_of(schema)
         names = self._around.asking.names(self.step, model)
-        request = ModelRequest(names[0], messages, wanted, params, self._seed, timeout)
+        config = self._around.asking.config(self.step)
+        seconds = config.model_timeout if timeout is None else timeout
+        request = ModelRequest(names[0], messages, wanted, {**config.params(), **params}, self._seed, seconds)
         name, answer = await self._ask_one_of(names, request)
         if wanted is None:
             return answer["text"]

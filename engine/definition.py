@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from engine.model_config import UNSET, ModelConfig
 from engine.params import Param
 from engine.policies import BreakerPolicy, Limits, RetryPolicy
 from store import values
@@ -138,6 +139,7 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
     enabled: bool = True
     total_timeout: float | None = None
     fallback_models: tuple[str, ...] = ()
+    config: ModelConfig = UNSET
     pipeline: Definition | str | None = None
     params: dict[str, Any] = {}
     checkpoint: bool | str = False
@@ -219,6 +221,7 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
     limits: Limits = {}
     declared: dict[str, Param] = {}
     checkpoints: tuple[str, ...] = ()
+    config: ModelConfig = UNSET
 
     def pinned(self) -> Definition:
         """The definition without the hashes of functions' texts: what must not change unnoticed."""

@@ -38,11 +38,19 @@ class Edit(msgspec.Struct, frozen=True):
     name: str = ""
     request: int | None = None
 
+    @property
+    def field(self) -> str:
+        """The field of a step that is changed, also where only one of its values is."""
+        return self.name.partition(".")[0]
+
 
 def parse(target: str, value: Any, steps: Sequence[str]) -> Edit:
     """The edit that `target` names, of a run with these steps. Raises `EngineError` with what can be edited."""
     head, _, rest = target.partition(".")
     step, _, field = target.rpartition(".")
+    outer, _, struct = step.rpartition(".")
+    if outer in steps and struct in FIELDS:  # STEP.FIELD.KEY: one value of a field that has several
+        return Edit(target, value, "field", outer, f"{struct}.{field}")
     if step in steps:
         return _of_step(target, value, step, "while_" if field == "while" else field)
     if target == "model":
@@ -104,7 +112,7 @@ def edited(pipeline: Pipeline, edits: Iterable[Edit]) -> Pipeline:
         step = next((held for held in found.steps if held.name == edit.step), None)
         if step is None:
             continue  # the pipeline there is now has no such step: what is compared with the record says so
-        setattr(step, edit.name, converted(step.define(), edit))
+        setattr(step, edit.field, converted(step.define(), edit))
     return found
 
 
@@ -113,17 +121,35 @@ def converted(step: StepDefinition, edit: Edit) -> Any:
     plain = msgspec.to_builtins(step, builtin_types=(bytes,))
     if isinstance(plain.get("pipeline"), dict):
         plain["pipeline"] = None
+    field, _, key = edit.name.partition(".")
+    value = edit.value
+    if key:
+        held = plain.get(field) or {}
+        value = {**held, key: value} if isinstance(held, dict) else None
     try:
-        return getattr(msgspec.convert({**plain, edit.name: edit.value}, StepDefinition), edit.name)
+        found = getattr(msgspec.convert({**plain, field: value}, StepDefinition), field)
     except msgspec.ValidationError as error:
         said = str(error).partition(" - at ")[0]
         raise EngineError(f"{edit.target} cannot be {edit.value!r}: {said[:1].lower()}{said[1:]}.") from None
+    _refuse_strange(edit, value, found)
+    return found
+
+
+def _refuse_strange(edit: Edit, value: Any, found: Any) -> None:
+    """A misspelt value of a field would change nothing and say nothing."""
+    known = getattr(found, "__struct_fields__", None)
+    strange = [key for key in value if key not in known] if isinstance(value, dict) and known is not None else []
+    if strange or ("." in edit.name and not isinstance(value, dict)):
+        word = strange[0] if strange else edit.name.partition(".")[2]
+        raise EngineError(f"{edit.target} cannot be {edit.value!r}: there is no {word!r} in it{suggestion(word, known or ())}.")
 
 
 def before(edit: Edit, step: StepDefinition | None, params: Mapping[str, Any], model: str | None) -> Any:
     """What held where the edit changes a field, a param or the model; None where that is not known here."""
     if edit.kind == "field" and step is not None:
-        return msgspec.to_builtins(getattr(step, edit.name), builtin_types=(bytes,))
+        field, _, key = edit.name.partition(".")
+        held = msgspec.to_builtins(getattr(step, field), builtin_types=(bytes,))
+        return held.get(key) if key and isinstance(held, dict) else held
     if edit.kind == "param":
         return params.get(edit.name)
     return model if edit.kind == "model" else None

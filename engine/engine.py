@@ -137,7 +137,7 @@ class Engine(Commanding, Forks):
         if limit < 1:
             raise EngineError(f"max_concurrent_steps is {limit}; give at least 1, or nothing could run.")
         kept = self.config.model_dump(include={"api_base", "fallback_models"})
-        settings = {"model": model, "max_concurrent_steps": limit, **kept}
+        settings = {"model": model, "max_concurrent_steps": limit, "config": self.config.asked().plain(), **kept}
         run, cwd = RunId(run_id) if run_id else new_id(), cwd or str(Path.cwd())
         order = Order(run, definition, pipeline, plain({**definition.params, **given}), settings, target, cwd)
         self.take_up(run, await self.make(order))

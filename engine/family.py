@@ -22,6 +22,7 @@ from engine.definition import Definition
 from engine.errors import CommandRefusedError, EngineError
 from engine.files import ENDINGS
 from engine.graph import Plan, base_of
+from engine.model_config import UNSET, config_in
 from engine.pinning import need_bodies
 from engine.pipeline import Pipeline
 from engine.record import Added, added_to
@@ -105,7 +106,7 @@ class Family:
                 f"it would be {depth} calls deep and max_depth is {self._keeper.max_depth}; end the recursion sooner or raise it."
             )
         callee = self._found(call)
-        settings = {**self._settings, "model": self._model(call.step)}
+        settings = {**self._settings, "model": self._model(call.step), "config": self._config(call.step)}
         if callee.definition.declared:
             callee.pipeline.check(call.params, model=settings["model"])
         given = plain({**callee.definition.params, **call.params})
@@ -126,6 +127,11 @@ class Family:
     def _model(self, step: str) -> str | None:
         own = next((held.model for held in self._definition.steps if held.name == base_of(step)), None)
         return own or self._settings.get("model")
+
+    def _config(self, step: str) -> Any:
+        """How a child asks models where it does not say so itself: as the step that calls it."""
+        own = next((held.config for held in self._definition.steps if held.name == base_of(step)), UNSET)
+        return own.over(self._definition.config.over(config_in(self._settings))).plain()
 
     def _found(self, call: Call) -> Callee:
         """What to run; raises `EngineError` where a word finds nothing, or nothing that can run."""

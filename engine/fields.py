@@ -48,6 +48,7 @@ from engine.kinds import (
     said,
     word,
 )
+from engine.model_config import ModelConfig
 from engine.params import WORDS, Param
 from engine.policies import BACKOFFS, LIMITED, BreakerPolicy, Limit, RetryPolicy
 
@@ -140,6 +141,15 @@ LIMIT: dict[str, Field] = {
     "concurrent": Field(WHOLE.limited(minimum=1), "Calls at a time."),
     "per_minute": Field(WHOLE.limited(minimum=1), "Calls begun in any 60 seconds."),
 }
+CONFIG: dict[str, Field] = {
+    "temperature": Field(NUMBER.limited(minimum=0, maximum=2), "How freely the model chooses its words."),
+    "top_p": Field(NUMBER.limited(minimum=0, maximum=1), "The share of likely words it chooses from."),
+    "max_tokens": Field(WHOLE.limited(minimum=1), "The longest answer."),
+    "stop": Field(one_or_many(TEXT.limited(minLength=1)), "Texts at which it stops."),
+    "reasoning_effort": Field(TEXT.limited(minLength=1), "How long it thinks, in the provider's word."),
+    "model_timeout": Field(SECONDS, "Seconds that one call may take."),
+    "model_params": Field(OBJECT, "What else the provider knows, by its own names."),
+}
 DEPENDENCY: dict[str, Field] = {
     "step": Field(TEXT, "The step it depends on."),
     "type": Field(word(*(kind.value for kind in DependencyType)), "What is asked of that step."),
@@ -169,6 +179,10 @@ PARAM: dict[str, Field] = {
 }
 
 
+def _config(**fields: Any) -> ModelConfig:
+    return ModelConfig(**{**fields, "stop": tuple(fields["stop"])} if "stop" in fields else fields)
+
+
 def _declared(**fields: Any) -> Param:
     return Param(**{**fields, "choices": tuple(fields["choices"])} if "choices" in fields else fields)
 
@@ -185,6 +199,7 @@ _BUDGET = either(
     record(Budget, BUDGET).limited(minProperties=1),
     lambda budget: budget == Budget(budget.cost) and budget.cost is not None,
 )
+_CONFIG = record(_config, CONFIG)
 _BREAKER = record(BreakerPolicy, BREAKER)
 _LIMITED = named(record(Limit, LIMIT))
 _LIMITS = record(dict, {group: Field(_LIMITED, f"By the names of {group}.") for group in LIMITED})
@@ -215,6 +230,7 @@ PIPELINE: dict[str, Field] = {
     "budget": Field(_BUDGET, "The most a run may use: US dollars, or a mapping."),
     "breaker": Field(_BREAKER, "When a model or tool that fails again and again is left alone."),
     "limits": Field(_LIMITS, "How much of models and tools all drivers of a store use together."),
+    "config": Field(_CONFIG, "How models are asked, where a step does not say it."),
     "checkpoints": Field(one_or_many(word(*CHECKPOINTS)), "Where runs make checkpoints by themselves."),
     "steps": Field(Kind(_steps, {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}}), "The steps."),
 }
@@ -255,6 +271,7 @@ STEP: dict[str, Field] = {
     "output_schema": Field(OBJECT, "The JSON Schema that its output has to fit."),
     "model": Field(TEXT, "The model for this step."),
     "fallback_models": Field(one_or_many(TEXT), "Models that are asked in turn where the model cannot answer."),
+    "config": Field(_CONFIG, "How models are asked."),
     "irreversible": Field(FLAG, "It must never run twice unasked."),
     "final": Field(FLAG, "Its output is the result of the run."),
     "checkpoint": Field(_CHECKPOINT, "A checkpoint when it has completed: true, or its name."),

@@ -95,6 +95,10 @@ def _content(path: Path, file: str) -> bytes:
         raise PipelineFileError(file, [Problem(file, f"cannot be read ({why}); check the path and its permissions")]) from None
 
 
+RULES = ("params", "on_failure", "budget", "breaker", "limits", "checkpoints", "config")
+"""Fields of a file that are options of a `Pipeline`."""
+
+
 class _Reader:
     """Makes a pipeline of nodes and collects what is wrong on the way. `prefix` is the place of a pipeline inside another."""
 
@@ -106,9 +110,7 @@ class _Reader:
         fields = self.take(root, "", PIPELINE)
         if name is None and "name" not in fields and ("name" not in root or root["name"].value is None):
             self.tell(line, "name", "is missing; write name: and a word")
-        rules = {
-            key: fields[key] for key in ("params", "on_failure", "budget", "breaker", "limits", "checkpoints") if key in fields
-        }
+        rules = {key: fields[key] for key in RULES if key in fields}
         made = Pipeline(fields.get("name", name or "unnamed"), fields.get("description", ""), **rules)
         made.constraint(*fields.get("constraints", ()))
         made.shared_values.update(fields.get("shared", {}))

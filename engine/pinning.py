@@ -94,7 +94,7 @@ def pipeline_of(definition: Definition, find: Callable[[str], Callable[..., Any]
     pipeline = Pipeline(
         definition.name, definition.description,
         on_failure=definition.on_failure, budget=definition.budget,
-        breaker=definition.breaker, limits=definition.limits,
+        breaker=definition.breaker, limits=definition.limits, config=definition.config,
     )  # fmt: skip
     pipeline.params, pipeline.declared = dict(definition.params), dict(definition.declared)
     pipeline.constraints, pipeline.shared_values = list(definition.constraints), dict(definition.shared)

@@ -15,6 +15,7 @@ import msgspec
 
 from engine.definition import MAX_NESTING, Budget, Definition, Dep
 from engine.errors import EngineError, PipelineValidationError, Problem, suggestion
+from engine.model_config import ModelConfig, config_of
 from engine.params import Param, split
 from engine.policies import BreakerPolicy, limits_of, merged
 from engine.steps import PipelineStep, budget_of, need_step, plain
@@ -28,6 +29,7 @@ class Pipeline:
     pipeline takes, where a target names one: they are given with the run's. `on_failure` is `continue` or `fail_fast`. `breaker`
     says when models and tools that fail are left alone, `limits` how much of them all drivers of a store use together:
     `{"models": {"gpt-4.1": {"concurrent": 4, "per_minute": 60}}}`. Both stand before the settings of the same names.
+    `config` says how models are asked (`temperature`, `max_tokens`, ...), before the settings and behind a step's.
     `checkpoints` says where the runs make checkpoints by themselves: `approval`, `irreversible`, `failure`, `end`.
     """
 
@@ -42,6 +44,7 @@ class Pipeline:
         breaker: BreakerPolicy | None = None,
         limits: Mapping[str, Any] | None = None,
         checkpoints: Iterable[str] | str = (),
+        config: ModelConfig | Mapping[str, Any] | None = None,
     ) -> None:
         self.name, self.description, self.breaker, self.limits = name, description, breaker, limits or {}
         self.params: dict[str, Any]
@@ -52,7 +55,7 @@ class Pipeline:
         self.constraints: list[str] = []
         self.on_failure = on_failure
         self.checkpoints: list[Any] = [checkpoints] if isinstance(checkpoints, str) else list(checkpoints)
-        self.budget = budget_of(budget)
+        self.budget, self.config = budget_of(budget), config_of(config)
         self.shared_values: dict[str, Any] = {}
 
     def step(self, name: str, goal: str | None = None, **options: Any) -> Self:
@@ -85,8 +88,9 @@ class Pipeline:
     def include(self, other: Pipeline, *, prefix: str = "", depends_on: Iterable[str | Dep] | str = ()) -> Self:
         """Add the steps of another pipeline, `prefix` before their names; those that wait for nothing depend on `depends_on`.
 
-        Its params, shared values, limits and checkpoints come along, its constraints stay with its steps, its final step is final
-        no more. Functions keep the parameters they have. Raises `PipelineValidationError` with all that they do not agree on.
+        Its params, shared values, limits and checkpoints come along, its constraints and config stay with its steps, its final
+        step is final no more. Functions keep the parameters they have. Raises `PipelineValidationError` with all that they do
+        not agree on.
         """
         from engine.composing import prefixed, sources
 
@@ -105,6 +109,8 @@ class Pipeline:
         for step in made:
             step.final = False
             step.constraints = [*other.constraints, *step.constraints]
+            if isinstance(step.config, ModelConfig) and isinstance(other.config, ModelConfig):
+                step.config = step.config.over(other.config)
         self.steps.extend(made)
         self.params, self.declared = {**other.params, **self.params}, {**other.declared, **self.declared}
         self.shared_values = {**other.shared_values, **self.shared_values}
@@ -230,6 +236,7 @@ class Pipeline:
             limits=limits_of(self.limits),
             declared={name: _plain_param(param) for name, param in self.declared.items()},
             checkpoints=tuple(self.checkpoints),
+            config=self.config,
         ).as_read()
 
     def to_yaml(self) -> str:
@@ -265,6 +272,7 @@ class Pipeline:
             Asked(
                 self.name, self.steps, self.params, self.declared, self.shared_values, self.maker_params, self.on_failure,
                 self.budget, given, model, self.breaker, self.limits, self.checkpoints,
+                self.config,
             )
         )  # fmt: skip
         for step in self.steps:

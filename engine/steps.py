@@ -15,6 +15,7 @@ import msgspec
 
 from engine.definition import OTHERWISE, Approval, Budget, Definition, Dep, ExecutionMode, StepDefinition
 from engine.errors import EngineError, ExpressionError
+from engine.model_config import ModelConfig, config_of
 from engine.models.schemas import schema_of
 from engine.policies import RetryPolicy
 from engine.rebinding import ARGUMENTS
@@ -46,6 +47,7 @@ class PipelineStep:
     `timeout` is in seconds for one attempt, `total_timeout` for all of them and the waits between, counted from the first start
     whatever happens meanwhile; `max_retries` N means N + 1 attempts; `output_schema` is a pydantic model (or anything with
     fields) or a JSON Schema. `fallback_models` are asked in turn where `model` cannot answer (none: the run's).
+    `config` says how models are asked: `{"temperature": 0, "max_tokens": 500}` or `ModelConfig(...)`, before the pipeline's.
     `irreversible=True` marks a body that must never run twice unasked: without `retry` or `max_retries` it is not tried again.
     `pipeline` is a `Pipeline`, which becomes part of this one's definition, or a word by which one is found when the step runs
     (`self`, `module:name`, a file); it is run as a child run that is given `params`, in which `${{ ... }}` is filled in.
@@ -94,6 +96,7 @@ class PipelineStep:
         enabled: bool = True,
         total_timeout: float | None = None,
         fallback_models: Iterable[str] | str = (),
+        config: ModelConfig | Mapping[str, Any] | None = None,
         pipeline: Nested | str | None = None,
         params: Mapping[str, Any] | None = None,
         checkpoint: bool | str = False,
@@ -115,6 +118,7 @@ class PipelineStep:
         self.budget = budget_of(budget)
         self.read_data: list[Any] = _listed(read_data)
         self.fallback_models: list[Any] = _listed(fallback_models)
+        self.config = config_of(config)
         self.pipeline, self.checkpoint = pipeline, checkpoint
         self.params: Any = {} if params is None else dict(params) if isinstance(params, Mapping) else params
 
@@ -170,6 +174,7 @@ class PipelineStep:
             enabled=self.enabled,
             total_timeout=None if self.total_timeout is None else float(self.total_timeout),
             fallback_models=tuple(self.fallback_models),
+            config=self.config,
             pipeline=self.pipeline if self.pipeline is None or isinstance(self.pipeline, str) else self.pipeline.plain(),
             params=plain(self.params) if self.params else {},
             checkpoint=self.checkpoint,

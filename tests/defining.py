@@ -113,6 +113,7 @@ def _options(draw: Any, names: list[str], needs: list[str | Dep]) -> dict[str, A
         "timeout": seconds,
         "total_timeout": seconds,
         "fallback_models": st.lists(texts.filter(bool), max_size=2),
+        "config": st.sampled_from([{}, {"temperature": 0, "stop": ["END"]}, {"max_tokens": 9, "model_params": {"top_k": 1}}]),
         "constraints": st.lists(texts, max_size=2),
         "model": texts.filter(bool),
         "irreversible": st.booleans(),

@@ -8,6 +8,7 @@ from typing import Any
 from engine.checks.conditions import has_body
 from engine.definition import ACTIONS, CHECKPOINT_NAME, Approval, Budget, ExecutionMode
 from engine.errors import Problem, suggestion
+from engine.model_config import problems_of_config
 from engine.models.schemas import schema_of
 from engine.policies import BreakerPolicy, RetryPolicy, problems_of, problems_of_breaker, problems_of_limits
 from engine.steps import PipelineStep, encodable
@@ -26,6 +27,7 @@ def of_options(step: PipelineStep, where: str) -> Iterator[Problem]:
     for name in step.fallback_models:
         if not isinstance(name, str) or not name:
             yield Problem(f"{where}.fallback_models", f"{name!r} is not the name of a model")
+    yield from of_config(step.config, f"{where}.config")
     if step.params and step.pipeline is None:
         yield Problem(f"{where}.params", "are given to a step that runs no pipeline; remove them")
     if not isinstance(step.params, Mapping):
@@ -81,6 +83,12 @@ def of_calls(breaker: Any, limits: Any) -> Iterator[Problem]:
         yield from (Problem("breaker", message) for message in problems_of_breaker(breaker))
     for place, message in problems_of_limits(limits or {}):
         yield Problem(f"limits.{place}".rstrip("."), message)
+
+
+def of_config(config: Any, where: str) -> Iterator[Problem]:
+    """What is wrong with how models are to be asked."""
+    for place, message in problems_of_config(config):
+        yield Problem(f"{where}.{place}".rstrip("."), message)
 
 
 def _mode(step: PipelineStep, where: str) -> Iterator[Problem]:

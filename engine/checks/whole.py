@@ -14,6 +14,7 @@ from engine.checks import bodies, conditions, options, params, structure
 from engine.checks.links import Links
 from engine.definition import CHECKPOINTS, FAILURE_POLICIES, MAX_STEPS, NAME
 from engine.errors import Problem, suggestion
+from engine.model_config import UNSET
 from engine.params import Param
 from engine.steps import PipelineStep, encodable
 
@@ -38,6 +39,7 @@ class Asked(msgspec.Struct):
     breaker: Any = None
     limits: Any = None
     checkpoints: list[Any] = []
+    config: Any = UNSET
 
     @property
     def known(self) -> list[str] | None:
@@ -95,3 +97,4 @@ def _of_pipeline(asked: Asked) -> Iterator[Problem]:
     for word in asked.checkpoints:
         yield from options.of_word(word, CHECKPOINTS, "checkpoints")
     yield from options.of_calls(asked.breaker, asked.limits)
+    yield from options.of_config(asked.config, "config")

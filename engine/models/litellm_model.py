@@ -12,6 +12,7 @@ import os
 from typing import Any
 from urllib.parse import urlsplit
 
+from engine.model_config import RESERVED
 from engine.models import replies
 from engine.models.errors import ModelError, ModelErrorKind
 from engine.models.litellm_failures import failure, sentence
@@ -19,11 +20,6 @@ from engine.models.litellm_setup import Connections, is_loaded, loaded, ready
 from engine.models.port import Message, ModelReply, ModelRequest, Usage
 from engine.models.tokens import tokens_in, tokens_in_messages
 
-RESERVED = frozenset(
-    {"api_base", "api_key", "base_url", "custom_llm_provider", "fallbacks", "max_retries", "messages", "mock_response", "model"}
-    | {"num_retries", "request_timeout", "stream", "timeout"}
-)
-"""Parameters that are ours to set; a request that brings them is refused."""
 KEYLESS = frozenset({"ollama", "ollama_chat", "lm_studio", "hosted_vllm", "vllm", "llamafile", "xinference", "oobabooga", "triton"})
 """Providers that are servers of one's own and need no key."""
 NO_KEY = "not-needed"

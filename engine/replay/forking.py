@@ -96,10 +96,10 @@ async def planned(log: Log, parent: RunId, version: int, pipeline: Pipeline, wis
     facts: list[Fact] = [(RunForked(parent, version, head, wish.target, wish.cwd, wish.reason, away=now - state.last_at), None, 0)]
     facts += await settled_later(log, parent, state, version, head)
     blobs: list[Blob] = []
+    held = {step.name: step for step in (*recorded.steps, *(step for step, _ in added))}
     for edit in edits:
-        facts += _facts(
-            edit, wish, roots, blobs, before(edit, plan.steps.get(edit.step or ""), found.params, found.settings.get("model"))
-        )
+        there = before(edit, held.get(edit.step or ""), found.params, found.settings.get("model"))
+        facts += _facts(edit, wish, roots, blobs, there)
     if changes.sentences or changes.sources:
         event, blob = migration(definition, changes, [name for name in changes.sources if name in roots])
         facts.append((event, None, 0))
@@ -167,7 +167,7 @@ def _with_fields(recorded: Definition, edits: Sequence[Edit]) -> Definition:
     steps = {step.name: step for step in recorded.steps}
     for edit in (edit for edit in edits if edit.kind == "field"):
         held = steps[edit.step or ""]
-        steps[held.name] = msgspec.structs.replace(held, **{edit.name: converted(held, edit)})
+        steps[held.name] = msgspec.structs.replace(held, **{edit.field: converted(held, edit)})
     return msgspec.structs.replace(recorded, steps=tuple(steps.values()))
 
 

@@ -98,6 +98,21 @@ async def test_an_edited_output_runs_only_what_depends_on_it() -> None:
         assert await engine.events(run) == before
 
 
+async def test_an_edit_says_what_held_before() -> None:
+    """The event has both, the value now and the one before, of a field, a param and the model."""
+    pipeline = Pipeline("p", params={"word": "a"}).step("a", goal="Say ${{ params.word }}")
+    async with engine_at() as engine:
+        run = await finished(engine, pipeline, model="offline")
+        edits = {"a.goal": "Sing ${{ params.word }}", "params.word": "b", "model": "openai/gpt-4o-mini"}
+        fork = await engine.fork(run, None, edits, pipeline=pipeline, drive=False)
+        found = [item.event for item in await engine.events(fork, types={"edit.applied"})]
+        assert [(e.target, await engine.log.value(e.before), await engine.log.value(e.value)) for e in found] == [
+            ("a.goal", "Say ${{ params.word }}", "Sing ${{ params.word }}"),
+            ("params.word", "a", "b"),
+            ("model", "offline", "openai/gpt-4o-mini"),
+        ]
+
+
 async def test_an_edit_of_a_field_runs_the_step_again() -> None:
     """A goal that is another asks the model again, and only it."""
     pipeline = (

@@ -48,6 +48,18 @@ CASES: list[tuple[Pipeline, str]] = [
     (Pipeline("p", breaker=BreakerPolicy(1, -1)).step("x", run=fine), "breaker: seconds is -1; give a number from 0 up"),
     (Pipeline("p").step("x", run=fine, total_timeout=0), "steps.x.total_timeout: is 0; give seconds greater than 0"),
     (Pipeline("p").step("x", "Go", fallback_models=[""]), "steps.x.fallback_models: '' is not the name of a model"),
+    (
+        Pipeline("p").step("x", "Go", config={"temprature": 0}),
+        "x.config.temprature: is nothing that can be set; did you mean",
+    ),
+    (Pipeline("p").step("x", "Go", config={"temperature": 3}), "steps.x.config.temperature: is 3.0; give a number from 0 to 2"),
+    (Pipeline("p").step("x", "Go", config={"max_tokens": "9"}), "steps.x.config.max_tokens: is '9': expected `int | null`"),
+    (Pipeline("p", config={"model_timeout": 0}).step("x", run=fine), "config.model_timeout: is 0.0; give seconds greater than 0"),
+    (Pipeline("p", config={"model_params": {"messages": 1}}).step("x", run=fine), "config.model_params.messages: is not set here"),
+    (Pipeline("p", config={"model_params": {"top_p": 1}}).step("x", run=fine), "write it beside model_params as top_p"),
+    (Pipeline("p", config={"model_params": {"a": fine}}).step("x", run=fine), "config.model_params.a: "),
+    (Pipeline("p", config=7).step("x", run=fine), "config: is 7; give a mapping with temperature"),  # type: ignore[arg-type]
+    (Pipeline("p", config={"stop": [""]}).step("x", run=fine), "config.stop: is ('',); give a list of texts"),
     (Pipeline("p"), "steps: the pipeline has no steps; add one with .step(...)"),
     (Pipeline("").step("x", run=fine), "name: '' is not a name; use a letter, then letters, digits, '_' or '-'"),
     (Pipeline("a b").step("x", run=fine), "name: 'a b' is not a name"),

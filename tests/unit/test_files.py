@@ -16,6 +16,7 @@ from engine.dumping import dump
 from engine.errors import EngineError, PipelineFileError, TargetNotFoundError
 from engine.files import parse, read
 from engine.kinds import FunctionName
+from engine.model_config import ModelConfig
 from engine.pipeline import Pipeline
 from engine.policies import BreakerPolicy, Limit, RetryPolicy
 
@@ -25,6 +26,7 @@ description: Who are they?
 params: {company: Acme, zip: "012", flag: no, when: 2024-01-01, deep: {a: [1, {b: null}]}}
 constraints: [Be brief]
 shared: {limit: 3}
+config: {model_timeout: 30}
 breaker: {failures: 5, seconds: 0.5}
 limits: {models: {gpt-4.1: {concurrent: 4, per_minute: 60}}, tools: {search: {concurrent: 1}}}
 steps:
@@ -35,6 +37,7 @@ steps:
     max_retries: 1
     model: ollama/llama3.2
     fallback_models: [gpt-4.1, offline]
+    config: {temperature: 0, max_tokens: 500, stop: END, model_params: {top_k: 3}}
   - name: count
     run: tools:count
     depends_on: search
@@ -63,6 +66,8 @@ def test_every_field_reaches_the_pipeline() -> None:
     search, count, report = made.steps
     assert (search.goal, search.timeout, search.max_retries, search.model) == ("Find facts", 30, 1, "ollama/llama3.2")
     assert (search.total_timeout, search.fallback_models) == (90, ["gpt-4.1", "offline"])
+    assert search.config == ModelConfig(0, max_tokens=500, stop=("END",), model_params={"top_k": 3})
+    assert made.config == ModelConfig(model_timeout=30)
     assert made.breaker == BreakerPolicy(5, 0.5)
     assert made.define().limits == {"models": {"gpt-4.1": Limit(4, 60)}, "tools": {"search": Limit(1)}}
     assert isinstance(count.run, FunctionName)
