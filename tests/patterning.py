@@ -90,6 +90,13 @@ class Play:
             self._cue(path).set_result(output)
             await self.until(lambda state, path=path: state.steps[path].status.settled, f"the end of {path}")
 
+    async def stopped(self, *paths: str) -> None:
+        """Exactly the bodies of these steps were stopped; they hear of it a little after their steps were cancelled."""
+        began = time.monotonic()
+        while len(self.left) < len(paths) and time.monotonic() - began < self.patience:
+            await asyncio.sleep(0.005)
+        assert sorted(self.left) == sorted(paths)
+
     async def settled(self, path: str) -> None:
         """Wait until something has ended that no check ends."""
         await self.until(lambda state: path in state.steps and state.steps[path].status.settled, f"the end of {path}")
