@@ -25,6 +25,7 @@ from engine.policies import BreakerPolicy, Limit, RetryPolicy
 from engine.replay.checkpoints import Checkpoint
 from engine.result import PipelineResult
 from engine.steps import PipelineStep
+from engine.tools import tool
 from store.errors import RunConflictError, RunNotFoundError, StoreError
 from store.events import Safety
 from store.mail import Message
@@ -90,6 +91,7 @@ __all__ = [
     "run_goal",
     "run_pipeline",
     "select_strategy",
+    "tool",
 ]
 
 

@@ -97,4 +97,4 @@ def _before(plan: Plan, state: RunState, added: PipelineStep, before: Sequence[s
 def same(one: StepDefinition, other: StepDefinition) -> bool:
     """Whether a step that is added again is the one that was; what came before it since does not count."""
     deps = tuple(dep for dep in other.depends_on if dep in one.depends_on)
-    return msgspec.structs.replace(one, source=None) == msgspec.structs.replace(other, source=None, depends_on=deps)
+    return one.pinned() == msgspec.structs.replace(other, depends_on=deps).pinned()

@@ -17,25 +17,31 @@ from engine.pinning import step_of
 from engine.pipeline import Pipeline
 from engine.record import Added
 from engine.steps import functions_of
+from engine.tooling import Functions, functions_of_tools
 
 
 class Bodies(NamedTuple):
-    """By step: its function (and `NAME/compensate` for what undoes it), the type its output schema came from, its pipeline."""
+    """By step: its function (and `NAME/compensate` for what undoes it), the type its output schema came from, its pipeline.
+
+    `tools` are the functions of tools.
+    """
 
     functions: dict[str, Callable[..., Any]]
     schemas: dict[str, Any]
     nested: dict[str, Pipeline]
+    tools: Functions
 
 
 def bodies_of(definitions: Iterable[StepDefinition], pipeline: Pipeline) -> Bodies:
     """What of `pipeline` the steps as they are driven have behind them; another type than was recorded is left out."""
     driven = {step.name: step for step in definitions}
-    found = Bodies({}, {}, {})
+    found = Bodies({}, {}, {}, functions_of_tools("", pipeline.tools))
     for step in pipeline.steps:
         as_driven = driven.get(step.name)
         if as_driven is None:
             continue
         found.functions.update(functions_of(step, as_driven))
+        found.tools.update(functions_of_tools(step.name, step.tools))
         if isinstance(step.pipeline, Pipeline):
             found.nested[step.name] = step.pipeline
         if step.output_schema is not None and schema_of(step.output_schema) == as_driven.output_schema:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
 
 from engine.definition import Definition, StepDefinition
+from engine.tools import ToolDefinition, without_source
 from store import values
 
 
@@ -20,8 +22,11 @@ class Changes(msgspec.Struct, frozen=True):
     sources: list[str] = []
 
 
-def compare(recorded: Definition, present: Definition) -> Changes:
-    """The changes from one definition to the other. A function's text is told apart: it alone does not change the pipeline."""
+def compare(recorded: Definition, present: Definition, toolless: Collection[str] = ()) -> Changes:
+    """The changes from one definition to the other. A function's text is told apart: it alone does not change the pipeline.
+
+    `toolless` are steps whose functions are given no context, so that they can call no tool.
+    """
     old, new = {step.name: step for step in recorded.steps}, {step.name: step for step in present.steps}
     added, removed = [name for name in new if name not in old], [name for name in old if name not in new]
     sentences = [f"step {name!r} was added" for name in added] + [f"step {name!r} was removed" for name in removed]
@@ -35,10 +40,16 @@ def compare(recorded: Definition, present: Definition) -> Changes:
         sentences.append("the steps stand in another order")
     whole = _fields(recorded, present)
     sentences += [f"the pipeline has another {field}" for field in whole]
-    asking = [step.name for step in present.steps if step.kind == "g" and step.name in old and step.name not in changed]
+    asking = [step for step in present.steps if step.kind == "g" and step.name in old and step.name not in changed]
     if "constraints" in whole or "config" in whole:
-        changed += asking
-    sources = [n for n in new if n in old and _texts(old[n]) != _texts(new[n]) and n not in changed]
+        changed += [step.name for step in asking]
+    elif "tools" in whole:
+        changed += [g.name for g in asking if without_source(recorded.tools_of(old[g.name])) != without_source(present.tools_of(g))]
+
+    def texts(whole: Definition, step: StepDefinition) -> list[Any]:
+        return [*_texts(step), *([] if step.name in toolless else _marks(whole.tools_of(step)))]
+
+    sources = [n for n in new if n in old and n not in changed and texts(recorded, old[n]) != texts(present, new[n])]
     return Changes(sentences, changed, added, removed, sources)
 
 
@@ -53,8 +64,20 @@ def _told(name: str, fields: list[str], old: Definition | str | None, new: Defin
 
 def _texts(step: StepDefinition) -> list[str | None]:
     """The hashes of the functions' texts behind a step."""
-    nested = [inner.source for _, inner in step.pipeline.walk()] if isinstance(step.pipeline, Definition) else []
-    return [step.source, *nested]
+    if not isinstance(step.pipeline, Definition):
+        return [step.source]
+    inner = step.pipeline
+    tools = [tool.source for _, one in inner.walk() for tool in (*one.tools, *_tools_in(one))]
+    return [step.source, *(one.source for _, one in inner.walk()), *(tool.source for tool in inner.tools), *tools]
+
+
+def _tools_in(step: StepDefinition) -> tuple[ToolDefinition, ...]:
+    return step.pipeline.tools if isinstance(step.pipeline, Definition) else ()
+
+
+def _marks(tools: list[ToolDefinition]) -> list[ToolDefinition]:
+    """The tools a step may call, in the order of their names: another order changes nothing."""
+    return sorted(tools, key=lambda one: one.name)
 
 
 def _fields(old: msgspec.Struct, new: msgspec.Struct) -> list[str]:
@@ -68,7 +91,9 @@ def _reordered(old: msgspec.Struct, new: msgspec.Struct, name: str) -> bool:
 
 
 def _same(old: Any, new: Any) -> bool:
-    """Equal, or written alike: NaN is no other value than it was. Of a nested pipeline, without its functions' texts."""
+    """Equal, or written alike: NaN is no other value than it was. Of nested pipelines and tools, without their functions' texts."""
+    if isinstance(old, tuple) and isinstance(new, tuple) and all(isinstance(one, ToolDefinition) for one in (*old, *new)):
+        return without_source(old) == without_source(new)
     if isinstance(old, Definition) and isinstance(new, Definition):
         return old.pinned().to_json() == new.pinned().to_json()
     return bool(old == new) or (isinstance(old, dict) and isinstance(new, dict) and values.encode(old) == values.encode(new))

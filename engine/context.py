@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import functools
 import inspect
 import random
@@ -32,6 +33,7 @@ from engine.models.port import ModelRequest
 from engine.models.schemas import misfit_of_type, schema_of
 from engine.pipeline import Pipeline
 from engine.steering import Steerer, Steering
+from engine.tooling import Toolbox, Tooling
 from engine.within import effect_within
 from store import values
 from store.blobs import ChainCache, chain
@@ -56,9 +58,11 @@ class Surroundings(Protocol):
     async def in_thread(self, function: Callable[[], Any]) -> Any: ...
     @property
     def asking(self) -> Asking: ...
+    @property
+    def tools(self) -> Toolbox: ...
 
 
-class StepContext(Remembering, Messaging, Steering):
+class StepContext(Remembering, Messaging, Steering, Tooling):
     """The run as one attempt of a step sees it. All values are copies: changing them changes nothing outside the step.
 
     `inputs` maps each dependency to its output, `params` are the run's, `shared` is read-only. `given` has the words of
@@ -205,18 +209,24 @@ class StepContext(Remembering, Messaging, Steering):
         config = self._around.asking.config(self.step)
         seconds = config.model_timeout if timeout is None else timeout
         request = ModelRequest(names[0], messages, wanted, {**config.params(), **params}, self._seed, seconds)
-        name, answer = await self._ask_one_of(names, request)
+        name, answer, messages = await self._answered(names, request)
         if wanted is None:
             return answer["text"]
         value = _read(answer["text"], wanted, schema)
         if isinstance(value, replies.ReplyProblem):
             repaired = replies.repair_messages(messages, answer["text"], value)
             left = names[names.index(name) :]
-            name, answer = await self._ask_one_of(left, msgspec.structs.replace(request, messages=repaired))
+            name, answer, _ = await self._answered(left, msgspec.structs.replace(request, messages=repaired))
             value = _read(answer["text"], wanted, schema)
         if isinstance(value, replies.ReplyProblem):
             raise OutputInvalidError(f"{name} gave no valid answer, also after one repair: {value}")
         return value
+
+    def inside(self, effects: Effects, loop: asyncio.AbstractEventLoop | None) -> StepContext | SyncStepContext:
+        """The context that a call of a tool is given: the same, with other effects; plain for a function in a thread of `loop`."""
+        made = copy.copy(self)
+        made._effects, made._offered, made._said = effects, None, ChainCache()
+        return made if loop is None else SyncStepContext(made, loop)
 
     async def _ask_one_of(self, names: Sequence[str], request: ModelRequest) -> tuple[str, Any]:
         """The answer of the first model that can give one, and its name. Raises what the last one failed with."""

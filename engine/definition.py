@@ -15,6 +15,7 @@ import msgspec
 from engine.model_config import UNSET, ModelConfig
 from engine.params import Param
 from engine.policies import BreakerPolicy, Limits, RetryPolicy
+from engine.tools import ToolDefinition, kept, without_source
 from store import values
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
@@ -104,7 +105,8 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
     Conditions stand as text of the expression language. `join` is `all`, `any`, a number, or `first` (the rest is cancelled).
     `compensate` is a function by name, as `run` is; `merge` a strategy or a function by name.
     `pipeline` is a nested definition, or the word by which one is found when the step runs; `params` is what its runs are given.
-    `checkpoint` is the name of the one that is made when the step completed, True for the step's own.
+    `checkpoint` is the name of the one that is made when the step completed, True for the step's own. `tools` are those of the step
+    besides the pipeline's; `tools_filter` are patterns of names that leave some of both (None: all, none: none).
     """
 
     name: str
@@ -143,6 +145,8 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
     pipeline: Definition | str | None = None
     params: dict[str, Any] = {}
     checkpoint: bool | str = False
+    tools: tuple[ToolDefinition, ...] = ()
+    tools_filter: tuple[str, ...] | None = None
 
     @property
     def kind(self) -> str:
@@ -157,9 +161,14 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def functions(self) -> dict[str, str]:
-        """The names of the functions behind the step, by field: `run`, a `merge` that is one, `compensate`."""
+        """The names of the functions behind the step, by field: `run`, a `merge` that is one, `compensate`, `tools.NAME`."""
         merge = self.merge if self.merge is not None and ":" in self.merge else None
-        named = {"run": self.run, "merge": merge, "compensate": self.compensate}
+        named = {
+            "run": self.run,
+            "merge": merge,
+            "compensate": self.compensate,
+            **{f"tools.{one.name}": one.run for one in self.tools},
+        }
         return {field: name for field, name in named.items() if name is not None}
 
     @property
@@ -179,7 +188,7 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
     def pinned(self) -> StepDefinition:
         """See `Definition.pinned`."""
         nested = self.pipeline.pinned() if isinstance(self.pipeline, Definition) else self.pipeline
-        return msgspec.structs.replace(self, source=None, pipeline=nested)
+        return msgspec.structs.replace(self, source=None, pipeline=nested, tools=without_source(self.tools))
 
 
 def _in_order(step: dict[str, Any]) -> dict[str, Any]:
@@ -206,7 +215,7 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
     """A pipeline as plain values: what a run pins. `params` are the defaults, `declared` the types of those that have one.
 
     `on_failure`: when a step has failed for good, what does not need it goes on (`continue`), or everything else is cancelled
-    (`fail_fast`). `checkpoints` are words of `CHECKPOINTS`.
+    (`fail_fast`). `checkpoints` are words of `CHECKPOINTS`. `tools` are for all goals, and for functions by name.
     """
 
     name: str
@@ -222,10 +231,18 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
     declared: dict[str, Param] = {}
     checkpoints: tuple[str, ...] = ()
     config: ModelConfig = UNSET
+    tools: tuple[ToolDefinition, ...] = ()
 
     def pinned(self) -> Definition:
         """The definition without the hashes of functions' texts: what must not change unnoticed."""
-        return msgspec.structs.replace(self, steps=tuple(step.pinned() for step in self.steps))
+        steps = tuple(step.pinned() for step in self.steps)
+        return msgspec.structs.replace(self, steps=steps, tools=without_source(self.tools))
+
+    def tools_of(self, step: StepDefinition) -> list[ToolDefinition]:
+        """The tools that a step may use: a goal the pipeline's and its own by its filter, a function the pipeline's."""
+        if step.kind == "g":
+            return kept((*self.tools, *step.tools), step.tools_filter)
+        return list(self.tools) if step.kind == "f" else []
 
     def walk(self, place: str = "steps") -> Iterator[tuple[str, StepDefinition]]:
         """Every step and every nested pipeline's, with its place (`steps.child.pipeline.steps.x`)."""

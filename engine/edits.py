@@ -16,7 +16,7 @@ from engine.errors import EngineError, suggestion
 from engine.pipeline import Pipeline
 from engine.recordings import POLICIES
 
-FIXED = frozenset({"name", "run", "source", "merge", "compensate", "pipeline", "switch", "depends_on", "fallback"})
+FIXED = frozenset({"name", "run", "source", "merge", "compensate", "pipeline", "switch", "depends_on", "fallback", "tools"})
 """Fields that no edit changes: functions come from the pipeline, and what makes the graph is changed there too."""
 
 FIELDS = tuple(name for name in StepDefinition.__struct_fields__ if name not in FIXED)

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from engine.answers import Answer, Asked, Blob, Issue, Recorder, Told
-from engine.errors import AttemptClosedError, ChildFailedError, DivergenceError, EffectFailedError
+from engine.errors import AttemptClosedError, DivergenceError, EffectFailedError, PaidFailureError
 from engine.failures import error_of, failure_of
 from engine.models.errors import ModelError
 from engine.pending import Call
@@ -96,7 +96,7 @@ class Effects:
         `stored` stands in for `arguments` where their stored form is special (conversations); `told` hears what became of it.
         Raises `EffectFailedError` when the effect failed, now or then.
         """
-        self._refuse_closed()
+        self.refuse_closed()
         payload, blobs = stored if stored is not None else packed(arguments)
         base: Base = (kind, name, arguments_hash(payload), key)
         if base in self._lost:
@@ -122,7 +122,7 @@ class Effects:
             call = Call(self._request(identity, safety, payload, blobs), future, paid, source, doubtful)
             if safety is Safety.IRREVERSIBLE:
                 await self._recorder.flush()
-                self._refuse_closed()
+                self.refuse_closed()
                 self._risky[call.request] = name
             self._begin(call, issue, self._recorder.now(), told)
         self._wake()
@@ -137,6 +137,13 @@ class Effects:
             return Answer(await self._recorder.load(done.value), simulated=done.simulated)
 
         return read
+
+    def asks_first(self, kind: str, name: str, arguments: Any, question: Base) -> bool:
+        """Whether a person's word is needed for this: not where it is recorded elsewhere, nor where it was done here without."""
+        identity = self._next((kind, name, arguments_hash(packed(arguments)[0]), None))
+        if self._known.of(identity) is not None:
+            return False
+        return not self._tape.knows(identity) or self._tape.knows(self._next(question))
 
     def _asked_for(self, kind: str, name: str, safety: Safety) -> bool:
         """Whether a person was asked, before a crash, if this may be done."""
@@ -155,7 +162,8 @@ class Effects:
                 f"somebody decided that {kind} {name!r} is not done in this fork", kind="declined", retryable=False
             )
 
-    def _refuse_closed(self) -> None:
+    def refuse_closed(self) -> None:
+        """Raise `AttemptClosedError` once the attempt has ended."""
         if self.closed:
             raise AttemptClosedError(f"step {self._step!r}: the attempt is closed; its effects are refused")
 
@@ -183,7 +191,7 @@ class Effects:
         self._unwatch()
         self._wake()
         await turn
-        self._refuse_closed()
+        self.refuse_closed()
 
     def _request(self, identity: Identity, safety: Safety, payload: Payload, blobs: Sequence[Blob]) -> int:
         kind, name, digest, key, occurrence = identity
@@ -219,7 +227,7 @@ class Effects:
         except BaseException as error:  # the world may raise anything, SystemExit too; it becomes a recorded failure
             call.outcome = failure_of(error)
             call.usage = error.usage if isinstance(error, ModelError) else None
-            call.spent = error.spent if isinstance(error, ChildFailedError) else ()
+            call.spent = error.spent if isinstance(error, PaidFailureError) else ()
         self._outbox.append(call)
         self._wake()
 
@@ -371,26 +379,6 @@ class Effects:
     def unsettled(self) -> list[str]:
         """Names of irreversible effects without an outcome, or that ran out of time: they must not be asked again unasked."""
         return [*self._risky.values(), *(name for _, name, _, _ in self._lost)]
-
-
-class NoEffects(Effects):
-    """The effects of a body that is given nothing to ask the world by: none, without what a gate costs (6 us an attempt)."""
-
-    def __init__(self) -> None:
-        self.closed = False
-
-    def close(self) -> None:
-        """Nothing waits and nothing can ask."""
-
-    @property
-    def unmade(self) -> list[EffectRequested]:
-        """None."""
-        return []
-
-    @property
-    def unsettled(self) -> list[str]:
-        """None."""
-        return []
 
 
 def _let(future: asyncio.Future[None]) -> None:

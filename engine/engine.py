@@ -136,7 +136,7 @@ class Engine(Commanding, Forks):
         limit = self.config.max_concurrent_steps if max_concurrent_steps is None else max_concurrent_steps
         if limit < 1:
             raise EngineError(f"max_concurrent_steps is {limit}; give at least 1, or nothing could run.")
-        kept = self.config.model_dump(include={"api_base", "fallback_models"})
+        kept = self.config.model_dump(include={"api_base", "fallback_models", "max_iterations"})
         settings = {"model": model, "max_concurrent_steps": limit, "config": self.config.asked().plain(), **kept}
         run, cwd = RunId(run_id) if run_id else new_id(), cwd or str(Path.cwd())
         order = Order(run, definition, pipeline, plain({**definition.params, **given}), settings, target, cwd)
@@ -169,7 +169,8 @@ class Engine(Commanding, Forks):
             models=functools.partial(self._model, settings.get("api_base")),
             limit=int(settings.get("max_concurrent_steps") or self.config.max_concurrent_steps), driver=self._driver,
             children=Children(lease.run, family, bodies.nested, settings.get("model")), migrated=migrated,
-            memories=self.config.memories, added=added, taking=taking,
+            memories=self.config.memories, added=added, taking=taking, tools=bodies.tools,
+            most=int(settings.get("max_iterations") or self.config.max_iterations),
         )  # fmt: skip
 
     @property

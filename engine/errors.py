@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -190,12 +191,19 @@ class CircuitOpenError(EffectFailedError):
     """The call was not made: what it asks failed too often in a row, and is left alone for `retry_after` seconds more."""
 
 
-class ChildFailedError(EffectFailedError):
-    """A child run failed or was cancelled; `spent` is what it used all the same."""
+class PaidFailureError(EffectFailedError):
+    """An effect that failed after others were paid for in it; `spent` is what was used all the same."""
+
+    def __init__(self, message: str, *, spent: Sequence[Spent], **said: Any) -> None:
+        self.spent = tuple(spent)
+        super().__init__(message, **said)
+
+
+class ChildFailedError(PaidFailureError):
+    """A child run failed or was cancelled."""
 
     def __init__(self, message: str, *, retryable: bool, spent: Sequence[Spent]) -> None:
-        self.spent = tuple(spent)
-        super().__init__(message, kind="child", retryable=retryable)
+        super().__init__(message, spent=spent, kind="child", retryable=retryable)
 
 
 class InputMissingError(Exception):

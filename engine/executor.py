@@ -19,7 +19,7 @@ from engine import capture
 from engine.answers import Answer, Asked, Recorder
 from engine.context import StepContext, Surroundings, SyncStepContext
 from engine.definition import Definition, StepDefinition
-from engine.effects import Effects, NoEffects
+from engine.effects import Effects
 from engine.errors import (
     AttemptClosedError,
     ConditionFailedError,
@@ -36,6 +36,7 @@ from engine.names import Decoded
 from engine.reads import asks
 from engine.recordings import NOTHING_KNOWN, Recordings
 from engine.threads import Threads
+from engine.unrecorded import NoEffects
 from engine.within import OutOfTimeError, within
 from store import values
 from store.errors import ValueEncodingError

@@ -208,6 +208,7 @@ _PIPELINE = Kind(_pipeline, {"anyOf": [{"type": "string", "minLength": 1}, {"$re
 _MERGE = Kind(_merge, {"anyOf": [{"enum": list(MERGES)}, FUNCTION.schema]})
 _JOIN = Kind(_join, {"anyOf": [{"enum": ["all", "any", "first"]}, {"type": "integer", "minimum": 1}]})
 _CHECKPOINT = Kind(_checkpoint, {"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": f"^{CHECKPOINT_NAME.pattern}$"}]})
+_TOOLS = one_or_many(FUNCTION)._replace(write=lambda tools: [one.run for one in tools])
 _SWITCH = named(CONDITION, minProperties=1)
 _PARAMS = named(
     Kind(
@@ -232,6 +233,7 @@ PIPELINE: dict[str, Field] = {
     "limits": Field(_LIMITS, "How much of models and tools all drivers of a store use together."),
     "config": Field(_CONFIG, "How models are asked, where a step does not say it."),
     "checkpoints": Field(one_or_many(word(*CHECKPOINTS)), "Where runs make checkpoints by themselves."),
+    "tools": Field(_TOOLS, "Functions that the models of goals may call, module:function."),
     "steps": Field(Kind(_steps, {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}}), "The steps."),
 }
 STEP: dict[str, Field] = {
@@ -275,6 +277,8 @@ STEP: dict[str, Field] = {
     "irreversible": Field(FLAG, "It must never run twice unasked."),
     "final": Field(FLAG, "Its output is the result of the run."),
     "checkpoint": Field(_CHECKPOINT, "A checkpoint when it has completed: true, or its name."),
+    "tools": Field(_TOOLS, "Functions that the model of this goal may call besides the pipeline's, module:function."),
+    "tools_filter": Field(one_or_many(TEXT), "The only tools it may call, by name or pattern such as web_*; an empty list: none."),
 }
 BODIES = ("goal", "run", "pipeline", "switch")
 """Fields of which a step that does not merge has one."""

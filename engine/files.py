@@ -95,7 +95,7 @@ def _content(path: Path, file: str) -> bytes:
         raise PipelineFileError(file, [Problem(file, f"cannot be read ({why}); check the path and its permissions")]) from None
 
 
-RULES = ("params", "on_failure", "budget", "breaker", "limits", "checkpoints", "config")
+RULES = ("params", "on_failure", "budget", "breaker", "limits", "checkpoints", "config", "tools")
 """Fields of a file that are options of a `Pipeline`."""
 
 

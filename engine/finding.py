@@ -29,6 +29,7 @@ async def find_again(log: Log, run: RunId, state: RunState, params: Mapping[str,
         return targets.load(target, cwd=Path(state.cwd or "."), params=dict(params)).pipeline
     recorded = Definition.from_json(await log.blob(state.definition))
     missing = [place.removeprefix("steps.") for place, step in recorded.walk() if step.functions]
+    missing += [f"tools.{one.name}" for one in recorded.tools]
     if not missing:
         return pipeline_of(recorded, functools.partial(targets.find, folder=Path(state.cwd or ".")))
     if state.caller is None:

@@ -1,4 +1,4 @@
-"""The body of a goal step: one question to the model, with what the step depends on as context.
+"""The body of a goal step: a question to the model, with what the step depends on as context and tools that it may call.
 
 Stands apart because it is an ordinary body: everything it does goes through the context's effects. The answer is the step's output,
 as text or, with an output schema, as the value that fits it.
@@ -14,14 +14,11 @@ import msgspec
 from engine.context import StepContext
 from engine.definition import Definition, StepDefinition
 from engine.merging import merged
-from store import values
+from engine.tooling import shown
 
 MERGE_RULES = (
     "You merge the outputs of steps that ran side by side. Leave nothing out that only one of them says; name contradictions."
 )
-
-INPUT_LIMIT = 24_000
-"""Characters of one dependency's output that are put into the prompt (about 6,000 tokens); what is cut is said in the log."""
 
 
 async def run_goal(ctx: StepContext, step: StepDefinition, pipeline: Definition, schema: Any, names: Mapping[str, Any]) -> Any:
@@ -32,6 +29,7 @@ async def run_goal(ctx: StepContext, step: StepDefinition, pipeline: Definition,
     from engine.expressions import Template
 
     goal = str(Template.parse(step.goal or "").render({**names, **ctx.given, "attempt": ctx.attempt}))
+    ctx.equip(step, pipeline)
     return await ctx.model(_question(ctx, goal), schema=schema, system=_rules(step, pipeline))
 
 
@@ -68,8 +66,4 @@ def _question(ctx: StepContext, goal: str) -> str:
 
 
 def _text(ctx: StepContext, name: str, value: Any) -> str:
-    text = value if isinstance(value, str) else values.encode(value).decode()
-    if len(text) <= INPUT_LIMIT:
-        return text
-    ctx.log(f"{name}: {len(text)} characters of context cut to {INPUT_LIMIT}", level="warning")
-    return f"{text[:INPUT_LIMIT]}\n[cut: {len(text) - INPUT_LIMIT} of {len(text)} characters left out]"
+    return shown(ctx.log, name, value)

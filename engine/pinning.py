@@ -11,8 +11,10 @@ from typing import Any
 from engine.changes import Changes, compare
 from engine.definition import Definition, StepDefinition
 from engine.errors import DefinitionChangedError, EngineError
+from engine.executor import shape
 from engine.pipeline import Pipeline
 from engine.runtime import Migration
+from engine.signatures import name_of
 from engine.steps import PipelineStep
 from store import values
 from store.events import RunId, RunMigrated
@@ -24,7 +26,7 @@ def pin(
 ) -> tuple[Definition, Migration | None, Changes]:
     """The definition a run goes on under, what to record if that is another one, and what changed."""
     present = pipeline.define(list(params), model=model)
-    changes = compare(recorded, present)
+    changes = compare(recorded, present, toolless(pipeline))
     if not changes.sentences or on_change == "recorded":
         if changes.sentences:
             need_bodies(run, recorded, pipeline)
@@ -56,23 +58,30 @@ def migration(definition: Definition, changes: Changes, others: Sequence[str] = 
 
 def need_bodies(run: RunId, recorded: Definition, pipeline: Pipeline) -> None:
     """Raise if a function that the recorded definition names is gone from the pipeline, or from one in it."""
-    known = dict(_with_bodies(pipeline))
+    known = {**dict(_with_bodies(pipeline)), "tools": {name_of(one) for one in pipeline.tools}}
     missing = [
         place.removeprefix("steps.") for place, step in recorded.walk() if not known.get(place, set()).issuperset(step.functions)
     ]
+    missing += [f"tools.{one.name}" for one in recorded.tools if one.name not in known["tools"]]
     if missing:
         raise DefinitionChangedError(
             f"Run {run} cannot go on as recorded: the functions of {', '.join(missing)} are gone from the pipeline; put them "
             f"back, or use --definition migrate.",
-            [f"step {name!r} was removed" for name in missing],
+            [f"{name.replace('.', ' ', 1) if name.startswith('tools.') else f'step {name!r}'} was removed" for name in missing],
         )
 
 
 def _with_bodies(pipeline: Pipeline, place: str = "steps") -> Iterator[tuple[str, set[str]]]:
     for step in pipeline.steps:
-        yield f"{place}.{step.name}", {field for field in ("run", "merge", "compensate") if callable(getattr(step, field))}
+        functions = {field for field in ("run", "merge", "compensate") if callable(getattr(step, field))}
+        yield f"{place}.{step.name}", functions | {f"tools.{name_of(one)}" for one in step.tools}
         if isinstance(step.pipeline, Pipeline):
             yield from _with_bodies(step.pipeline, f"{place}.{step.name}.pipeline.steps")
+
+
+def toolless(pipeline: Pipeline) -> set[str]:
+    """The steps whose functions are given no context: they can call no tool of the pipeline."""
+    return {step.name for step in pipeline.steps if callable(step.run) and not shape(step.run).wants_context}
 
 
 def refuse_doubtful(run: RunId, state: RunState, reset: set[str]) -> None:
@@ -95,6 +104,7 @@ def pipeline_of(definition: Definition, find: Callable[[str], Callable[..., Any]
         definition.name, definition.description,
         on_failure=definition.on_failure, budget=definition.budget,
         breaker=definition.breaker, limits=definition.limits, config=definition.config,
+        tools=[find(one.run) for one in definition.tools],
     )  # fmt: skip
     pipeline.params, pipeline.declared = dict(definition.params), dict(definition.declared)
     pipeline.constraints, pipeline.shared_values = list(definition.constraints), dict(definition.shared)
@@ -106,7 +116,8 @@ def pipeline_of(definition: Definition, find: Callable[[str], Callable[..., Any]
 def step_of(step: StepDefinition, find: Callable[[str], Callable[..., Any]]) -> PipelineStep:
     """A step from its plain values, `find` as in `pipeline_of`."""
     options = {name: getattr(step, name) for name in step.__struct_fields__ if name != "source"}
-    options |= {field: find(name) for field, name in step.functions.items()}
+    options |= {field: find(name) for field, name in step.functions.items() if field in options}
+    options["tools"] = [find(one.run) for one in step.tools]
     if isinstance(step.pipeline, Definition):
         options["pipeline"] = pipeline_of(step.pipeline, find)
     return PipelineStep(**options)

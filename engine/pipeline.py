@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Never, Self
 
 import msgspec
@@ -18,6 +18,7 @@ from engine.errors import EngineError, PipelineValidationError, Problem, suggest
 from engine.model_config import ModelConfig, config_of
 from engine.params import Param, split
 from engine.policies import BreakerPolicy, limits_of, merged
+from engine.signatures import tool_of
 from engine.steps import PipelineStep, budget_of, need_step, plain
 
 
@@ -31,6 +32,7 @@ class Pipeline:
     `{"models": {"gpt-4.1": {"concurrent": 4, "per_minute": 60}}}`. Both stand before the settings of the same names.
     `config` says how models are asked (`temperature`, `max_tokens`, ...), before the settings and behind a step's.
     `checkpoints` says where the runs make checkpoints by themselves: `approval`, `irreversible`, `failure`, `end`.
+    `tools` are what the models of its goals may call, and its functions by name (`ctx.tool`); pipelines in it have their own.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Pipeline:
         limits: Mapping[str, Any] | None = None,
         checkpoints: Iterable[str] | str = (),
         config: ModelConfig | Mapping[str, Any] | None = None,
+        tools: Iterable[Callable[..., Any]] | Callable[..., Any] = (),
     ) -> None:
         self.name, self.description, self.breaker, self.limits = name, description, breaker, limits or {}
         self.params: dict[str, Any]
@@ -56,6 +59,7 @@ class Pipeline:
         self.on_failure = on_failure
         self.checkpoints: list[Any] = [checkpoints] if isinstance(checkpoints, str) else list(checkpoints)
         self.budget, self.config = budget_of(budget), config_of(config)
+        self.tools: list[Any] = list(tools) if isinstance(tools, Iterable) else [tools]
         self.shared_values: dict[str, Any] = {}
 
     def step(self, name: str, goal: str | None = None, **options: Any) -> Self:
@@ -117,6 +121,7 @@ class Pipeline:
         if other.limits:
             self.limits = merged(limits_of(other.limits), limits_of(self.limits))
         self.checkpoints = list(dict.fromkeys([*self.checkpoints, *other.checkpoints]))
+        self.tools += [one for one in other.tools if one not in self.tools]
         self.maker_params = tuple(dict.fromkeys([*self.maker_params, *other.maker_params]))
         return self
 
@@ -180,7 +185,7 @@ class Pipeline:
         other.params, other.declared = dict(self.params), dict(self.declared)
         other.shared_values = dict(self.shared_values)
         other.steps, other.constraints = [copy.copy(step) for step in self.steps], list(self.constraints)
-        other.checkpoints = list(self.checkpoints)
+        other.checkpoints, other.tools = list(self.checkpoints), list(self.tools)
         made = {**(made or {}), id(self): other}
         for step in other.steps:
             if isinstance(step.pipeline, Pipeline):
@@ -237,6 +242,7 @@ class Pipeline:
             declared={name: _plain_param(param) for name, param in self.declared.items()},
             checkpoints=tuple(self.checkpoints),
             config=self.config,
+            tools=tuple(tool_of(one) for one in self.tools),
         ).as_read()
 
     def to_yaml(self) -> str:
@@ -272,7 +278,7 @@ class Pipeline:
             Asked(
                 self.name, self.steps, self.params, self.declared, self.shared_values, self.maker_params, self.on_failure,
                 self.budget, given, model, self.breaker, self.limits, self.checkpoints,
-                self.config,
+                self.config, self.tools,
             )
         )  # fmt: skip
         for step in self.steps:

@@ -28,6 +28,7 @@ from engine.sampling import Sampler
 from engine.surroundings import RunSurroundings
 from engine.taking import Taking
 from engine.threads import Threads
+from engine.tooling import Functions, Toolbox
 from engine.within import LEAVE_SECONDS
 from store import Driver, Lease, Log, values
 from store.errors import StoreError
@@ -80,6 +81,8 @@ class Runtime:
         params: Mapping[str, Any],
         rules: AskingRules,
         models: Models,
+        tools: Functions,
+        most: int,
         slots: Slots,
         limit: int,
         driver: Driver,
@@ -106,7 +109,7 @@ class Runtime:
             log, lease, self._record, bodies,
             exchange=Exchange(log, lease, state, clock, memories=memories),
             asking=Asking(rules, models, self._record.plan.step_of, gate), children=children,
-            threads=self._threads, changed=lambda: self._wake.set(), fail=self.fail,
+            tools=Toolbox(definition, tools, gate, most), threads=self._threads, changed=lambda: self._wake.set(), fail=self.fail,
         )  # fmt: skip
         self._executor = Executor(definition, bodies, schemas, self._around, self._around, self._threads)
         given = {name: values.encode(value) for name, value in params.items()}

@@ -5,8 +5,6 @@ Stands apart from `pipeline.py` so that the checks can look at steps without kno
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -18,7 +16,8 @@ from engine.errors import EngineError, ExpressionError
 from engine.model_config import ModelConfig, config_of
 from engine.models.schemas import schema_of
 from engine.policies import RetryPolicy
-from engine.rebinding import ARGUMENTS
+from engine.references import reference, source_hash
+from engine.signatures import tool_of
 from store import values
 from store.errors import ValueEncodingError
 from store.state import COMPENSATE
@@ -58,7 +57,8 @@ class PipelineStep:
     strategy (`list`, `dict`, `deep`, `model`) or a function of the list of outputs. `approval` is True, a message, or
     `Approval(...)`; `budget` US dollars, or `Budget(...)`. `fallback` names the step that stands in for this one if it fails,
     `compensate` is a function that undoes it if the run fails later. `enabled=False` skips it unless another enables it in time.
-    `checkpoint` (True, or a name) marks the place where it has completed.
+    `checkpoint` (True, or a name) marks the place where it has completed. `tools` are functions that the model of a goal may call,
+    besides the pipeline's; `tools_filter` leaves those whose names fit one of its patterns (None: all, an empty list: none).
     """
 
     def __init__(
@@ -100,6 +100,8 @@ class PipelineStep:
         pipeline: Nested | str | None = None,
         params: Mapping[str, Any] | None = None,
         checkpoint: bool | str = False,
+        tools: Iterable[Callable[..., Any]] | Callable[..., Any] = (),
+        tools_filter: Iterable[str] | str | None = None,
     ) -> None:
         self.name, self.goal, self.run = name, goal, run
         self.depends_on: list[Any] = _listed(depends_on)
@@ -120,6 +122,8 @@ class PipelineStep:
         self.fallback_models: list[Any] = _listed(fallback_models)
         self.config = config_of(config)
         self.pipeline, self.checkpoint = pipeline, checkpoint
+        self.tools: list[Any] = _listed(tools)
+        self.tools_filter: list[Any] | None = None if tools_filter is None else _listed(tools_filter)
         self.params: Any = {} if params is None else dict(params) if isinstance(params, Mapping) else params
 
     @property
@@ -178,6 +182,8 @@ class PipelineStep:
             pipeline=self.pipeline if self.pipeline is None or isinstance(self.pipeline, str) else self.pipeline.plain(),
             params=plain(self.params) if self.params else {},
             checkpoint=self.checkpoint,
+            tools=tuple(tool_of(one) for one in self.tools),
+            tools_filter=None if self.tools_filter is None else tuple(self.tools_filter),
         )
 
 
@@ -234,40 +240,11 @@ def _plain_dep(dep: Dep) -> Dep:
     return msgspec.structs.replace(dep, when=text_of(dep.when), paths=(paths,) if isinstance(paths, str) else tuple(paths))
 
 
-def reference(function: Callable[..., Any]) -> str:
-    """`module:qualname` of a function; a lambda or a local one cannot be found by it: then only its own process can run it.
-
-    The same holds for one under another signature (see `rebinding.py`); what is different follows in parentheses.
-    """
-    target = inspect.unwrap(function)
-    name = getattr(target, "__qualname__", None) or type(target).__qualname__
-    rebound = ", ".join(f"{name}={what}" for name, what in getattr(function, ARGUMENTS, {}).items())
-    module = getattr(target, "__module__", None) or type(target).__module__
-    return f"{module}:{name}({rebound})" if rebound else f"{module}:{name}"
-
-
 def functions_of(step: PipelineStep, driven: StepDefinition) -> dict[str, Callable[..., Any]]:
     """The functions of a step by the path each runs at, of those that `driven` names: its body or merge, and what undoes it."""
     body = step.run if driven.run is not None else step.merge if driven.kind == "m" else None
     undo = step.compensate if driven.compensate is not None else None
     return {path: found for path, found in ((step.name, body), (f"{step.name}{COMPENSATE}", undo)) if callable(found)}
-
-
-def source_hash(function: Callable[..., Any]) -> str | None:
-    """Hash of a function's text as it was when first asked for, None where there is none to read."""
-    try:
-        return _source_hash(function)
-    except TypeError:  # a callable object that cannot be hashed
-        return _source_hash.__wrapped__(function)
-
-
-@functools.lru_cache(maxsize=4096)  # finding and cutting the text out costs 50 us and more, of 75 a step is defined in
-def _source_hash(function: Callable[..., Any]) -> str | None:
-    try:
-        text = inspect.getsource(inspect.unwrap(function))
-    except (OSError, TypeError):
-        return None
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def plain(value: Any) -> Any:

@@ -19,6 +19,7 @@ from engine.pipeline import Pipeline
 from engine.record import Record
 from engine.steps import PipelineStep, functions_of
 from engine.threads import Threads
+from engine.tooling import Toolbox
 from engine.written import Written
 from store import Lease, Log, values
 from store.effect_rules import paid
@@ -60,12 +61,13 @@ class RunSurroundings:
         exchange: Exchange,
         asking: Asking,
         children: Children,
+        tools: Toolbox,
         threads: Threads,
         changed: Callable[[], None],
         fail: Callable[[BaseException], None],
     ) -> None:
         self.exchange, self.asking, self.children, self.bodies = exchange, asking, children, bodies
-        self.written = Written()
+        self.tools, self.written = tools, Written()
         self._log, self._lease, self._record = log, lease, record
         self._threads = threads
         self._changed, self._fail = changed, fail
@@ -177,6 +179,7 @@ class RunSurroundings:
             raise PipelineValidationError(plan.definition.name, found)
         definition = added.define()
         self.bodies.update(functions_of(added, definition))
+        self.tools.know(added)
         if isinstance(added.pipeline, Pipeline):
             self.children.know(added.name, added.pipeline)
         if added.name not in plan.steps:

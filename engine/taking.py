@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from engine.commands import Fact
+from engine.definition import Definition
 from engine.edits import Edit
 from engine.graph import Plan, base_of
 from engine.parental import JUST_BEFORE, LEFT_BEHIND, NOTHING_TAKEN, OUTCOMES, Source, Taken, Tape, tape_of
@@ -63,15 +64,18 @@ class Turn(NamedTuple):
 class Taking:
     """The tapes of one fork. `affected` are the steps that an edit reaches, or what ran live here: they take no outcomes.
 
-    `anew` are those of them that somebody wants to ask again: they take only what was done for good."""
+    `anew` are those of them that somebody wants to ask again: they take only what was done for good. `stale` are tools that are no
+    longer what they were in a run: (run, step, name); what they returned there is not taken."""
 
     def __init__(
         self, log: Log, run: RunId, sources: Sequence[Source], tape: Tape, affected: set[str], policies: Sequence[Policy] = (),
         edited: dict[str, dict[Identity, Done]] | None = None, *, addressed: bool = False, anew: Collection[str] = (),
+        stale: Collection[tuple[RunId, str, str]] = (),
     ) -> None:  # fmt: skip
         self.affected = affected
         self._log, self._run, self._sources, self._tape = log, run, sources, tape
         self._policies, self._edited, self._addressed, self._anew = policies, edited or {}, addressed, anew
+        self._stale = stale
         self._waiting: list[tuple[float, int, Turn]] = []
         self._offered = itertools.count()
         self._requests: dict[tuple[RunId, int], int] = {}
@@ -238,7 +242,11 @@ class Taking:
         for source in reversed(self._sources):
             recorded = await self._log.events(source.run, upto=source.upto, step=path, types=EFFECTS)
             anew = base_of(path) in self._anew
-            done.update(done_for_good(source.run, recorded) if anew else done_in(source.run, recorded, same))
+            found = done_for_good(source.run, recorded) if anew else done_in(source.run, recorded, same)
+            base = base_of(path)
+            done.update(
+                (key, one) for key, one in found.items() if key[0] != "tool" or (source.run, base, key[1]) not in self._stale
+            )
         if self._addressed:  # a message was put into the fork: what was received after its point came of another mail
             point = self._sources[0].after
             done = {key: held for key, held in done.items() if key[0] != "receive" or held.source[1] <= point}
@@ -280,6 +288,7 @@ async def taking_of(log: Log, run: RunId, state: RunState, plan: Plan, edits: Se
         return None
     sources: list[Source] = []
     affected: set[str] = set()
+    stale: set[tuple[RunId, str, str]] = set()
     whole = Tape({}, {}, {}, {})
     line, past = run, state
     while past.parent is not None and past.parent_version is not None:
@@ -303,11 +312,23 @@ async def taking_of(log: Log, run: RunId, state: RunState, plan: Plan, edits: Se
                 whole.starts.setdefault(key, taken)
         sources.append(source)
         line, past = parent, await log.state(parent, version)
+        stale |= {(parent, *one) for one in await _changed_tools(log, past, plan)}
     addressed = any(edit.kind == "message" for _, edit in edits)
     anew = {edit.step or "" for version, edit in edits if edit.kind == "again" and version > state.parent_version}
     given = await _edited(log, run, edits)
     policies = policies_of(run, edits)
-    return Taking(log, run, sources, whole, affected, policies, given, addressed=addressed, anew=anew)
+    return Taking(log, run, sources, whole, affected, policies, given, addressed=addressed, anew=anew, stale=stale)
+
+
+async def _changed_tools(log: Log, past: RunState, plan: Plan) -> set[tuple[str, str]]:
+    """The tools, by step and name, that are other ones than in the definition a run had then; their functions' texts count."""
+    present = plan.definition
+    if not present.tools and not any(step.tools for step in present.steps):
+        return set()
+    then = Definition.from_json(await log.blob(past.definition))
+    old = {(step.name, one.name): one for step in then.steps for one in then.tools_of(step)}
+    new = {(step.name, one.name): one for step in present.steps for one in present.tools_of(step)}
+    return {key for key, one in new.items() if key in old and old[key] != one}
 
 
 def _roots(recorded: Iterable[Recorded]) -> set[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from engine.checks import bodies, conditions, options, params, structure
+from engine.checks import bodies, conditions, options, params, structure, tools
 from engine.checks.links import Links
 from engine.definition import CHECKPOINTS, FAILURE_POLICIES, MAX_STEPS, NAME
 from engine.errors import Problem, suggestion
@@ -40,6 +40,7 @@ class Asked(msgspec.Struct):
     limits: Any = None
     checkpoints: list[Any] = []
     config: Any = UNSET
+    tools: list[Any] = []
 
     @property
     def known(self) -> list[str] | None:
@@ -61,6 +62,8 @@ def problems(asked: Asked) -> list[Problem]:
     """All problems of a pipeline's parts, in definition order; see `Pipeline.problems`."""
     found = list(_of_pipeline(asked))
     links = Links(asked.steps)
+    shared = tools.Shelf(asked.tools)
+    found += shared.flaws
     seen: set[str] = set()
     readable, declared = asked.readable, bool(asked.params or asked.declared)
     for step in asked.steps:
@@ -69,6 +72,7 @@ def problems(asked: Asked) -> list[Problem]:
         found += bodies.of_body(step, where, links.steps, asked.known, asked.model)
         found += structure.of_dependencies(step, where, links)
         found += options.of_options(step, where)
+        found += tools.of_tools(step, where, shared)
         found += conditions.of_conditions(step, where, links, readable, declared=declared)
         if isinstance(step.name, str):
             seen.add(step.name)

@@ -20,7 +20,7 @@ from engine.edits import Edit, before, converted, edited, parse
 from engine.errors import EngineError
 from engine.executor import shape
 from engine.graph import Plan, base_of
-from engine.pinning import migration, pin
+from engine.pinning import migration, pin, toolless
 from engine.pipeline import Pipeline
 from engine.record import Added, added_to
 from engine.recordings import policy_of
@@ -156,10 +156,10 @@ def _definition(
         _, _, changes = pin(parent, recorded, now, found.params, found.settings.get("model"), wish.on_change)
         if changes.sentences and wish.on_change == "recorded":
             definition = _with_fields(recorded, edits)
-            return definition, wanted, compare(recorded, definition), []
+            return definition, wanted, compare(recorded, definition, toolless(wanted)), []
         wanted.check(params, model=model)
     definition = wanted.define(list(params), model=model)
-    return definition, wanted, compare(recorded, definition), compare(recorded, now.plain()).sentences
+    return definition, wanted, compare(recorded, definition, toolless(wanted)), compare(recorded, now.plain()).sentences
 
 
 def _with_fields(recorded: Definition, edits: Sequence[Edit]) -> Definition:

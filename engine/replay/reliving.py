@@ -28,6 +28,7 @@ from engine.replay.decisions import Decisions, Divergence
 from engine.taking import policies_of
 from engine.tape import EFFECT_TYPES
 from engine.threads import Threads
+from engine.tooling import Toolbox
 from engine.wishes import SKIPPED_BY_COMMAND
 from store import Log
 from store.events import Recorded, RunForked, RunId, StepFailed, StepSkipped
@@ -137,11 +138,13 @@ class Reliving:
     def _made(self, found: Circumstances) -> tuple[ProvingExecutor, Witness]:
         past, bodies, lease = self._past, self._bodies, ReadLease(self._run)
         children = Children(self._run, None, bodies.nested, found.settings.get("model"))  # type: ignore[arg-type]
+        most = int(found.settings.get("max_iterations") or self._config.max_iterations)
         rules = rules_of(self._definition, found.settings, self._config)
         witness = Witness(
             self._log, lease, past, dict(bodies.functions),  # type: ignore[arg-type]
             exchange=Exchange(self._log, lease, past.state, past.now, memories=self._config.memories),  # type: ignore[arg-type]
             asking=Asking(rules, None, lambda path: past.plan.step_of(path), None), children=children,  # type: ignore[arg-type]
+            tools=Toolbox(self._definition, bodies.tools, None, most),  # type: ignore[arg-type]
             threads=self._threads, changed=lambda: None, fail=lambda error: None,
         )  # fmt: skip
         return ProvingExecutor(self._definition, witness.bodies, bodies.schemas, witness, witness, self._threads), witness

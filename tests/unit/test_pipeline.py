@@ -5,7 +5,7 @@ from typing import Any
 
 from engine import Dep, ExecutionMode, Pipeline, RetryPolicy
 from engine.definition import Definition, StepDefinition
-from engine.steps import reference, source_hash
+from engine.references import reference, source_hash
 
 
 def body(x: int) -> int:
