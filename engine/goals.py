@@ -44,7 +44,8 @@ def _rules(step: StepDefinition, pipeline: Definition) -> str:
     lines = [f"You carry out one step, {step.name!r}, of the pipeline {pipeline.name!r}."]
     if pipeline.description:
         lines.append(f"The pipeline's purpose: {pipeline.description}")
-    lines.append("Use only what you are given. Answer in the language of the goal.")
+    tools = " and what your tools return" if pipeline.tools_of(step) else ""
+    lines.append(f"Use only what you are given{tools}. Answer in the language of the goal.")
     constraints = [*pipeline.constraints, *step.constraints]
     if constraints:
         lines.append("Keep to these constraints:")

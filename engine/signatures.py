@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,7 +18,7 @@ from engine.kinds import FunctionName
 from engine.models.errors import OutputSchemaError
 from engine.models.schemas import schema_of
 from engine.references import reference, source_hash
-from engine.tools import MARK, TOOL_NAME, ToolDefinition, ToolMark, is_name
+from engine.tools import MARK, ToolDefinition, ToolMark, is_name
 from store import values
 from store.errors import ValueEncodingError
 
@@ -27,11 +27,11 @@ BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ON
 
 
 class ToolError(Exception):
-    """A function cannot be a tool; `place` is what of it is wrong (a parameter's name, or empty)."""
+    """A function cannot be a tool: `flaws` are what is wrong, each with a parameter's name, or empty where it is the whole."""
 
-    def __init__(self, message: str, place: str = "") -> None:
-        self.place = place
-        super().__init__(message)
+    def __init__(self, *flaws: tuple[str, str]) -> None:
+        self.flaws = flaws
+        super().__init__("; ".join(f"its parameter {place!r} {said}" if place else f"it {said}" for place, said in flaws))
 
 
 class ArgumentsError(Exception):
@@ -74,13 +74,11 @@ def _tool_of(function: Any) -> ToolDefinition:
     if isinstance(function, FunctionName):
         return ToolDefinition(name, function.text)
     if not callable(function):
-        raise ToolError(f"is {function!r}, which cannot be called; give a function")
+        raise ToolError(("", f"is {function!r}, which cannot be called; give a function"))
     if not is_name(name):
-        raise ToolError(
-            f"has the name {name[:80]!r}, which no model can call ({TOOL_NAME.pattern}); give it one with @tool(name=...)"
-        )
+        raise ToolError(("", f"has the name {name[:80]!r}, which no model can call; give it one with @tool(name=...)"))
     mark = mark_of(function)
-    described = mark.description if mark.description is not None else inspect.getdoc(function) or ""
+    described = mark.description if mark.description is not None else inspect.getdoc(getattr(function, "func", function)) or ""
     return ToolDefinition(
         name, reference(function), described, _schema(signature_of(function)), mark.safety, mark.permission,
         None if mark.timeout is None else float(mark.timeout), source_hash(function),
@@ -88,27 +86,31 @@ def _tool_of(function: Any) -> ToolDefinition:
 
 
 def signature_of(function: Callable[..., Any]) -> Signature:
-    """What a function takes. Raises `ToolError` with the parameter that no JSON can give."""
+    """What a function takes. Raises `ToolError` with the parameters that no JSON can give."""
     try:
         parameters = inspect.signature(function).parameters
     except (ValueError, TypeError):
-        raise ToolError("has no signature to read its parameters from; wrap it in a function") from None
+        raise ToolError(("", "has no signature to read its parameters from; wrap it in a function")) from None
     is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
     context: str | None = None
     taken: dict[str, inspect.Parameter] = {}
+    flaws = []
     for name, parameter in parameters.items():
         if parameter.kind not in BY_NAME:
             said = "by position only" if parameter.kind is inspect.Parameter.POSITIONAL_ONLY else "any number of values"
-            raise ToolError(f"takes {said}, which a model cannot give; write parameters with names and types", name)
-        if name == "ctx" or _is_context(parameter.annotation):
+            flaws.append((name, f"takes {said}, which a model cannot give; write parameters with names and types"))
+        elif name == "ctx" or _is_context(parameter.annotation):
             if context is not None:
-                raise ToolError(f"is a second context beside {context!r}; keep one", name)
+                flaws.append((name, f"is a second context beside {context!r}; keep one"))
             context = name
         elif parameter.annotation is inspect.Parameter.empty:
-            raise ToolError(f"has no type, so no model can know what to give; write {name}: str", name)
+            flaws.append((name, f"has no type, so no model can know what to give; write {name}: str"))
         else:
             taken[name] = parameter
-    return Signature(taken, _types(function, taken), context, is_async)
+    types = _types(function, taken, flaws)
+    if flaws:
+        raise ToolError(*flaws)
+    return Signature(taken, types, context, is_async)
 
 
 def _is_context(annotation: Any) -> bool:
@@ -117,17 +119,20 @@ def _is_context(annotation: Any) -> bool:
     return said.rpartition(".")[2].strip("'\" ") in CONTEXTS
 
 
-def _types(function: Callable[..., Any], parameters: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+def _types(
+    function: Callable[..., Any], parameters: Mapping[str, inspect.Parameter], flaws: list[tuple[str, str]]
+) -> dict[str, Any]:
+    """The types of the parameters; those that are not found are added to the flaws."""
     found = inspect.unwrap(function)
     holder = found if hasattr(found, "__globals__") else getattr(found, "func", getattr(type(found), "__call__", found))  # noqa: B004
     names = getattr(inspect.unwrap(holder), "__globals__", {})
     resolved = {}
     for name, parameter in parameters.items():
-        one = types.SimpleNamespace(__annotations__={name: parameter.annotation})
+        one = SimpleNamespace(__annotations__={name: parameter.annotation})
         try:
             resolved[name] = typing.get_type_hints(one, names, {}, include_extras=True)[name]
         except Exception as error:  # the text of an annotation is the user's own code
-            raise ToolError(f"has the type {parameter.annotation!r}, which is not found ({error}); import it", name) from None
+            flaws.append((name, f"has the type {parameter.annotation!r}, which is not found ({error}); import it"))
     return resolved
 
 
@@ -135,16 +140,20 @@ def _schema(signature: Signature) -> dict[str, Any]:
     """One object of what the parameters may be given, each as the schema of its type says."""
     properties: dict[str, Any] = {}
     definitions: dict[str, Any] = {}
+    flaws = []
     for name, kind in signature.types.items():
         try:
             schema = {} if kind is Any else dict(schema_of(kind))
         except OutputSchemaError as error:
-            raise ToolError(f"has a type that has no JSON Schema: {str(error).rstrip('.')}", name) from None
+            flaws.append((name, f"has a type that has no JSON Schema: {str(error).rstrip('.')}"))
+            continue
         own = schema.pop("$defs", {})
         clashing = {key for key, held in own.items() if definitions.get(key, held) != held}
         renamed = {f"#/$defs/{key}": f"#/$defs/{name}.{key}" for key in clashing}
         definitions.update({f"{name}.{key}" if key in clashing else key: _pointing(held, renamed) for key, held in own.items()})
         properties[name] = _pointing(schema, renamed) | _default(signature.parameters[name])
+    if flaws:
+        raise ToolError(*flaws)
     needed = [name for name, one in signature.parameters.items() if one.default is one.empty]
     found: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
     return found | ({"required": needed} if needed else {}) | ({"$defs": definitions} if definitions else {})

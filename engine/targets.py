@@ -132,21 +132,28 @@ def _link(file: PipelineFile, pipeline: Pipeline, folder: Path, prefix: str = ""
     """Put functions where their names stand; what could not be found is told together."""
     missing: list[Problem] = []
     known: dict[str, Any] = {}
+
+    def found(name: Any, place: str) -> Any:
+        if not isinstance(name, FunctionName) or name.text == FunctionName.UNREAD:
+            return name
+        try:
+            if name.text not in known:
+                known[name.text] = find(name.text, folder)
+            if not callable(known[name.text]):
+                raise TargetError(f"{name} is {_kind(known[name.text])}, which cannot be called; name a function.")
+            return known[name.text]
+        except TargetError as error:
+            missing.append(file.locate(Problem(f"{prefix}{place}", str(error))))
+            return name
+
+    pipeline.tools = [found(name, "tools") for name in pipeline.tools]
     for step in pipeline.steps:
+        place = f"steps.{step.name}"
         if isinstance(step.pipeline, Pipeline):
-            missing += _link(file, step.pipeline, folder, f"{prefix}steps.{step.name}.pipeline.")
+            missing += _link(file, step.pipeline, folder, f"{prefix}{place}.pipeline.")
         for field in FUNCTIONS:
-            name = getattr(step, field)
-            if not isinstance(name, FunctionName) or name.text == FunctionName.UNREAD:
-                continue
-            try:
-                if name.text not in known:
-                    known[name.text] = find(name.text, folder)
-                if not callable(known[name.text]):
-                    raise TargetError(f"{name} is {_kind(known[name.text])}, which cannot be called; name a function.")
-                setattr(step, field, known[name.text])
-            except TargetError as error:
-                missing.append(file.locate(Problem(f"{prefix}steps.{step.name}.{field}", str(error))))
+            setattr(step, field, found(getattr(step, field), f"{place}.{field}"))
+        step.tools = [found(name, f"{place}.tools") for name in step.tools]
     return missing
 
 

@@ -10,7 +10,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -76,14 +76,6 @@ class Toolbox:
         raise EngineError(f"The pipeline has no tool {name!r}{suggestion(name, names) or '; name it in Pipeline(tools=[...])'}.")
 
 
-class Around(Protocol):
-    """The driver as tools need it."""
-
-    @property
-    def tools(self) -> Toolbox: ...
-    async def in_thread(self, function: Callable[[], Any]) -> Any: ...
-
-
 class Tooling:
     """The part of a context that calls tools."""
 
@@ -111,8 +103,7 @@ class Tooling:
             try:
                 tool, body = tool_of(function), function
             except ToolError as error:
-                place = f" Its parameter {error.place!r}" if error.place else " It"
-                raise EngineError(f"{name_of(function)} cannot be called as a tool.{place} {error}.") from None
+                raise EngineError(f"{name_of(function)} cannot be called as a tool: {error}.") from None
         return await self._call(tool, functools.partial(box.function, "", tool) if body is None else lambda: body, plain(arguments))
 
     def equip(self, step: StepDefinition, pipeline: Definition) -> None:

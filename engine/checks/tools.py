@@ -41,7 +41,8 @@ def _flaws(tool: Any, where: str) -> Iterator[Problem]:
     try:
         tool_of(tool)
     except ToolError as error:
-        yield Problem(f"{where}.{error.place}" if error.place else where, str(error))
+        for place, said in error.flaws:
+            yield Problem(f"{where}.{place}" if place else where, said)
 
 
 def of_tools(step: PipelineStep, where: str, shared: Shelf) -> Iterator[Problem]:

@@ -20,7 +20,10 @@ LABEL = "[simulated]"
 
 
 class OfflineModel:
-    """A `Model` that needs nothing. With a schema the reply is a value that fits it; without, one labelled sentence."""
+    """A `Model` that needs nothing. With a schema the reply is a value that fits it; without, one labelled sentence.
+
+    It calls no tools, whatever it is offered: what would come of a call is nothing that can be invented.
+    """
 
     async def complete(self, request: ModelRequest) -> ModelReply:
         """The answer that follows from the request's hash. Raises `ModelError` for a schema no value was found for."""

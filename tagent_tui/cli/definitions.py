@@ -57,6 +57,7 @@ def validate(session: Session, file: str, imported: bool) -> int:
     found = _imported(file) if imported else _read(file)
     pipeline = found.pipeline
     named = [getattr(step, field) for step in pipeline.steps for field in FUNCTIONS]
+    named += [*pipeline.tools, *(tool for step in pipeline.steps for tool in step.tools)]
     functions = list(dict.fromkeys(name.text for name in named if isinstance(name, FunctionName)))
     hints = [found.locate(hint) for hint in pipeline.hints()]
     if session.json:

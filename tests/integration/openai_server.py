@@ -17,7 +17,7 @@ import json
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -46,10 +46,20 @@ class Text:
 
 @dataclasses.dataclass(frozen=True)
 class ToolCall:
-    """An answer that calls a tool instead of saying something."""
+    """An answer that calls a tool instead of saying something; arguments that are text go out as they are."""
 
     name: str
-    arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
+    arguments: dict[str, Any] | str = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class ToolCalls:
+    """An answer that calls several tools."""
+
+    calls: tuple[ToolCall, ...]
+
+    def __init__(self, *calls: ToolCall) -> None:
+        object.__setattr__(self, "calls", calls)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +97,7 @@ class Gone:
     """The connection is closed without a byte."""
 
 
-Behaviour = Text | ToolCall | Status | Raw | Half | Hang | Gone
+Behaviour = Text | ToolCall | ToolCalls | Status | Raw | Half | Hang | Gone
 
 
 class OpenAIServer:
@@ -181,8 +191,10 @@ class _Connection(BaseHTTPRequestHandler):
             case Text():
                 answer = _ollama_chat if request.path == "/api/chat" else _completion
                 self._send(200, answer(request.body, behaviour))
-            case ToolCall(name, arguments):
-                self._send(200, _tool_call(request.body, name, arguments))
+            case ToolCall():
+                self._send(200, _tool_calls(request.body, [behaviour]))
+            case ToolCalls(calls):
+                self._send(200, _tool_calls(request.body, calls))
             case Status():
                 self._send(behaviour.status, _error(behaviour), behaviour.retry_after)
             case Raw(body, content_type):
@@ -242,9 +254,14 @@ def _ollama_chat(body: dict[str, Any], answer: Text) -> bytes:
     ).encode()
 
 
-def _tool_call(body: dict[str, Any], name: str, arguments: dict[str, Any]) -> bytes:
-    call = {"id": "call_1", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
-    return _reply(body, {"role": "assistant", "content": None, "tool_calls": [call]}, "tool_calls")
+def _tool_calls(body: dict[str, Any], calls: Sequence[ToolCall]) -> bytes:
+    """Ids count on over a conversation, as a real server's are never the same twice."""
+    before = sum(len(message.get("tool_calls") or ()) for message in body["messages"])
+    told = []
+    for number, call in enumerate(calls, before + 1):
+        arguments = call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments)
+        told.append({"id": f"call_{number}", "type": "function", "function": {"name": call.name, "arguments": arguments}})
+    return _reply(body, {"role": "assistant", "content": None, "tool_calls": told}, "tool_calls")
 
 
 def _reply(body: dict[str, Any], message: dict[str, Any], finish_reason: str, usage: bool = True) -> bytes:
