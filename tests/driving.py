@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -56,9 +57,12 @@ async def until(condition: Callable[[], Any] | Callable[[], Awaitable[Any]], wha
 
 
 class Scripted:
-    """A model that answers from a list: texts, or exceptions to raise. `asked` grows with every request."""
+    """A model that answers from a list: texts, calls of tools (name and arguments), or exceptions to raise.
 
-    def __init__(self, *answers: str | BaseException, cost: float | None = 0.01) -> None:
+    `asked` grows with every request.
+    """
+
+    def __init__(self, *answers: str | list[tuple[str, Any]] | BaseException, cost: float | None = 0.01) -> None:
         self.answers, self.cost = list(answers), cost
         self.asked: list[ModelRequest] = []
 
@@ -67,7 +71,12 @@ class Scripted:
         answer = self.answers.pop(0)
         if isinstance(answer, BaseException):
             raise answer
-        return ModelReply(answer, Usage("scripted", 10, 5, self.cost))
+        usage = Usage("scripted", 10, 5, self.cost)
+        if isinstance(answer, str):
+            return ModelReply(answer, usage)
+        texts = [(name, given if isinstance(given, str) else json.dumps(given)) for name, given in answer]
+        calls = [{"id": f"call_{len(self.asked)}_{n}", "name": name, "arguments": text} for n, (name, text) in enumerate(texts)]
+        return ModelReply("", usage, finish_reason="tool_calls", tool_calls=calls)
 
     async def aclose(self) -> None:
         """Nothing is open."""

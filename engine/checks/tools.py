@@ -50,10 +50,10 @@ def of_tools(step: PipelineStep, where: str, shared: Shelf) -> Iterator[Problem]
     own = Shelf(step.tools, f"{where}.tools", shared.names)
     yield from own.flaws
     if step.goal is None:
-        advice = "only the model of a goal calls tools; a function asks for them by ctx.tool(...)"
+        advice = "a function asks for tools by ctx.tool(...)"
         for field, given in (("tools", bool(step.tools)), ("tools_filter", step.tools_filter is not None)):
             if given:
-                yield Problem(f"{where}.{field}", f"stands in a step without a goal; {advice}")
+                yield Problem(f"{where}.{field}", f"is for goals, whose models call tools; {advice}")
         return
     names = [*shared.names, *own.names]
     for pattern in step.tools_filter or ():
