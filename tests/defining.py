@@ -92,6 +92,9 @@ def _body(draw: Any, needs: list[str | Dep]) -> dict[str, Any]:
         return {"execution_mode": "parallel_merge", "merge": merge}
     found: dict[str, Any] = {"execution_mode": draw(st.sampled_from(["serial", "concurrent"]))}
     found |= {"goal": f"g{draw(texts)}".replace("${{", "")} if kind == "goal" else {"run": draw(functions)}
+    if kind == "goal":
+        found["tools"] = draw(st.lists(functions, max_size=2))
+        found["tools_filter"] = draw(st.none() | st.lists(st.sampled_from(["one", "web_*"]), max_size=2))
     if kind == "pipeline":
         nested = Pipeline("nested", params={"q": 1}).step("x", run=draw(functions)).step("y", "g", depends_on=["x"])
         inside = draw(st.sampled_from(["self", "other.yaml", "mod:name"]) | st.just(nested))
@@ -150,6 +153,7 @@ def pipelines(draw: Any) -> Pipeline:
         breaker=draw(st.none() | breakers),
         limits=draw(st.none() | limits),
         checkpoints=draw(st.lists(st.sampled_from(CHECKPOINTS), unique=True)),
+        tools=draw(st.lists(functions, max_size=1)),
     )
     made.constraint(*draw(st.lists(texts, max_size=2))).shared("s", draw(plain_values))
     names: list[str] = []

@@ -11,7 +11,7 @@ import secrets
 import time
 from typing import Any
 
-from engine import Dep, EffectFailedError, Pipeline, PipelineStep, RetryPolicy, StepContext
+from engine import Dep, EffectFailedError, Pipeline, PipelineStep, RetryPolicy, StepContext, tool
 from engine.definition import OTHERWISE
 
 SOON = RetryPolicy(max_retries=2, backoff="fixed", delay=0.01, jitter=0.0)
@@ -322,3 +322,35 @@ def undone() -> Pipeline:
     for name in ("first", "second"):
         pipeline.step(name, run=asks, compensate=undoes)
     return pipeline.step("third", run=breaks, depends_on=["first", "second"], max_retries=0)
+
+
+@tool
+def pay(amount: int, ctx: Any) -> str:
+    """An irreversible tool; what it asks of its context is part of its call."""
+    return f"{amount} {witness(ctx.step, ctx.attempt, 'pay')} {ctx.random() < 1}"
+
+
+@tool(safety="read", timeout=20)
+async def look(number: int, ctx: StepContext) -> str:
+    """A tool that only looks; the second one fails after it looked."""
+    touched = await touch_async(ctx.step, ctx.attempt, "look")
+    if number == 2:
+        raise LookupError(touched)
+    return touched
+
+
+async def uses(ctx: StepContext) -> str:
+    """Tools one after another and side by side, one that fails, arguments that do not fit, an irreversible one."""
+    await ctx.tool("look", number=1)
+    for arguments in ({"number": 2}, {"number": "three"}):
+        try:
+            await ctx.tool(look, **arguments)
+        except EffectFailedError as error:
+            ctx.log(error.kind)
+    await asyncio.gather(ctx.tool("look", number=4), ctx.tool("pay", amount=5))
+    return "used"
+
+
+def tooled() -> Pipeline:
+    """Function steps that call tools, one after the other."""
+    return Pipeline("tooled", tools=[look, pay]).step("pays", run=uses).step("again", run=uses, depends_on="pays", retry=SOON)
