@@ -225,12 +225,13 @@ class Details:
         if line is None:
             return [Row([Seg("no model was asked yet", Ink.MUTED)])]
         sent = await self.conversation(await self.request(line))
-        text = ""
+        text, calls = "", None
         if line.value is not None:
             value = await self.log.value(line.value)
             text = str(value.get("text", "")) if isinstance(value, dict) else json_text(value)
+            calls = value.get("tool_calls") if isinstance(value, dict) else None
         live = scene.lives.get(subject.step, "")
-        return [*messages.messages(scene, sent), *messages.reply(scene, line, text, live=live)]
+        return [*messages.messages(scene, sent), *messages.reply(scene, line, text, calls=calls, live=live)]
 
     async def request(self, line: EffectLine) -> Mapping[str, Any]:
         """The arguments of a model call."""

@@ -86,6 +86,12 @@ def effect_name(kind: str, name: str) -> str:
     return name if kind == "once" else f"{kind} {name}"
 
 
+def written(arguments: Payload) -> str:
+    """What a tool was called with, as JSON; empty where that is nothing, or kept elsewhere for its size."""
+    text = bytes(arguments.json).decode("utf-8", "replace") if arguments.blob is None and arguments.size else ""
+    return "" if text == "{}" else text
+
+
 def effect_lines(events: Iterable[Recorded], upto: int | None = None) -> list[EffectLine]:
     """The effects among these events of one step, in the order they were requested; only events up to version `upto` count."""
     lines: dict[int, EffectLine] = {}

@@ -63,8 +63,8 @@ def said(message: Mapping[str, Any]) -> str:
     return "" if content is None else json_text(content)
 
 
-def reply(scene: Scene, line: EffectLine, text: str, *, live: str = "") -> list[Part]:
-    """What the model answered, with what that took; while it answers, what is known of it, with a cursor."""
+def reply(scene: Scene, line: EffectLine, text: str, *, calls: Any = None, live: str = "") -> list[Part]:
+    """What the model answered or called, with what that took; while it answers, what is known of it, with a cursor."""
     label = Seg("model", Ink.STRONG, bold=True)
     glyphs = scene.glyphs
     if line.ended_at is None:
@@ -72,7 +72,11 @@ def reply(scene: Scene, line: EffectLine, text: str, *, live: str = "") -> list[
         return [BLANK, Para([shown], Ink.TEXT, label, LABEL, tail=(Seg(glyphs.cursor, Ink.ACCENT),))]
     if line.failed or line.status is StepStatus.IN_DOUBT:
         return [BLANK, text_part(line.reason or "failed", Ink.ERROR, label=label, indent=LABEL, glyphs=glyphs)]
-    parts: list[Part] = [BLANK, text_part(text, label=label, indent=LABEL, glyphs=glyphs)]
+    parts: list[Part] = [BLANK]
+    if text or not calls:
+        parts.append(text_part(text, label=label, indent=LABEL, glyphs=glyphs))
+        label = Seg("", Ink.MUTED)
+    parts += _calls({"tool_calls": calls}, label, scene)
     said_of = [duration(line.ended_at - line.requested_at)]
     if line.usage is not None:
         said_of.append(f"{tokens(line.usage.prompt_tokens)} in, {tokens(line.usage.completion_tokens)} out")

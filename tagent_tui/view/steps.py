@@ -13,7 +13,7 @@ from tagent_tui.numbers import UNKNOWN, duration, plural, span, step_cost
 from tagent_tui.rows import Ink, Row, Seg, Tint, rpad
 from tagent_tui.text import one_line
 from tagent_tui.view.clock import time_of_day
-from tagent_tui.view.effects import EffectLine, effect_name
+from tagent_tui.view.effects import EffectLine, effect_name, written
 from tagent_tui.view.families import depth_of, short_name
 from tagent_tui.view.outline import implied, unmet
 from tagent_tui.view.scene import Scene, step_mark, step_span
@@ -275,7 +275,7 @@ def effect_row(scene: Scene, line: EffectLine, width: int, *, depth: int = 1) ->
 
 
 def effect_note(line: EffectLine, scene: Scene) -> list[Seg]:
-    """Why it failed, or what it used; `simulated` and `irreversible` are always said."""
+    """Why it failed, or what it used, and what a tool was given; `simulated` and `irreversible` are always said."""
     words: list[Seg] = []
     if line.reason:
         words += one_line(line.reason, NOTE_CAP, scene.glyphs).segs(Ink.ERROR if line.failed else Ink.WARNING)
@@ -292,6 +292,8 @@ def effect_note(line: EffectLine, scene: Scene) -> list[Seg]:
         said.append("reused")
     if said:
         words.append(Seg(("  " if words else "") + f" {scene.glyphs.sep} ".join(said), Ink.MUTED))
+    if line.kind == "tool" and not line.reason and (given := written(line.arguments)):
+        words += [Seg("  " if words else ""), *one_line(given, NOTE_CAP, scene.glyphs).segs(Ink.MUTED)]
     return words
 
 

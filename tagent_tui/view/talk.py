@@ -11,10 +11,13 @@ from typing import Any
 from store import values
 from store.errors import ValueEncodingError
 from store.events import EffectRequested, EffectSucceeded, Event, Payload
+from tagent_tui.view.effects import written
 
 
 def asked_words(event: EffectRequested) -> list[str]:
     """What a request says beside its kind and name."""
+    if event.kind == "tool":
+        return [said] if (said := written(event.arguments)) else []
     if event.kind not in ("space", "send", "receive", "wait_for"):
         return []
     given = _inline(event.arguments)

@@ -120,6 +120,22 @@ def test_an_answer_says_what_it_took_and_whether_it_was_simulated() -> None:
     assert text(messages.reply(scene, line, "Well."))[-1] == "        2.0 s · 400 in, 96 out · simulated"
 
 
+def test_an_answer_that_calls_tools_shows_the_calls() -> None:
+    """What the model called stands where its words would; words and calls may come together."""
+    line = EffectLine(3, "model", "m", 1, "read", 10.0, status=StepStatus.COMPLETED, ended_at=12.0)
+    calls = [{"id": "1", "name": "look", "arguments": '{"at": 3}'}, {"id": "2", "name": "send", "arguments": ""}]
+    scene = seen(research())
+    assert text(messages.reply(scene, line, "", calls=calls))[1:] == [
+        'model   calls look({"at": 3})',
+        "        calls send()",
+        "        2.0 s",
+    ]
+    assert text(messages.reply(scene, line, "First I look.", calls=calls))[1:3] == [
+        "model   First I look.",
+        '        calls look({"at": 3})',
+    ]
+
+
 def test_an_answer_under_way_ends_with_a_cursor() -> None:
     """While the model answers, what is known of it ends with the block cursor; a failed call says why, in red."""
     scene = seen(research())

@@ -7,9 +7,10 @@ import pytest
 from store.events import EffectRequested, Failure, LogWritten, RunAttached, Safety, StepCompleted, StepFailed, StepStarted
 from store.projector import project
 from store.state import RunState, RunStatus, StepStatus
+from store.values import pack
 from tagent_tui.glyphs import ASCII, UNICODE
 from tagent_tui.rows import Ink, Row, Seg, Tint, beside, cells
-from tagent_tui.view.effects import EFFECT_TYPES, effect_lines
+from tagent_tui.view.effects import EFFECT_TYPES, EffectLine, effect_lines
 from tagent_tui.view.outline import NO_OUTLINE, Outline, read_outline
 from tagent_tui.view.scene import Scene, look, look_back, run_mark, step_ink, step_mark
 from tagent_tui.view.steps import effect_row, step_row
@@ -211,6 +212,15 @@ def test_an_outline_reads_needs_tries_and_lane() -> None:
     assert (found.step("a").tries, found.step("a").timeout, found.step("a").serial) == (2, 3.0, True)
     assert (found.step("b").tries, found.step("b").goal, found.step("b").serial) == (4, "g", False)
     assert found.after["a"] == ("b",)
+
+
+def test_a_call_of_a_tool_says_what_it_was_given() -> None:
+    """The arguments stand after what is always said; of a call that failed its reason stands alone."""
+    scene = seen(research())
+    call = EffectLine(3, "tool", "send", 1, "irreversible", 10.0, pack({"to": "Ann"})[0], StepStatus.COMPLETED, 12.0)
+    assert text(effect_row(scene, call, 90), 90).lstrip().startswith('✓ tool send  irreversible  {"to":"Ann"}  ')
+    call.status, call.reason = StepStatus.FAILED, "no luck"
+    assert text(effect_row(scene, call, 90), 90).lstrip().startswith("✗ tool send  no luck  irreversible  ")
 
 
 def test_a_running_step_without_effects_says_nothing_more() -> None:
