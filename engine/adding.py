@@ -17,6 +17,7 @@ from engine.kinds import REFERENCE
 from engine.pipeline import Pipeline
 from engine.reads import read_before, read_during
 from engine.steps import PipelineStep
+from engine.tools import tool
 from store.state import RunState, StepStatus
 
 LOST = "could not be found again after a crash; name a function of a module that can be imported"
@@ -70,7 +71,7 @@ def _own(plan: Plan, added: PipelineStep, model: str | None) -> list[Problem]:
 
     def judged(names: set[str]) -> list[Problem]:
         standins = [PipelineStep(name, "stands in for a step of the run", depends_on=()) for name in names if name in plan.steps]
-        whole = Pipeline(plan.definition.name)
+        whole = Pipeline(plan.definition.name, tools=[tool(name=one.name)(lambda: None) for one in plan.definition.tools])
         whole.steps = [*standins, added]
         every = whole.problems(model=model or "unchecked")
         return [problem for problem in every if problem.where == place or problem.where.startswith(f"{place}.")]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from engine.expressions.renaming import renamed, renamed_template
 from engine.expressions.templates import OPEN
 from engine.policies import limits_of
 from engine.rebinding import rebound
+from engine.signatures import name_of
 from engine.steps import SELF, PipelineStep, free_parameters
 
 
@@ -67,6 +69,17 @@ def prefixed(steps: Sequence[PipelineStep], prefix: str) -> list[PipelineStep]:
     """Copies of the steps with the prefix before their names, wherever one of them is named."""
     names = {step.name: f"{prefix}{step.name}" for step in steps}
     return [_renamed(step, names if prefix else {}) for step in steps]
+
+
+def keep_tools(steps: Sequence[PipelineStep], own: Sequence[Any], whole: Sequence[Any]) -> None:
+    """Let goals that had the tools in `own` call no others, once they stand in a pipeline that has those in `whole`."""
+    if len(own) == len(whole):
+        return
+    for step in steps:
+        if step.goal is not None:
+            names = [name_of(one) for one in (*own, *step.tools)]
+            patterns = step.tools_filter
+            step.tools_filter = [one for one in names if patterns is None or any(fnmatchcase(one, wanted) for wanted in patterns)]
 
 
 def _renamed(step: PipelineStep, names: Mapping[str, str]) -> PipelineStep:

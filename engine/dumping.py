@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -46,6 +47,8 @@ def _tree(definition: Definition) -> dict[str, Any]:
         value = getattr(definition, key)
         if key == "params":
             value = _params(definition)
+        if key == "tools":
+            _need_names("The pipeline has the tool", [one.run for one in value])
         if key == "steps":
             tree[key] = [_step_tree(step) for step in value]
         elif value != getattr(_PIPELINE_DEFAULTS, key):
@@ -67,9 +70,7 @@ def _params(definition: Definition) -> dict[str, Any]:
 
 
 def _step_tree(step: StepDefinition) -> dict[str, Any]:
-    for name in step.functions.values():
-        if not REFERENCE.fullmatch(name):
-            raise EngineError(f"The step {step.name!r} runs {name}, which a file cannot name; use a function of a module.")
+    _need_names(f"The step {step.name!r} runs", step.functions.values())
     held = {key: getattr(step, attribute(key)) for key in STEP if key not in ("max_retries", "retry")} | _tries(step)
     if isinstance(step.pipeline, Definition):
         held["pipeline"] = _tree(step.pipeline)
@@ -80,6 +81,12 @@ def _step_tree(step: StepDefinition) -> dict[str, Any]:
         for key in STEP
         if key in held and held[key] != _STEP_DEFAULTS.get(attribute(key), msgspec.NODEFAULT)
     }
+
+
+def _need_names(what: str, names: Iterable[str]) -> None:
+    for name in names:
+        if not REFERENCE.fullmatch(name):
+            raise EngineError(f"{what} {name}, which a file cannot name; use a function of a module.")
 
 
 def _tries(step: StepDefinition) -> dict[str, Any]:

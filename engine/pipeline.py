@@ -19,7 +19,7 @@ from engine.model_config import ModelConfig, config_of
 from engine.params import Param, split
 from engine.policies import BreakerPolicy, limits_of, merged
 from engine.signatures import tool_of
-from engine.steps import PipelineStep, budget_of, need_step, plain
+from engine.steps import PipelineStep, budget_of, listed, need_step, plain
 
 
 class Pipeline:
@@ -59,7 +59,7 @@ class Pipeline:
         self.on_failure = on_failure
         self.checkpoints: list[Any] = [checkpoints] if isinstance(checkpoints, str) else list(checkpoints)
         self.budget, self.config = budget_of(budget), config_of(config)
-        self.tools: list[Any] = list(tools) if isinstance(tools, Iterable) else [tools]
+        self.tools: list[Any] = listed(tools)
         self.shared_values: dict[str, Any] = {}
 
     def step(self, name: str, goal: str | None = None, **options: Any) -> Self:
@@ -92,11 +92,11 @@ class Pipeline:
     def include(self, other: Pipeline, *, prefix: str = "", depends_on: Iterable[str | Dep] | str = ()) -> Self:
         """Add the steps of another pipeline, `prefix` before their names; those that wait for nothing depend on `depends_on`.
 
-        Its params, shared values, limits and checkpoints come along, its constraints and config stay with its steps, its final
-        step is final no more. Functions keep the parameters they have. Raises `PipelineValidationError` with all that they do
-        not agree on.
+        Its params, shared values, limits, checkpoints and tools come along; its constraints and config stay with its steps, and
+        the goals of both keep to the tools they had. Its final step is final no more. Functions keep the parameters they have.
+        Raises `PipelineValidationError` with all that they do not agree on.
         """
-        from engine.composing import prefixed, sources
+        from engine.composing import keep_tools, prefixed, sources
 
         need_pipeline(other, "Pipeline.include")
         made = prefixed(other.steps, prefix if prefix.isidentifier() else "")
@@ -115,13 +115,16 @@ class Pipeline:
             step.constraints = [*other.constraints, *step.constraints]
             if isinstance(step.config, ModelConfig) and isinstance(other.config, ModelConfig):
                 step.config = step.config.over(other.config)
+        whole = [*self.tools, *(one for one in other.tools if one not in self.tools)]
+        keep_tools(self.steps, self.tools, whole)
+        keep_tools(made, other.tools, whole)
         self.steps.extend(made)
+        self.tools = whole
         self.params, self.declared = {**other.params, **self.params}, {**other.declared, **self.declared}
         self.shared_values = {**other.shared_values, **self.shared_values}
         if other.limits:
             self.limits = merged(limits_of(other.limits), limits_of(self.limits))
         self.checkpoints = list(dict.fromkeys([*self.checkpoints, *other.checkpoints]))
-        self.tools += [one for one in other.tools if one not in self.tools]
         self.maker_params = tuple(dict.fromkeys([*self.maker_params, *other.maker_params]))
         return self
 

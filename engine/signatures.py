@@ -187,7 +187,11 @@ def _default(parameter: inspect.Parameter) -> dict[str, Any]:
 def converted(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """JSON arguments as the function takes them: models, Structs and dates instead of plain values. Raises `ArgumentsError`."""
     kinds = signature_of(function).types
-    return {name: value if kinds[name] is Any else _converted(name, value, kinds[name]) for name, value in arguments.items()}
+    found = {}
+    for name, value in arguments.items():
+        kind = kinds.get(name, Any)  # one that there is no more is told by the call itself
+        found[name] = value if kind is Any else _converted(name, value, kind)
+    return found
 
 
 def _converted(name: str, value: Any, kind: Any) -> Any:

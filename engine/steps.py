@@ -104,9 +104,9 @@ class PipelineStep:
         tools_filter: Iterable[str] | str | None = None,
     ) -> None:
         self.name, self.goal, self.run = name, goal, run
-        self.depends_on: list[Any] = _listed(depends_on)
+        self.depends_on: list[Any] = listed(depends_on)
         self.execution_mode = execution_mode
-        self.constraints: list[Any] = _listed(constraints)
+        self.constraints: list[Any] = listed(constraints)
         self.timeout, self.total_timeout, self.max_retries, self.retry = timeout, total_timeout, max_retries, retry
         self.output_schema, self.model = output_schema, model
         self.irreversible, self.final = irreversible, final
@@ -118,12 +118,12 @@ class PipelineStep:
         self.merge, self.fallback, self.compensate = merge, fallback, compensate
         self.approval = approval_of(approval)
         self.budget = budget_of(budget)
-        self.read_data: list[Any] = _listed(read_data)
-        self.fallback_models: list[Any] = _listed(fallback_models)
+        self.read_data: list[Any] = listed(read_data)
+        self.fallback_models: list[Any] = listed(fallback_models)
         self.config = config_of(config)
         self.pipeline, self.checkpoint = pipeline, checkpoint
-        self.tools: list[Any] = _listed(tools)
-        self.tools_filter: list[Any] | None = None if tools_filter is None else _listed(tools_filter)
+        self.tools: list[Any] = listed(tools)
+        self.tools_filter: list[Any] | None = None if tools_filter is None else listed(tools_filter)
         self.params: Any = {} if params is None else dict(params) if isinstance(params, Mapping) else params
 
     @property
@@ -187,7 +187,7 @@ class PipelineStep:
         )
 
 
-def _listed(given: Any) -> list[Any]:
+def listed(given: Any) -> list[Any]:
     """One value as it is, or several; what is neither is kept for the checks to tell of."""
     return list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
 

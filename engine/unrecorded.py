@@ -14,6 +14,7 @@ from engine.effects import Effects
 from engine.errors import AttemptClosedError, EngineError
 from engine.failures import error_of, failure_of
 from engine.models.errors import ModelError
+from engine.tape import Base
 from store import values
 from store.effect_rules import spent
 from store.events import EffectRequested, Payload, Safety, Spent
@@ -59,6 +60,10 @@ class InsideTool(NoEffects):
     def replaying(self) -> bool:
         """Never."""
         return False
+
+    def asks_first(self, kind: str, name: str, arguments: Any, question: Base) -> bool:
+        """Always: nothing is known here of what was done before."""
+        return True
 
     async def perform(
         self,

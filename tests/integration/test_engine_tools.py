@@ -334,15 +334,20 @@ async def test_what_a_tool_asks_of_its_context_is_part_of_its_call_and_paid_for(
     async def remember(ctx: StepContext) -> None:
         await ctx.memory.put("a", 1)
 
-    pipeline = Pipeline("p").step("g", "Do", tools=[think, think_plainly, remember])
-    calls = [("think", {"about": "bees"}), ("think_plainly", {"about": "ants"}), ("remember", {})]
+    @tool
+    async def sends(ctx: StepContext) -> None:
+        await ctx.tool(send, to="Ann")
+
+    pipeline = Pipeline("p").step("g", "Do", tools=[think, think_plainly, remember, sends])
+    calls = [("think", {"about": "bees"}), ("think_plainly", {"about": "ants"}), ("remember", {}), ("sends", {})]
     result, events, model = await told(pipeline, calls, "about bees", "about ants", "done")
     assert result.output("g") == "done"
-    assert effects(events) == ['think: ["about bees","g","noted bees"]', "think_plainly: error", "remember: error"]
-    assert answers(model)[1:] == [
+    assert effects(events) == ['think: ["about bees","g","noted bees"]', "think_plainly: error", "remember: error", "sends: error"]
+    assert answers(model)[1:3] == [
         "error: LookupError: in vain",
         "error: The tool 'remember' asks for memory 'put a', which only a step can; do that in a step.",
     ]
+    assert answers(model)[3].startswith("error: The tool 'sends' asks for ask ")
     assert model.asked[1].params == {}
     assert result.total_cost == pytest.approx(0.04)
     assert result.token_usage["scripted"]["calls"] == 4
@@ -385,9 +390,11 @@ async def test_items_added_steps_and_nested_pipelines_have_their_tools() -> None
     nested = Pipeline("inner", tools=[weather]).step("w", "Weather?")
 
     async def grow(ctx: StepContext) -> None:
-        await ctx.add_step(PipelineStep("grown", "Grow", tools=[note]), before=["last"])
+        await ctx.add_step(PipelineStep("grown", "Grow", tools=[note], tools_filter=["note"]), before=["last"])
+        with pytest.raises(EngineError, match="is the name of a tool of the pipeline too"):
+            await ctx.add_step(PipelineStep("wrong", "Grow", tools=[weather]))
 
-    pipeline = Pipeline("p").step("each", "Note ${{ item }}", for_each="[1, 2]", tools=[note], max_concurrent=1)
+    pipeline = Pipeline("p", tools=[weather]).step("each", "Note ${{ item }}", for_each="[1, 2]", tools=[note], max_concurrent=1)
     pipeline.step("grow", run=grow, depends_on="each").step("last", pipeline=nested, depends_on="grow")
     calls = [[("note", {"text": "a"})], "a", [("note", {"text": "b"})], "b", [("note", {"text": "c"})], "c"]
     result, events, _ = await told(pipeline, *calls, [("weather", {"place": {"city": "Bonn"}})], "fine")

@@ -264,12 +264,22 @@ def test_files_name_tools_and_keep_them() -> None:
 
 
 def test_composed_pipelines_bring_their_tools() -> None:
-    """`include` and copies have the tools of the parts; later changes do not reach a copy."""
-    part = Pipeline("part", tools=[web_search]).step("a", "A", tools_filter=["web_search"])
-    whole = Pipeline("whole", tools=[send]).include(part)
+    """`include` and copies have the tools of the parts, of which each goal still calls those it could; later changes do not reach a
+    copy.
+    """
+    part = Pipeline("part", tools=[web_search]).step("a", "A").step("b", "B", tools_filter=["web_*"])
+    mine = Pipeline("mine").step("c", "C").step("d", "D", tools=[send])
+    whole = mine.then(part)
     copied = whole.copy()
     whole.tools.append(tool(name="late")(lambda: None))
-    assert [one.name for one in copied.define(model="m").tools] == ["send", "web_search"]
+    definition = copied.define(model="m")
+    assert [one.name for one in definition.tools] == ["web_search"]
+    names = {step.name: [one.name for one in definition.tools_of(step)] for step in definition.steps}
+    assert names == {"a": ["web_search"], "b": ["web_search"], "c": [], "d": ["send"]}
+    same = Pipeline("same", tools=[web_search]).step("e", "E").include(part)
+    assert [step.tools_filter for step in same.steps] == [None, None, ["web_*"]]
+    with pytest.raises(EngineError, match=r"The pipeline has the tool .*<locals>.*, which a file cannot name"):
+        Pipeline("p", tools=[tool(name="local")(lambda: None)]).step("a", "A").to_yaml()
 
 
 def pinned(*tools: Any, **options: Any) -> Definition:
