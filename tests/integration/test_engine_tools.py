@@ -13,7 +13,8 @@ import pydantic
 import pytest
 
 from engine import BreakerPolicy, EffectFailedError, Engine, EngineError, Pipeline, PipelineStep, RetryPolicy, StepContext, tool
-from store.events import EffectFailed, EffectRequested, EffectSucceeded, Recorded
+from engine.models.errors import ModelError, ModelErrorKind
+from store.events import EffectFailed, EffectRequested, EffectSucceeded, Recorded, Usage
 from tests.driving import Scripted, drive, engine_at, until
 from tests.integration.openai_server import MODEL, Hang, OpenAIServer, Text, ToolCall, ToolCalls, openai_server
 
@@ -351,6 +352,39 @@ async def test_what_a_tool_asks_of_its_context_is_part_of_its_call_and_paid_for(
     assert model.asked[1].params == {}
     assert result.total_cost == pytest.approx(0.04)
     assert result.token_usage["scripted"]["calls"] == 4
+
+
+async def test_a_call_inside_a_tool_that_fails_is_caught_there_and_what_it_cost_is_paid() -> None:
+    """A model that fails inside a tool raises as any effect does; a call that was metered counts. A function that was left behind
+    by its timeout is refused what it asks from then on.
+    """
+    late: list[str] = []
+
+    @tool
+    async def careful(ctx: StepContext) -> str:
+        try:
+            return str(await ctx.model("x"))
+        except EffectFailedError as error:
+            return error.kind
+
+    @tool(timeout=0.05, safety="read")
+    def slow(ctx: Any) -> None:
+        time.sleep(0.2)
+        try:
+            ctx.random()
+        except Exception as error:
+            late.append(f"{type(error).__name__}: {error}")
+
+    failed = ModelError(ModelErrorKind.BAD_REPLY, "Cut off.", usage=Usage("scripted", 10, 0, 0.5))
+    pipeline = Pipeline("p").step("g", "Do", tools=[careful, slow])
+    async with engine_at(model="scripted") as engine:
+        model = engine._models["scripted"] = Scripted([("careful", {}), ("slow", {})], failed, "done")
+        run = await engine.start(pipeline)
+        result = await engine.result(run)
+        assert answers(model) == ["model.bad_reply", "error: 'slow' was not done within 0.05 s"]
+        assert result.total_cost == pytest.approx(0.52)
+        await until(lambda: late, "the thread went on")
+    assert late == ["AttemptClosedError: the call of the tool 'slow' has ended; its effects are refused"]
 
 
 async def test_a_function_calls_tools_by_itself_or_by_name() -> None:

@@ -201,3 +201,39 @@ def test_functions_of_nested_pipelines_and_named_files_are_looked_at_when_a_file
         "other.yaml:2 steps.x: has the unknown field 'dpends_on'; did you mean 'depends_on'?",
         "other.yaml:2 steps.back.pipeline: There is no file gone.yaml; check the path.",
     ]
+
+
+def test_tools_of_a_file_are_found_and_checked_when_it_is_loaded(folder: Path) -> None:
+    """Functions named as tools are found beside the file, inside nested pipelines too; what is wrong with them, or with a
+    filter whose names are known only now, is told with file and line.
+    """
+    (folder / "shop_tools.py").write_text(
+        "from engine import tool\n"
+        "@tool(name='search', safety='read')\ndef look(q: str) -> str: return q\n"
+        "def untyped(q): return q\n"
+        "number = 3\n"
+    )
+    text = (
+        "name: shop\ntools: shop_tools:look\nsteps:\n"
+        "  - {name: buy, goal: Buy, tools_filter: [search]}\n"
+        "  - {name: inside, pipeline: {tools: ['shop_tools:look'], steps: [{name: x, goal: X}]}}\n"
+    )
+    (folder / "shop.yaml").write_text(text)
+    loaded = load("shop.yaml", cwd=folder)
+    assert loaded.problems(model="m") == []
+    definition = loaded.pipeline.define(model="m")
+    (found,) = definition.tools
+    assert (found.name, found.safety, found.run) == ("search", "read", "shop_tools:look")
+    assert definition.steps[1].pipeline.tools == (found,)
+    (folder / "lost.yaml").write_text("name: x\nsteps:\n  - {name: a, goal: A, tools: ['shop_tools:lok', 'shop_tools:number']}\n")
+    with pytest.raises(PipelineFileError) as refused:
+        load("lost.yaml", cwd=folder)
+    assert [str(problem) for problem in refused.value.problems] == [
+        "lost.yaml:3 steps.a.tools: There is no 'lok' in the module shop_tools; did you mean 'look'?",
+        "lost.yaml:3 steps.a.tools: shop_tools:number is a int, which cannot be called; name a function.",
+    ]
+    (folder / "wrong.yaml").write_text(text.replace("[search]", "[look]").replace("Buy,", "Buy, tools: ['shop_tools:untyped'],"))
+    assert [str(problem) for problem in load("wrong.yaml", cwd=folder).problems(model="m")] == [
+        "wrong.yaml:4 steps.buy.tools.untyped.q: has no type, so no model can know what to give; write q: str",
+        "wrong.yaml:4 steps.buy.tools_filter: has 'look', which is no tool; there are search, untyped",
+    ]
