@@ -247,6 +247,34 @@ async def test_a_tool_that_asks_waits_for_a_person_who_sees_the_arguments(answer
         assert (await engine.verify(run, pipeline)).divergence is None
 
 
+async def test_a_person_is_not_asked_again_about_what_was_done() -> None:
+    """A retry takes the call that a person allowed in the attempt before, and asks only about another one; forks of all of it ask
+    nothing, and both verify.
+    """
+    pipeline = Pipeline("p", tools=[send]).step("g", "Do", retry=AT_ONCE)
+    ann, ben = [("send", {"to": "Ann"})], [("send", {"to": "Ben"})]
+    async with engine_at(model="scripted") as engine:
+        engine._models["scripted"] = Scripted(ann, ConnectionError("lost"), ann, ben, "done")
+        run = await engine.start(pipeline)
+        for to in ("Ann", "Ben"):
+            assert await engine.wait(run) == "waiting"
+            asked = (await engine.events(run, types={"effect.requested"}))[-1].event
+            assert (asked.kind, to in asked.name) == ("ask", True)
+            await engine.answer(run, "do it")
+            await engine.resume(run, pipeline)
+        assert (await engine.result(run)).output("g") == "done"
+        assert CALLS["send"] == 2
+        questions = [item.event.kind for item in await engine.events(run, types={"effect.requested"})]
+        assert questions.count("ask") == 2
+        assert (await engine.verify(run, pipeline)).divergence is None
+        for version in range(2, await engine.log.head(run)):
+            fork = await engine.fork(run, version, pipeline=pipeline)
+            assert await engine.wait(fork) is None, version
+            assert (await engine.result(fork)).output("g") == "done"
+            assert (await engine.verify(fork, pipeline)).divergence is None
+        assert CALLS["send"] == 2
+
+
 async def test_a_call_that_runs_out_of_time_is_told_and_an_irreversible_one_is_not_repeated() -> None:
     """A tool's timeout is the call's; after it an irreversible one may have happened, so the same call is refused."""
 
