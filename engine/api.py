@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import contextvars
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,10 +73,11 @@ async def run_goal(
     params: Mapping[str, Any] | None = None,
     db: str | Path | None = None,
     output_schema: Any = None,
+    tools: Iterable[Callable[..., Any]] = (),
     **overrides: Any,
 ) -> PipelineResult:
-    """Run one goal as a pipeline of one step, `answer`, and return the result; see `run_agent`."""
-    pipeline = Pipeline("goal", goal[:200]).step("answer", goal, output_schema=output_schema)
+    """Run one goal, whose model may call `tools`, as a pipeline of one step, `answer`, and return the result; see `run_agent`."""
+    pipeline = Pipeline("goal", goal[:200], tools=tools).step("answer", goal, output_schema=output_schema)
     return await run_pipeline(pipeline, config, params=params, db=db, **overrides)
 
 

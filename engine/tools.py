@@ -90,7 +90,7 @@ def tool(
     Raises `EngineError` with all values that are wrong.
     """
     said = safety.value if isinstance(safety, Safety) else safety
-    mark = ToolMark(said, None if timeout is None else timeout, permission, name, description)
+    mark = ToolMark(said, timeout, permission, name, description)
     if found := misfits_of(mark):
         raise EngineError(f"tool(...) {'; '.join(found)}.")
 

@@ -12,7 +12,18 @@ from typing import Any
 import pydantic
 import pytest
 
-from engine import BreakerPolicy, EffectFailedError, Engine, EngineError, Pipeline, PipelineStep, RetryPolicy, StepContext, tool
+from engine import (
+    BreakerPolicy,
+    EffectFailedError,
+    Engine,
+    EngineError,
+    Pipeline,
+    PipelineStep,
+    RetryPolicy,
+    StepContext,
+    run_goal,
+    tool,
+)
 from engine.models.errors import ModelError, ModelErrorKind
 from store.events import EffectFailed, EffectRequested, EffectSucceeded, Recorded, Usage
 from tests.driving import Scripted, drive, engine_at, until
@@ -140,6 +151,15 @@ async def test_a_models_calls_are_made_in_order_and_told_to_it_over_http(server:
         found = await engine.verify(run, pipeline)
         assert (found.divergence, found.notes, found.attempts) == (None, [], 1)
         assert (CALLS.total(), server.count) == (3, 3)
+
+
+async def test_one_goal_runs_with_tools(server: OpenAIServer) -> None:
+    """`run_goal` gives its one step the tools."""
+    server.script(ToolCall("note", {"text": "one"}), Text("Noted."))
+    result = await run_goal(
+        "Note it", tools=[note], db=":memory:", model=f"openai/{MODEL}", api_base=server.base_url, api_key="key"
+    )
+    assert (result.final_output, CALLS["note one"]) == ("Noted.", 1)
 
 
 async def test_an_answer_of_a_schema_after_tools_is_repaired_with_the_whole_conversation(server: OpenAIServer) -> None:
