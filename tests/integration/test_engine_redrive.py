@@ -8,6 +8,7 @@ import pytest
 
 from engine.definition import Definition
 from engine.executor import Completed, Executor, Failed, StepTask
+from engine.model_config import UNSET, ModelConfig
 from engine.models.port import ModelRequest
 from engine.threads import Threads
 from store.events import EffectRequested, Recorded
@@ -41,6 +42,9 @@ class Nobody:
 
     def names(self, step: str, model: str | None) -> list[str]:
         return [model or "offline"]
+
+    def config(self, step: str) -> ModelConfig:
+        return UNSET
 
     async def in_thread(self, function: Any) -> Any:
         return function()
