@@ -45,6 +45,10 @@ def insert(connection: Statements, encoded: list[rows.Row]) -> None:
         left -= size
 
 
+LIGHT = 16
+"""Events that are few."""
+
+
 class LeaseBatch:
     """What one lease puts into one commit."""
 
@@ -64,6 +68,11 @@ class LeaseBatch:
     def run(self) -> str:
         """The id of the run that changes."""
         return self._lease.run
+
+    @property
+    def light(self) -> bool:
+        """Whether it is a few rows and nothing large."""
+        return len(self.events) <= LIGHT and not self.blobs and not self.snapshots
 
     def prepare(self) -> None:
         """Encode the rows, on the writing thread."""

@@ -20,9 +20,6 @@ from store.trouble import missing, read_only
 PATIENCE = 5.0
 """Seconds opening waits for another process's lock."""
 
-COMMIT_PATIENCE = 30.0
-"""Seconds a commit waits: an import of another process may hold the lock for that long."""
-
 
 def make(path: Path) -> None:
     """Make a new store at `path`: built beside it and linked in whole, so a crash leaves no half of one."""
@@ -81,7 +78,6 @@ def _set_for_writing(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")  # may it be written at all? Better to know now; of a read-only file BEGIN does not tell
     connection.execute("DELETE FROM meta WHERE name IS NULL")
     connection.execute("ROLLBACK")
-    connection.execute(f"PRAGMA busy_timeout = {int(COMMIT_PATIENCE * 1000)}")
 
 
 def ready_to_read(path: Path, patience: float) -> str:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import store.lease
 from store import Lease, LeaseLostError, Log, RunId, RunSummary, StoreUnusableError, ValueEncodingError
 from store.events import LogWritten, Recorded, StepStarted
 from tests.happenings import lines
@@ -118,6 +121,62 @@ async def cancel_appends(log: Log, count: int) -> None:
         other.execute("ROLLBACK")
     assert await log.check() == []
     assert lease.head == appended + 1
+
+
+async def told_where(log: Log, lease: Lease, monkeypatch: pytest.MonkeyPatch, count: int = 1, took: float = 0.0) -> list[bool]:
+    """Whether each of some commits of one row was written on the loop's own thread; `took` is how slow they were lately."""
+    here: list[bool] = []
+    advance = store.lease.advance
+
+    def told(*arguments: Any) -> bool:
+        here.append(threading.current_thread() is threading.main_thread())
+        return advance(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.lease, "advance", told)
+        for _ in range(count):
+            log.writer._took = took
+            await lease.commit(lines(lease.head + 1, 1))
+            await asyncio.sleep(0)
+    return here
+
+
+async def test_a_lone_caller_on_a_quick_disk_is_written_for_at_once(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two hops to the thread would cost as much as the commit; a slow disk, or much to write, is left to the thread."""
+    lease = await lead(log)
+    await lease.commit(lines(lease.head + 1, 1))
+    assert await told_where(log, lease, monkeypatch, 3) == [True] * 3
+    assert await told_where(log, lease, monkeypatch, 3, took=1.0) == [False] * 3
+    lease.append(lines(lease.head + 1, 100))
+    assert await told_where(log, lease, monkeypatch) == [False]
+    assert await log.check() == []
+
+
+async def test_another_process_that_writes_does_not_hold_up_the_loop(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While somebody else holds the file's lock the commit waits on the thread, and the loop goes on."""
+    lease = await lead(log)
+    await lease.commit(lines(lease.head + 1, 1))
+    with closing(sqlite3.connect(log.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        committing = asyncio.create_task(told_where(log, lease, monkeypatch))
+        turns = 0
+        for _ in range(20):
+            await asyncio.sleep(0.005)
+            turns += 1
+        assert (turns, committing.done()) == (20, False)
+        other.execute("COMMIT")
+        assert await committing == [False]
+    assert await log.check() == []
+
+
+async def test_who_comes_second_in_a_turn_shares_a_commit(log: Log) -> None:
+    """Many leases that wait in one turn are not written for one by one, however quick the disk is."""
+    leases = [await lead(log, f"run-{number}") for number in range(20)]
+    for lease in leases:
+        await lease.commit(lines(lease.head + 1, 1))
+    log.writer._took, before = 0.0, log.writer.commits
+    await asyncio.gather(*(lease.commit(lines(lease.head + 1, 1)) for lease in leases))
+    assert log.writer.commits - before <= 3
 
 
 async def test_cancelled_callers_leave_nothing_open(log: Log) -> None:
