@@ -60,8 +60,9 @@ class Record:
         """
         now, cause = self.now(), None
         batch: list[Recorded] = []
-        for event, step, attempt in taken:
-            cause = self._enter(batch, event, step, attempt, now, None, RECORDING)
+        if taken:
+            for event, step, attempt in taken:
+                cause = self._enter(batch, event, step, attempt, now, None, RECORDING)
         for event, step, attempt in facts:
             cause = self._enter(batch, event, step, attempt, now, None, actor)
         state, decide = self.state, self.schedule.decide

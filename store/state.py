@@ -119,7 +119,7 @@ class Approval(msgspec.Struct, array_like=True, gc=False):
     note: str = ""
 
 
-class StepState(msgspec.Struct, array_like=True):
+class StepState(msgspec.Struct, array_like=True, gc=False):
     """One step. Times are unix seconds, None while not reached; `output` is a version of this run's lineage.
 
     `started_at` is the latest attempt's, `first_started_at` the first's; `due` is set while a retry waits. `cost` adds what is
@@ -157,7 +157,7 @@ class StepState(msgspec.Struct, array_like=True):
     simulated: bool = False
     reused: bool = False
     first_attempt: int = 1
-    tries: list[Try] = []
+    tries: tuple[Try, ...] = ()
     verdict: str = ""
     evaluated: int | None = None
     refused: tuple[str, ...] = ()

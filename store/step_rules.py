@@ -95,7 +95,7 @@ def _answer(state: RunState, step: StepState, approved: bool, note: str) -> None
 def step_started(state: RunState, version: int, at: float, path: str, attempt: int, event: StepStarted) -> None:
     step = step_at(state, path)
     if step.attempt and step.ended_at is not None and step.status is WAITING:
-        step.tries = [*step.tries, _try(step)]
+        step.tries = (*step.tries, _try(step))
     move(state, step, RUNNING)
     step.attempt, step.started_at, step.ended_at, step.due = attempt, at, None, None
     step.reason = step.failure_kind = None
@@ -177,7 +177,7 @@ def step_reset(state: RunState, version: int, at: float, path: str, attempt: int
     move(state, step, PENDING)
     step.started_at = step.ended_at = step.due = step.first_started_at = None
     step.output, step.output_size, step.reason, step.failure_kind = None, 0, None, None
-    step.first_attempt, step.tries, step.failure_classes = step.attempt + 1, [], ()
+    step.first_attempt, step.tries, step.failure_classes = step.attempt + 1, (), ()
     step.reused = step.edited = False
     step.verdict, step.evaluated, step.refused, step.inputs, step.passes = "", None, (), None, False
     step.partial = step.approval = step.disabled = step.marked = None

@@ -225,7 +225,8 @@ class Writer:
         commit, self._collecting = self._collecting, Commit()
         self._write(commit)
         self._tell(commit)
-        _release(commit)
+        if commit.waiters:
+            _release(commit)
 
     def _write_here(self) -> bool:
         """Begin the commit on the loop's thread, where the other one would cost more than it frees; False where it is to be asked.
@@ -241,7 +242,8 @@ class Writer:
         if not all(batch.light for batch in commit.batches.values()):
             return False
         try:
-            self._wait_for_locks(0)
+            if self._patience != 0:
+                self._wait_for_locks(0)
             self._cursor.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:  # another process writes, or the disk is in trouble: the thread waits and tells
             self._took = 20 * QUICK
@@ -254,9 +256,8 @@ class Writer:
         self._wrote_here = False
 
     def _wait_for_locks(self, milliseconds: int) -> None:
-        if self._patience != milliseconds:
-            self._cursor.execute(f"PRAGMA busy_timeout = {milliseconds}")
-            self._patience = milliseconds
+        self._cursor.execute(f"PRAGMA busy_timeout = {milliseconds}")
+        self._patience = milliseconds
 
     def _landed(self) -> None:
         commit, self._flying = self._flying, None
@@ -330,7 +331,8 @@ class Writer:
             if self._path is not None and time.monotonic() >= self._look_due:
                 self._refuse_moved(self._path)
             if not connection.in_transaction:
-                self._wait_for_locks(COMMIT_PATIENCE)
+                if self._patience != COMMIT_PATIENCE:
+                    self._wait_for_locks(COMMIT_PATIENCE)
                 cursor.execute("BEGIN IMMEDIATE")
             for call in commit.calls:
                 self._do(call)
