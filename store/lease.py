@@ -13,13 +13,14 @@ from itertools import chain as joined
 from store import blobs as contents
 from store import rows, snapshots
 from store.blobs import Blobs
+from store.commits import Commit
 from store.connections import Statements
 from store.errors import LeaseLostError, StoreError, ValueEncodingError, VersionRangeError
 from store.events import Recorded, RunId
 from store.locks import Driver, RunLock
 from store.runs import RunSummary, advance
 from store.state import RunState
-from store.writer import Commit, Writer
+from store.writer import Writer
 
 __all__ = ["Driver", "Lease", "insert"]
 

@@ -15,9 +15,10 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from store import trouble
+from store.commits import Batch, Call, Commit, Work
 from store.errors import StoreError, StoreUnusableError, ValueEncodingError
 
 LINGER = 0.1
@@ -25,6 +26,9 @@ LINGER = 0.1
 
 QUICK = 0.0005
 """Seconds: while commits take less, the loop can as well wait for one itself."""
+
+IN_A_TURN = 16
+"""Commits on the loop's thread in one turn of it: who awaits one after another must not keep all others waiting."""
 
 FORGET = 0.8
 """What remains of a slow commit's time after each quick one: 17 make good for one of 20 ms."""
@@ -44,55 +48,6 @@ _OF_ONE_BATCH = (
     TypeError,
 )
 """Errors of what was to be written, not of the disk."""
-
-Work = Callable[[sqlite3.Connection], Any]
-
-
-class Batch(Protocol):
-    """What a lease puts into a commit; `error` is why it was left out."""
-
-    error: StoreError | None
-
-    @property
-    def run(self) -> str:
-        """The id of the run that changes."""
-
-    @property
-    def light(self) -> bool:
-        """Whether it is a few rows and nothing large."""
-
-    def prepare(self) -> None:
-        """Encode; runs on the writing thread before the transaction begins."""
-
-    def apply(self, cursor: sqlite3.Cursor) -> None:
-        """Write; runs inside the transaction."""
-
-    def landed(self) -> None:
-        """Durable, or `error` is set; runs on the loop."""
-
-
-class Call:
-    """One piece of work of its own inside a commit: creating, leasing, sending. Its failure leaves the others alone."""
-
-    __slots__ = ("error", "result", "run", "work")
-
-    def __init__(self, work: Work, run: str | None) -> None:
-        self.work = work
-        self.run = run
-        self.result: Any = None
-        self.error: Exception | None = None
-
-
-class Commit:
-    """What goes to the disk together: calls, then at most one batch a lease; and who waits for it."""
-
-    __slots__ = ("batches", "calls", "error", "waiters")
-
-    def __init__(self) -> None:
-        self.calls: list[Call] = []
-        self.batches: dict[object, Batch] = {}
-        self.waiters: list[asyncio.Future[None]] = []
-        self.error: StoreError | None = None
 
 
 class Writer:
@@ -124,7 +79,8 @@ class Writer:
         self._lonely = False
         self._took = 20 * QUICK
         self._patience: int | None = None
-        self._wrote_here = False
+        self._wrote_for: object = None
+        self._wrote = 0
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._orders: queue.SimpleQueue[Commit | None] = queue.SimpleQueue()
@@ -226,20 +182,22 @@ class Writer:
         self._write(commit)
         self._tell(commit)
         if commit.waiters:
-            _release(commit)
+            commit.release()
 
     def _write_here(self) -> bool:
         """Begin the commit on the loop's thread, where the other one would cost more than it frees; False where it is to be asked.
 
-        Only a light one of a single lease, and one a turn of the loop: who comes second shares the next with whoever comes.
+        Only a light one of a single lease, and in a turn of the loop for one lease only, a few times: another one that comes shares
+        the next with whoever comes.
         """
         commit = self._collecting
         if self._took >= QUICK or commit.calls or len(commit.batches) != 1:
             return False
-        if self._wrote_here:
+        ((lease, batch),) = commit.batches.items()
+        if (self._wrote_for is not None and self._wrote_for is not lease) or self._wrote >= IN_A_TURN:
             self._lonely = False
             return False
-        if not all(batch.light for batch in commit.batches.values()):
+        if not batch.light:
             return False
         try:
             if self._patience != 0:
@@ -248,12 +206,14 @@ class Writer:
         except sqlite3.OperationalError:  # another process writes, or the disk is in trouble: the thread waits and tells
             self._took = 20 * QUICK
             return False
-        self._wrote_here = True
-        self._loop.call_soon(self._turn_over)
+        if self._wrote_for is None:
+            self._wrote_for = lease
+            self._loop.call_soon(self._turn_over)
+        self._wrote += 1
         return True
 
     def _turn_over(self) -> None:
-        self._wrote_here = False
+        self._wrote_for, self._wrote = None, 0
 
     def _wait_for_locks(self, milliseconds: int) -> None:
         self._cursor.execute(f"PRAGMA busy_timeout = {milliseconds}")
@@ -265,7 +225,7 @@ class Writer:
             return
         self._lonely = len(commit.waiters) <= 1
         self._tell(commit)
-        _release(commit)
+        commit.release()
         if self._collecting.waiters:
             self.wake()
         elif self._collecting.calls or self._collecting.batches:
@@ -382,12 +342,6 @@ class Writer:
             self._wal_identity = wal
         elif wal != self._wal_identity:
             raise trouble.moved(f"{self.place}-wal")
-
-
-def _release(commit: Commit) -> None:
-    for waiter in commit.waiters:
-        if not waiter.done():
-            waiter.set_result(None)
 
 
 def _identity(path: str) -> tuple[int, int] | None:
