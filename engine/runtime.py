@@ -29,6 +29,7 @@ from engine.surroundings import RunSurroundings
 from engine.taking import Taking
 from engine.threads import Threads
 from engine.tooling import Functions, Toolbox
+from engine.turns import Turns
 from engine.within import LEAVE_SECONDS
 from store import Driver, Lease, Log, values
 from store.errors import StoreError
@@ -114,13 +115,14 @@ class Runtime:
         self._executor = Executor(definition, bodies, schemas, self._around, self._around, self._threads)
         given = {name: values.encode(value) for name, value in params.items()}
         self._preparing = Preparing(log, lease, self._record, given, taking)
-        self._taking = taking
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._context = contextvars.copy_context()
         self._looks: dict[str, asyncio.Task[None]] = {}
         self._intake = Intake(self._record, self._around.written)
+        around = (self._record, lease, self._preparing, self._intake, self._around.written)
+        self._turns = None if taking is None else Turns(taking, *around)
         self._sources: list[str] = []
         self._trouble: BaseException | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -144,8 +146,8 @@ class Runtime:
             while True:
                 if self._trouble is not None:
                     raise self._trouble
-                if self._taking is not None:
-                    await self._take(self._taking)
+                if self._turns is not None:
+                    await self._take(self._turns)
                 if state.status.ended or self._idle():
                     if await self._settled():
                         break
@@ -176,7 +178,7 @@ class Runtime:
             text = f"the code of {', '.join(self._sources)} changed since the run began; what they completed is kept"
             facts.append((LogWritten(text, "warning"), None, 0))
         interrupted = set(self._record.running)
-        taken = [] if self._taking is None else await self._rest_of_the_point(self._taking, interrupted)
+        taken = [] if self._turns is None else await self._turns.rest_of_the_point(interrupted)
         starts = self._turn(facts, [self._migrated[1]] if self._migrated is not None else [], taken=taken)
         interrupted = (interrupted & self._record.running.keys()) - {recorded.step for recorded in starts}
         await self._take_signals()
@@ -189,24 +191,10 @@ class Runtime:
         self._look_out()
         return starts
 
-    async def _rest_of_the_point(self, taking: Taking, interrupted: set[str]) -> list[Fact]:
-        """In a fork, what shared a commit with the event it was forked at: it comes before anything is decided.
-
-        Attempts that wait for their turn leave `interrupted`.
-        """
-        await taking.recall(interrupted)
-        interrupted.difference_update([name for name in interrupted if taking.offer(name, self._record.running[name])])
-        for path in taking.looks_of_the_point():
-            if path in self._record.schedule.looking:
-                taking.hold(path, self.state.steps[path].attempt, await self._preparing.look(path))
-        facts, looks = taking.rest(self._record)
-        self._intake.seen += [(turn.path, turn.seen) for turn in looks if turn.seen is not None]
-        return facts
-
     async def _redrive(self, names: Sequence[str]) -> None:
         """Run interrupted attempts again over what they recorded."""
-        if self._taking is not None:
-            await self._taking.recall(names)
+        if self._turns is not None:
+            await self._turns.recall(names)
         for name, (attempt, tape) in (await self._preparing.tapes(names, self._around.written)).items():
             if name not in self._tasks and self._record.running.get(name) == attempt:
                 self._take_up(name, attempt, tape)
@@ -220,25 +208,17 @@ class Runtime:
 
     def _take_up(self, name: str, attempt: int, tape: Sequence[Recorded]) -> None:
         """Begin an attempt, or in a fork let it wait for its turn on the parent's tape."""
-        if self._taking is not None:
-            if self._taking.offer(name, attempt):
-                self._wake.set()
-                return
-            self._taking.went_live(self._record.plan, name)
+        if self._turns is not None and self._turns.keeps(name, attempt):
+            self._wake.set()
+            return
         self._begin(name, attempt, tape)
 
-    async def _take(self, taking: Taking) -> None:
+    async def _take(self, turns: Turns) -> None:
         """Let what waits for its turn come to what it came to in the parent, in that order."""
-        while not (self._looks or self._intake) and (turns := taking.next(self.state)):
-            facts, live = taking.come(turns, self._record)
-            for turn in live:
-                if turn.seen is not None:
-                    self._intake.seen.append((turn.path, turn.seen))
-                    continue
-                taking.went_live(self._record.plan, turn.path)
-                await self.lease.flush()
-                _, tape = (await self._preparing.tapes([turn.path], self._around.written))[turn.path]
-                self._begin(turn.path, turn.attempt, tape)
+        while not (self._looks or self._intake) and (came := await turns.next()) is not None:
+            facts, runs = came
+            for path, attempt, tape in runs:
+                self._begin(path, attempt, tape)
             if facts or self._intake:
                 self._start(self._turn([], taken=facts))
 
@@ -306,7 +286,7 @@ class Runtime:
     def _look_out(self) -> None:
         """Begin the looks that the schedule wants."""
         for path in self._record.schedule.looking:
-            if path not in self._looks and not (self._taking is not None and self._taking.holds(path)):
+            if path not in self._looks and not (self._turns is not None and self._turns.has_look(path)):
                 self._looks[path] = asyncio.get_running_loop().create_task(self._look(path))
 
     async def _look(self, path: str) -> None:
@@ -318,7 +298,7 @@ class Runtime:
             return
         finally:
             self._looks.pop(path, None)
-        if self._taking is None or not self._taking.hold(path, self.state.steps[path].attempt, seen):
+        if self._turns is None or not self._turns.keeps_look(path, seen):
             self._intake.seen.append((path, seen))
         self._wake.set()
 
