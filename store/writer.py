@@ -133,8 +133,10 @@ class Writer:
     def waiter(self, commit: Commit) -> asyncio.Future[None] | None:
         """A future that is done when `commit` landed, well or not; None when it has already (in memory at once)."""
         if commit is self._collecting:
-            if self._thread is None or (self._lonely and self._flying is None and self._write_here()):
+            if self._thread is None:
                 self._write_inline()
+                return None
+            if self._lonely and self._flying is None and self._write_here():
                 return None
             if self._lonely and self._flying is None:
                 waiter = self._loop.create_future()
@@ -171,21 +173,23 @@ class Writer:
             self._timer = None
         if self._flying is not None or not (self._collecting.calls or self._collecting.batches):
             return
-        if self.inline or (self._lonely and len(self._collecting.waiters) <= 1 and self._write_here()):
+        if self.inline:
             self._write_inline()
+            return
+        if self._lonely and len(self._collecting.waiters) <= 1 and self._write_here():
             return
         self._flying, self._collecting = self._collecting, Commit()
         self._orders.put(self._flying)
 
-    def _write_inline(self) -> None:
+    def _write_inline(self, begun: bool = False) -> None:
         commit, self._collecting = self._collecting, Commit()
-        self._write(commit)
+        self._write(commit, begun)
         self._tell(commit)
         if commit.waiters:
             commit.release()
 
     def _write_here(self) -> bool:
-        """Begin the commit on the loop's thread, where the other one would cost more than it frees; False where it is to be asked.
+        """Write on the loop's thread, where the other one would cost more than it frees; False where that is to be asked.
 
         Only a light one of a single lease, and in a turn of the loop for one lease only, a few times: another one that comes shares
         the next with whoever comes.
@@ -210,6 +214,9 @@ class Writer:
             self._wrote_for = lease
             self._loop.call_soon(self._turn_over)
         self._wrote += 1
+        began = time.perf_counter()
+        self._write_inline(begun=True)
+        self._took = max(time.perf_counter() - began, self._took * FORGET)
         return True
 
     def _turn_over(self) -> None:
@@ -268,31 +275,31 @@ class Writer:
 
     def _serve(self) -> None:
         while (commit := self._orders.get()) is not None:
+            began = time.perf_counter()
+            if self._patience != COMMIT_PATIENCE:
+                self._wait_for_locks(COMMIT_PATIENCE)
             self._write(commit)
+            self._took = max(time.perf_counter() - began, self._took * FORGET)
             try:
                 self._loop.call_soon_threadsafe(self._landed)
             except RuntimeError:  # the loop is gone, and with it everyone who waited
                 break
         self._connection.close()
 
-    def _write(self, commit: Commit) -> None:
-        began = time.perf_counter()
+    def _write(self, commit: Commit, begun: bool = False) -> None:
         for batch in commit.batches.values():
             batch.prepare()
-        while not self._attempt(commit):
-            pass  # again without the batch that could not be written; rolled back, the others lost nothing
-        self._took = max(time.perf_counter() - began, self._took * FORGET)
+        while not self._attempt(commit, begun):
+            begun = False  # again without the batch that could not be written; rolled back, the others lost nothing
 
-    def _attempt(self, commit: Commit) -> bool:
-        """One transaction; False when one batch spoiled it (its `error` is set) and the rest should be tried again."""
+    def _attempt(self, commit: Commit, begun: bool) -> bool:
+        """One transaction, maybe `begun`; False when one batch spoiled it (its `error` is set), so that the rest is tried again."""
         connection, cursor = self._connection, self._cursor
         applying: Batch | None = None
         try:
             if self._path is not None and time.monotonic() >= self._look_due:
                 self._refuse_moved(self._path)
-            if not connection.in_transaction:
-                if self._patience != COMMIT_PATIENCE:
-                    self._wait_for_locks(COMMIT_PATIENCE)
+            if not begun:
                 cursor.execute("BEGIN IMMEDIATE")
             for call in commit.calls:
                 self._do(call)
