@@ -52,12 +52,13 @@ class Pipeline:
         self.name, self.description, self.breaker, self.limits = name, description, breaker, limits or {}
         self.params: dict[str, Any]
         self.declared: dict[str, Param]
-        self.params, self.declared = split(params or {})
+        self.unfit: dict[str, Any] = {} if params is None or isinstance(params, Mapping) else {"params": params}
+        self.params, self.declared = split(params if isinstance(params, Mapping) else {})
         self.maker_params: tuple[str, ...] = ()
         self.steps: list[PipelineStep] = []
         self.constraints: list[str] = []
         self.on_failure = on_failure
-        self.checkpoints: list[Any] = [checkpoints] if isinstance(checkpoints, str) else list(checkpoints)
+        self.checkpoints: list[Any] = listed(checkpoints)
         self.budget, self.config = budget_of(budget), config_of(config)
         self.tools: list[Any] = listed(tools)
         self.shared_values: dict[str, Any] = {}
@@ -281,7 +282,7 @@ class Pipeline:
             Asked(
                 self.name, self.steps, self.params, self.declared, self.shared_values, self.maker_params, self.on_failure,
                 self.budget, given, model, self.breaker, self.limits, self.checkpoints,
-                self.config, self.tools,
+                self.config, self.tools, self.description, self.constraints, self.unfit,
             )
         )  # fmt: skip
         for step in self.steps:

@@ -113,7 +113,8 @@ class PipelineStep:
         self.condition, self.condition_mode = condition, condition_mode
         self.for_each, self.max_concurrent, self.item_failures = for_each, max_concurrent, item_failures
         self.while_, self.max_iterations, self.pipeline, self.checkpoint = while_, max_iterations, pipeline, checkpoint
-        self.switch = None if switch is None else dict(switch)
+        self.unfit: dict[str, Any] = {} if switch is None or isinstance(switch, Mapping) else {"switch": switch}
+        self.switch = dict(switch) if isinstance(switch, Mapping) else None
         self.merge, self.fallback, self.compensate = merge, fallback, compensate
         self.approval, self.budget, self.config = approval_of(approval), budget_of(budget), config_of(config)
         self.read_data: list[Any] = listed(read_data)

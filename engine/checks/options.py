@@ -19,8 +19,11 @@ MAX_CONCURRENT = 10_000
 
 def of_options(step: PipelineStep, where: str) -> Iterator[Problem]:
     """What is wrong with a step's options, each by itself and together."""
+    yield from of_unfit(step.unfit, f"{where}.")
     yield from _mode(step, where)
     yield from _tries(step, where)
+    if step.model is not None and not (isinstance(step.model, str) and step.model):
+        yield Problem(f"{where}.model", f"is {step.model!r}; give the name of a model")
     for constraint in step.constraints:
         if not isinstance(constraint, str):
             yield Problem(f"{where}.constraints", f"{constraint!r} is not text")
@@ -47,6 +50,12 @@ def of_options(step: PipelineStep, where: str) -> Iterator[Problem]:
         yield Problem(f"{where}.checkpoint", why)
     for message in of_budget(step.budget):
         yield Problem(f"{where}.budget", message)
+
+
+def of_unfit(unfit: Mapping[str, Any], before: str) -> Iterator[Problem]:
+    """What was given where a mapping of names belongs, and is none."""
+    for name, value in unfit.items():
+        yield Problem(f"{before}{name}", f"is {value!r}; give a mapping of names, or leave it out")
 
 
 def of_checkpoint(name: Any) -> str | None:

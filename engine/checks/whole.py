@@ -41,6 +41,9 @@ class Asked(msgspec.Struct):
     checkpoints: list[Any] = []
     config: Any = UNSET
     tools: list[Any] = []
+    description: Any = ""
+    constraints: list[Any] = []
+    unfit: Mapping[str, Any] = {}
 
     @property
     def known(self) -> list[str] | None:
@@ -82,6 +85,10 @@ def problems(asked: Asked) -> list[Problem]:
 def _of_pipeline(asked: Asked) -> Iterator[Problem]:
     if not isinstance(asked.name, str) or not NAME.fullmatch(asked.name):
         yield Problem("name", f"{asked.name!r} is not a name; use a letter, then letters, digits, '_' or '-'")
+    if not isinstance(asked.description, str):
+        yield Problem("description", f"is {asked.description!r}; give text")
+    yield from (Problem("constraints", f"{one!r} is not text") for one in asked.constraints if not isinstance(one, str))
+    yield from options.of_unfit(asked.unfit, "")
     if not asked.steps:
         yield Problem("steps", "the pipeline has no steps; add one with .step(...)")
     if len(asked.steps) > MAX_STEPS:

@@ -70,6 +70,28 @@ def test_options_that_are_no_lists_are_told_with_everything_else() -> None:
     assert made(constraints="Be brief").steps[0].constraints == ["Be brief"]
 
 
+def fine() -> int:
+    return 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "place"),
+    [
+        (Pipeline("p").step("a", run=fine, switch=5), "steps.a.switch: is 5"),
+        (Pipeline("p", params=5).step("a", run=fine), "params: is 5"),  # type: ignore[arg-type]
+        (Pipeline("p", checkpoints=5).step("a", run=fine), "checkpoints: is 5"),  # type: ignore[arg-type]
+        (Pipeline("p", 5).step("a", run=fine), "description: is 5"),  # type: ignore[arg-type]
+        (Pipeline("p").constraint(5).step("a", run=fine), "constraints: 5 is not text"),  # type: ignore[arg-type]
+        (Pipeline("p").step("a", run=fine, model=5), "steps.a.model: is 5"),
+        (Pipeline("p").step("a", "Go", model=""), "steps.a.model: is ''"),
+    ],
+    ids=lambda held: held if isinstance(held, str) else "",
+)
+def test_what_is_of_another_kind_altogether_is_told(wrong: Pipeline, place: str) -> None:
+    """No number where names belong, and nothing that only fails when the definition is read back."""
+    assert [problem for problem in told(wrong) if problem.startswith(place)]
+
+
 def test_other_defaults_are_for_params_there_are() -> None:
     """All unknown names are refused at once, with the nearest; what a function asks for and what is declared anew are known."""
     with pytest.raises(PipelineValidationError) as refused:
