@@ -98,7 +98,7 @@ _Count = Annotated[int, Field(ge=1, le=10_000)]
 def _model_params(given: dict[str, Any]) -> dict[str, Any]:
     """Refuse what is ours to set. The message becomes part of the sentence."""
     for place, message in problems_of_config(ModelConfig(model_params=given)):
-        raise ValueError(f"has {place.removeprefix('model_params.')}, which {message}")
+        raise ValueError(f"a mapping without {place.removeprefix('model_params.')} ({message})")
     return given
 
 
@@ -117,6 +117,7 @@ class TAgentConfig(pydantic.BaseModel, frozen=True, extra="forbid", defer_build=
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    stop: Annotated[list[_Text], pydantic.BeforeValidator(_names)] = []
     reasoning_effort: _Text | None = None
     model_params: Annotated[dict[str, Any], pydantic.AfterValidator(_model_params)] = {}
     breaker: Annotated[BreakerConfig, pydantic.BeforeValidator(_values_of)] = Field(default_factory=BreakerConfig)
@@ -133,7 +134,8 @@ class TAgentConfig(pydantic.BaseModel, frozen=True, extra="forbid", defer_build=
 
     def asked(self) -> ModelConfig:
         """How models are asked by these settings; `model_timeout` is not among it, it stays with who drives."""
-        return ModelConfig(self.temperature, self.top_p, self.max_tokens, (), self.reasoning_effort, None, self.model_params)
+        stop = tuple(self.stop)
+        return ModelConfig(self.temperature, self.top_p, self.max_tokens, stop, self.reasoning_effort, None, self.model_params)
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -386,7 +388,7 @@ def _expected(error: Any) -> str:
 
 def _shown(value: Any, place: str) -> str:
     """The offending value; nothing of it where it may be a secret."""
-    if place.startswith(("api_key", "api_base")):
+    if place.startswith(("api_key", "api_base", "model_params")):
         return "what is there"
     shown = repr(value)
     return shown if len(shown) <= 60 else f"{shown[:57]}..."

@@ -300,7 +300,7 @@ class Effects:
             call.future.set_result(value)
 
     def _fail(self, call: Call, failure: Failure) -> None:
-        if call.base is not None and failure.kind == "timeout":
+        if call.base is not None and failure.kind in ("timeout", "unrecorded"):
             self._lost.add(call.base)
         _fail(call.future, failure)
 
@@ -311,7 +311,10 @@ class Effects:
             try:
                 payload, blobs = packed(outcome.value)
             except (ValueEncodingError, RecursionError) as error:
-                outcome = Failure("output", f"What came back cannot be recorded: {error}", retryable=False)
+                said, kind = f"What came back cannot be recorded: {error}", "output"
+                if call.base is not None:
+                    said, kind = f"It was done, and is not done again, but what came back cannot be recorded: {error}", "unrecorded"
+                outcome = Failure(kind, said, retryable=False)
             else:
                 event = EffectSucceeded(call.request, payload, outcome.usage, outcome.simulated, call.source, outcome.spent)
                 self._recorder.record(event, self._step, self._attempt, blobs, wake=call.wake)

@@ -146,6 +146,8 @@ class Forks(abc.ABC):
         """A fork before it is made; raises as `fork` does."""
         row = await self.log.find(run)
         version = await self.log.head(row.id) if at is None else await version_at(self.log, row.id, at)
+        if version < 1:
+            raise EngineError("A run is forked at one of its events, from 1 on.")
         if row.imported and pipeline is None and wish.changed is None and not trust:
             raise EngineError(
                 f"Run {row.id} came in a bundle, so nothing it names is executed unasked; look at it, and if you trust "

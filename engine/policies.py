@@ -20,7 +20,7 @@ MODEL_KINDS = (
     "auth", "rate_limit", "timeout", "unavailable", "bad_request", "context_window", "unknown_model", "bad_reply",
 )  # fmt: skip
 """What `model.` stands before in the kinds of a model's failures; a test compares them with `ModelErrorKind`."""
-KINDS = ("error", "output", "effect", "circuit", "model", *MODEL_KINDS)
+KINDS = ("error", "output", "effect", "unrecorded", "circuit", "model", *MODEL_KINDS)
 """The words for kinds of failures that retry rules may use; all others are names of exception classes."""
 
 _COMPOUND = frozenset(kind for kind in KINDS if "_" in kind)

@@ -111,6 +111,12 @@ def done_in(run: str, recorded: Iterable[Recorded], attempt: int | None) -> dict
     return {key: done for key, (request, done) in found.items() if done.failure is None or request.attempt == attempt}
 
 
+def taken_in(recorded: Iterable[Recorded]) -> dict[Identity, Done]:
+    """What an attempt took of what was recorded elsewhere, by its own effect events."""
+    found = _outcomes("", recorded, lambda event: True)
+    return {identity: done for identity, (_, done) in found.items() if done.source[0]}
+
+
 def _outcomes(
     run: str, recorded: Iterable[Recorded], wanted: Callable[[EffectRequested], bool]
 ) -> dict[Identity, tuple[Recorded, Done]]:

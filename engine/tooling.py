@@ -199,7 +199,7 @@ class Tooling:
         except ArgumentsError as error:
             said = f"the arguments of {tool.name} are wrong: {error}"
             raise EffectFailedError(said, kind="arguments", retryable=False) from None
-        signature, effects = signature_of(function), InsideTool(tool.name, self._effects)
+        signature, effects = signature_of(function), InsideTool(tool.name, self._effects, tool.safety)
         if signature.context is not None:
             taken[signature.context] = self.inside(effects, None if signature.is_async else asyncio.get_running_loop())
         call = functools.partial(function, **taken)

@@ -47,9 +47,9 @@ ALONE = frozenset({"now", "random", "uuid", "sleep", "once", "model", "tool"})
 class InsideTool(NoEffects):
     """The effects of one call of a tool: done as they are asked for. The call is recorded as a whole, with what it `spent`."""
 
-    def __init__(self, tool: str, outer: Effects) -> None:
+    def __init__(self, tool: str, outer: Effects, safety: str) -> None:
         super().__init__()
-        self._tool, self._outer = tool, outer
+        self._tool, self._outer, self._safety = tool, outer, safety
         self.spent: list[Spent] = []
 
     def close(self) -> None:
@@ -78,9 +78,14 @@ class InsideTool(NoEffects):
         paid: bool = False,
         told: Told | None = None,
     ) -> Any:
-        """Ask the world at once. Raises `EngineError` for what has to stand in the record by itself."""
+        """Ask the world at once. Raises `EngineError` for what has to stand in the record itself, or is riskier than its tool."""
         if kind not in ALONE and not (kind == "memory" and safety is Safety.READ):
             raise EngineError(f"The tool {self._tool!r} asks for {kind} {name!r}, which only a step can; do that in a step.")
+        if safety is Safety.IRREVERSIBLE and self._safety != Safety.IRREVERSIBLE.value:
+            raise EngineError(
+                f"The tool {self._tool!r} is marked {self._safety}, so it may be called again, but it asks for the irreversible "
+                f"{kind} {name!r}; mark the tool irreversible, or this one as what it is."
+            )
         if self.closed:
             raise AttemptClosedError(f"the call of the tool {self._tool!r} has ended; its effects are refused")
         self._outer.refuse_closed()

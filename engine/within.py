@@ -49,8 +49,8 @@ async def effect_within(seconds: float | None, work: Awaitable[Any], name: str, 
 
 
 def lost(name: str) -> EffectFailedError:
-    """What a body is told that asks for an irreversible effect once more after it ran out of time."""
-    text = f"{name!r} ran out of time before; it may have happened, so it is not done again"
+    """What a body is told that asks for an irreversible effect once more after it ran out of time, or left nothing to record."""
+    text = f"{name!r} was asked for before; it may have happened, so it is not done again"
     return EffectFailedError(text, kind="timeout", retryable=False)
 
 

@@ -77,8 +77,6 @@ class Fork(msgspec.Struct, frozen=True):
 
 async def planned(log: Log, parent: RunId, version: int, pipeline: Pipeline, wish: Wish) -> Fork:
     """What a fork of `parent` after event `version` would be. Raises what `parse`, `check` and `pin` raise."""
-    if version < 1:
-        raise EngineError("A run is forked at one of its events, from 1 on.")
     state, head = await log.state(parent, version), await log.head(parent)
     now = max(time.time(), state.last_at)
     found = await circumstances(log, parent, version)

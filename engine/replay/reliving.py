@@ -22,7 +22,7 @@ from engine.graph import COMPENSATE, base_of
 from engine.pipeline import Pipeline
 from engine.preparing import Preparing
 from engine.record import Added
-from engine.recordings import NOTHING_KNOWN, Recordings
+from engine.recordings import NOTHING_KNOWN, Recordings, taken_in
 from engine.replay.attempts import ProvingExecutor, Witness, relived
 from engine.replay.decisions import Decisions, Divergence
 from engine.taking import policies_of
@@ -110,7 +110,7 @@ class Reliving:
         task = await preparing.task(path, attempt, [item for item in own if item.event.type in EFFECT_TYPES])
         task.left = None
         task.step = msgspec.structs.replace(task.step, timeout=None, total_timeout=None)
-        task.known = self._known(own[-1].version if own else started.version)
+        task.known = self._known(own[-1].version if own else started.version, task.tape)
         self._past.running = {path: attempt}
         self.attempts += 1
         return await relived(executor, witness, task, started, outcome)
@@ -123,11 +123,12 @@ class Reliving:
         name = path if path.endswith(COMPENSATE) else base_of(path)
         return bool(step.functions.keys() & {"run", "merge"}) and name not in self._bodies.functions
 
-    def _known(self, version: int) -> Recordings:
-        """What was known of the parent when an attempt ended. What it took is on its own record; policies are not."""
+    def _known(self, version: int, tape: Sequence[Recorded]) -> Recordings:
+        """What was known of the parent when an attempt ended: what it took of it, which its own record says, and the policies."""
         if not self._forks or version < self._forks[0]:
             return NOTHING_KNOWN
-        return Recordings({}, policies_of(self._run, [item for item in self._whole.edits if item[0] <= version]), forked=True)
+        policies = policies_of(self._run, [item for item in self._whole.edits if item[0] <= version])
+        return Recordings(taken_in(tape), policies, forked=True)
 
     def _driven(self, found: Circumstances) -> tuple[ProvingExecutor, Witness]:
         """What drives attempts while these circumstances hold."""

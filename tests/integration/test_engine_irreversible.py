@@ -165,7 +165,7 @@ async def test_a_charge_out_of_time_is_not_made_again(charges: list[int]) -> Non
     result, events = await history(shop(pays))
     assert charges == [1]
     assert told[0] == "timeout False: 'charge' was not done within 0.05 s; it may have happened all the same"
-    assert told[1:] == ["timeout False: 'charge' ran out of time before; it may have happened, so it is not done again"] * 2
+    assert told[1:] == ["timeout False: 'charge' was asked for before; it may have happened, so it is not done again"] * 2
     assert [event.event.failure.kind for event in events if event.event.type == "effect.failed"] == ["timeout"]
     assert "'charge' has no known outcome, so it is not tried again" in result.failures[0].message
 

@@ -313,8 +313,44 @@ async def test_a_call_that_runs_out_of_time_is_told_and_an_irreversible_one_is_n
     _, events, model = await told(pipeline, calls, "done")
     assert effects(events) == ["slow: timeout", "slow_read: timeout", "slow_read: timeout"]
     assert answers(model)[0] == "error: 'slow' was not done within 0.05 s; it may have happened all the same"
-    assert answers(model)[2] == "error: 'slow' ran out of time before; it may have happened, so it is not done again"
+    assert answers(model)[2] == "error: 'slow' was asked for before; it may have happened, so it is not done again"
     assert CALLS == {"slow": 1, "slow read": 2}
+
+
+async def test_what_was_done_but_left_nothing_to_record_is_not_done_again() -> None:
+    """The model is told that it happened, and the same call is refused."""
+
+    @tool
+    def gone() -> Any:
+        CALLS["gone"] += 1
+        return [object()]
+
+    _, events, model = await told(Pipeline("p").step("g", "Do", tools=[gone]), [("gone", {}), ("gone", {})], "done")
+    assert effects(events) == ["gone: unrecorded"]
+    assert answers(model)[0].startswith("error: It was done, and is not done again, but what came back cannot be recorded")
+    assert "it is not done again" in answers(model)[1]
+    assert CALLS["gone"] == 1
+
+
+async def test_a_tool_cannot_hide_what_must_not_happen_twice() -> None:
+    """A call of a tool marked `read` may be made again after a crash: an irreversible effect inside it is refused."""
+
+    @tool
+    def pay() -> str:
+        CALLS["pay"] += 1
+        return "paid"
+
+    @tool(safety="read")
+    async def look(ctx: StepContext) -> Any:
+        return await ctx.tool(pay)
+
+    @tool
+    async def buy(ctx: StepContext) -> Any:
+        return await ctx.tool(pay)
+
+    _, _, model = await told(Pipeline("p").step("g", "Do", tools=[look, buy]), [("look", {}), ("buy", {})], "done")
+    assert "The tool 'look' is marked read" in answers(model)[0]
+    assert (answers(model)[1], CALLS["pay"]) == ("paid", 1)
 
 
 async def test_a_tool_that_fails_again_and_again_is_left_alone() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine import Engine, Pipeline, RetryPolicy, StepContext
+from engine import Engine, EngineError, Pipeline, RetryPolicy, StepContext
 from store.mail import Mail, Message
 from store.state import StepStatus
 from store.streams import Author
@@ -413,6 +413,14 @@ async def test_a_fork_killed_after_a_yes_does_not_ask_again(tmp_path: Any) -> No
         assert await outputs(engine, fork) == {"price": 12, "pay": {"charged": 12}}
         asked = [e.event.name for e in await engine.events(fork, types={"effect.requested"}) if e.event.kind == "ask"]
         assert (len(asked), dict(CALLS)) == (3, {})
+
+
+async def test_a_run_has_no_event_0_to_be_forked_at() -> None:
+    """Said as what it is, not as a damaged store."""
+    async with engine_at() as engine:
+        run = await finished(engine, diamond())
+        with pytest.raises(EngineError, match="A run is forked at one of its events, from 1 on"):
+            await engine.fork(run, 0, pipeline=diamond())
 
 
 async def test_a_step_that_is_to_run_again_asks_anew() -> None:

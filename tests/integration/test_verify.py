@@ -88,6 +88,24 @@ async def test_what_a_fork_refused_or_stood_in_for_is_clean(policy: Any) -> None
         await clean_fork(engine, await finished(engine, shop()), {"policy.once:charge": policy, "price.output": 12}, shop())
 
 
+async def pays_twice(ctx: StepContext, n: int) -> list[Any]:
+    return [await ctx.once("pay", lambda amount: amount, amount, safety="irreversible") for amount in (1, n)]
+
+
+async def test_what_was_taken_is_told_from_what_was_asked_about() -> None:
+    """An attempt that takes one charge from the past and asks about another of the same name is clean, answered or not yet."""
+    pipeline = Pipeline("twice", params={"n": 2}).step("pays", run=pays_twice)
+    async with engine_at() as engine:
+        run = await finished(engine, pipeline)
+        fork = await engine.fork(run, None, {"params.n": 3}, pipeline=pipeline)
+        assert await engine.wait(fork) == "waiting"
+        assert (await proved(engine, fork, pipeline)).divergence is None
+        await engine.answer(fork, "do it")
+        await engine.resume(fork, pipeline)
+        assert (await engine.result(fork)).final_output == [1, 3]
+        assert (await proved(engine, fork, pipeline)).divergence is None
+
+
 def test_shipped_pipelines_verify_from_the_shell(tmp_path: Path) -> None:
     """The demo, the starter and a file of goals are clean, and the words say what was proved."""
     shell = Shell(tmp_path)

@@ -131,8 +131,8 @@ def test_all_problems_are_told_at_once(sources: Sources) -> None:
 
 
 ALL_KEYS = (
-    "model, api_base, api_key, fallback_models, model_timeout, temperature, top_p, max_tokens, reasoning_effort, model_params, "
-    "breaker.failures, breaker.seconds, limits.models, limits.tools, "
+    "model, api_base, api_key, fallback_models, model_timeout, temperature, top_p, max_tokens, stop, reasoning_effort, "
+    "model_params, breaker.failures, breaker.seconds, limits.models, limits.tools, "
     "max_concurrent_steps, max_iterations, max_depth, budget, output_format, verbose, memories, db, ui.theme, ui.glyphs, ui.keys"
 )
 
