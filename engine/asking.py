@@ -13,6 +13,7 @@ import msgspec
 from engine.answers import Answer
 from engine.definition import Definition, StepDefinition
 from engine.errors import EngineError
+from engine.graph import base_of
 from engine.limits import Caller, Gate
 from engine.model_config import UNSET, ModelConfig, config_in
 from engine.models.errors import ModelError, ModelErrorKind
@@ -61,6 +62,15 @@ def rules_of(definition: Definition, settings: Mapping[str, Any], config: TAgent
     )
 
 
+def handed_down(definition: Definition, settings: Mapping[str, Any], step: str) -> dict[str, Any]:
+    """The model and the configuration by which a child run that a step calls asks, where it does not say so itself."""
+    own = next((held for held in definition.steps if held.name == base_of(step)), None)
+    around = definition.config.over(config_in(settings))
+    if own is None:
+        return {"model": settings.get("model"), "config": around.plain()}
+    return {"model": own.model or settings.get("model"), "config": own.config.over(around).plain()}
+
+
 def asked_by(definition: Definition, model: str | None, fallback_models: Sequence[str]) -> dict[str, str]:
     """The models that steps may ask, nested pipelines' too, each with the place of the first step that does."""
     users: dict[str, str] = {}
@@ -99,8 +109,11 @@ class Asking:
         async with self._gate.admitted("model", request.model, caller):
             seconds = self._rules.timeout if request.timeout is None else request.timeout
             asked = msgspec.structs.replace(request, timeout=seconds)
+            model = self._models(request.model)
+            if (ready := getattr(model, "ready", None)) is not None:
+                await ready()  # what it has to load first takes none of the time it has
             try:
-                reply = await within(seconds, self._models(request.model).complete(asked))
+                reply = await within(seconds, model.complete(asked))
             except OutOfTimeError:
                 kind = ModelErrorKind.TIMEOUT
                 raise ModelError(kind, sentence(kind, request.model, f"{seconds:g} s")) from None

@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from engine.answers import Answer, Asked
+from engine.asking import asked_by
 from engine.calling import Call, Callee, Caller, Driven, Home
 from engine.definition import Definition, StepDefinition
 from engine.effects import Effects
@@ -33,11 +34,15 @@ ELSEWHERE_SECONDS = 0.5
 """How often a child that another process drives is looked at, besides when something is recorded."""
 
 
+Handed = Callable[[str], Mapping[str, Any]]
+"""What a child that a step calls is given by its surroundings: the model, and how it is asked."""
+
+
 class Children:
     """The child runs of one run. `pipelines` are the nested pipelines of its steps, with their functions, by step."""
 
-    def __init__(self, run: RunId, home: Home, pipelines: Mapping[str, Pipeline], model: str | None) -> None:
-        self._run, self._home, self._pipelines, self._model = run, home, dict(pipelines), model
+    def __init__(self, run: RunId, home: Home, pipelines: Mapping[str, Pipeline], handed: Handed) -> None:
+        self._run, self._home, self._pipelines, self._handed = run, home, dict(pipelines), handed
         self._context = contextvars.copy_context()  # not that of a body: what it set there is its own
         self._caller: Caller | None = None
         self._driven: dict[RunId, Driven] = {}
@@ -89,7 +94,7 @@ class Children:
             return await self._ask(effects, step, attempt, pipeline, params)
         need_pipeline(pipeline, "A child run", "a Pipeline, 'self', module:name or a file")
         copy = pipeline.copy()
-        callee = Callee(copy.define(params, model=self._model), copy)
+        callee = Callee(copy.define(params, model=self._handed(step)["model"]), copy)
         return await self._ask(effects, step, attempt, callee, params)
 
     async def _ask(self, effects: Effects, step: str, attempt: int, callee: Callee | str, params: Mapping[str, Any]) -> Any:
@@ -97,6 +102,8 @@ class Children:
         arguments: dict[str, Any] = {"params": given}
         if isinstance(callee, Callee):
             arguments["definition"] = values.digest(callee.definition.pinned().to_json())
+        if isinstance(callee, str) or asked_by(callee.definition, "any", ()):
+            arguments["asks"] = self._handed(step)  # answers of another model, or one asked otherwise, are others
         name = callee if isinstance(callee, str) else callee.definition.name
 
         async def issue(asked: Asked) -> Answer:

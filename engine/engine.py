@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from engine import capture
-from engine.asking import asked_by, rules_of
+from engine.asking import asked_by, handed_down, rules_of
 from engine.bodies import bodies_of, with_added
 from engine.children import Children
 from engine.circumstances import circumstances, post_injected
@@ -168,7 +168,8 @@ class Engine(Commanding, Forks):
             params=params, rules=rules_of(definition, settings, self.config), slots=self._slots,
             models=functools.partial(self._model, settings.get("api_base")),
             limit=int(settings.get("max_concurrent_steps") or self.config.max_concurrent_steps), driver=self._driver,
-            children=Children(lease.run, family, bodies.nested, settings.get("model")), migrated=migrated,
+            children=Children(lease.run, family, bodies.nested, functools.partial(handed_down, definition, settings)),
+            migrated=migrated, in_fork=bool(settings.get("in_fork")),
             memories=self.config.memories, added=added, taking=taking, tools=bodies.tools,
             most=int(settings.get("max_iterations") or self.config.max_iterations),
         )  # fmt: skip

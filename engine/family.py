@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from engine import targets
+from engine.asking import handed_down
 from engine.bodies import with_added
 from engine.budgets import allowance, around, held, raises
 from engine.calling import Call, Callee, Driven
@@ -21,8 +22,7 @@ from engine.control import MOST_CHILDREN, signal
 from engine.definition import Definition
 from engine.errors import CommandRefusedError, EngineError
 from engine.files import ENDINGS
-from engine.graph import Plan, base_of
-from engine.model_config import UNSET, config_in
+from engine.graph import Plan
 from engine.pinning import need_bodies
 from engine.pipeline import Pipeline
 from engine.record import Added, added_to
@@ -106,7 +106,9 @@ class Family:
                 f"it would be {depth} calls deep and max_depth is {self._keeper.max_depth}; end the recursion sooner or raise it."
             )
         callee = self._found(call)
-        settings = {**self._settings, "model": self._model(call.step), "config": self._config(call.step)}
+        settings = {**self._settings, **handed_down(self._definition, self._settings, call.step)}
+        if self._is_fork:
+            settings["in_fork"] = True
         if callee.definition.declared:
             callee.pipeline.check(call.params, model=settings["model"])
         given = plain({**callee.definition.params, **call.params})
@@ -124,15 +126,6 @@ class Family:
         """See `Home.held`."""
         return held(self._budgets, caller, call.step, child, _now(caller))
 
-    def _model(self, step: str) -> str | None:
-        own = next((held.model for held in self._definition.steps if held.name == base_of(step)), None)
-        return own or self._settings.get("model")
-
-    def _config(self, step: str) -> Any:
-        """How a child asks models where it does not say so itself: as the step that calls it."""
-        own = next((held.config for held in self._definition.steps if held.name == base_of(step)), UNSET)
-        return own.over(self._definition.config.over(config_in(self._settings))).plain()
-
     def _found(self, call: Call) -> Callee:
         """What to run; raises `EngineError` where a word finds nothing, or nothing that can run."""
         word = call.callee
@@ -141,7 +134,7 @@ class Family:
         if word == SELF:
             return Callee(self._definition, self._pipeline, self._target, self._cwd)
         loaded = targets.load(word, cwd=folder_of(word, self._target, self._cwd), params=call.params)
-        definition = loaded.pipeline.define(call.params, model=self._model(call.step))
+        definition = loaded.pipeline.define(call.params, model=handed_down(self._definition, self._settings, call.step)["model"])
         return Callee(definition, loaded.pipeline, loaded.target, self._cwd)
 
     async def take_up(self, child: RunId, call: Call, caller: RunState, *, unpause: bool) -> Driven | None:

@@ -92,6 +92,7 @@ class Runtime:
         memories: bool = True,
         added: Sequence[Added] = (),
         taking: Taking | None = None,
+        in_fork: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.log, self.lease, self.state, self.definition = log, lease, state, definition
@@ -114,7 +115,7 @@ class Runtime:
         )  # fmt: skip
         self._executor = Executor(definition, bodies, schemas, self._around, self._around, self._threads)
         given = {name: values.encode(value) for name, value in params.items()}
-        self._preparing = Preparing(log, lease, self._record, given, taking)
+        self._preparing = Preparing(log, lease, self._record, given, taking, in_fork=in_fork)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._stopping = False

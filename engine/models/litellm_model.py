@@ -50,6 +50,10 @@ class LitellmModel:
         self._api_key = api_key
         self._timeout = timeout
 
+    async def ready(self) -> None:
+        """Load what calls need (2 s once a process), so that no call has to."""
+        await ready()
+
     async def complete(self, request: ModelRequest) -> ModelReply:
         """One attempt at one answer; raises `ModelError`."""
         await ready()

@@ -219,7 +219,9 @@ def _policed(edit: Edit, asked: Sequence[Recorded]) -> list[str]:
 
 
 def _reads(step: StepDefinition, param: str, pipeline: Pipeline) -> bool:
-    """Whether a step may read a param: a text of its own says so, or a function of its that takes it, or `ctx`, which sees all."""
+    """Whether a step may read a param: a goal, which is told all, a text that says so, a function that takes it, or `ctx`."""
+    if step.kind == "g" or step.merge == "model":
+        return True
     held = next((held for held in pipeline.steps if held.name == step.name), None)
     for body in (held.run, held.merge, held.compensate) if held is not None else ():
         if callable(body) and (param in shape(body).names or shape(body).wants_context):

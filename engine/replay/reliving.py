@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from engine.asking import Asking, rules_of
+from engine.asking import Asking, handed_down, rules_of
 from engine.bodies import bodies_of, with_added
 from engine.children import Children
 from engine.circumstances import Circumstances
@@ -119,14 +119,14 @@ class Reliving:
         """Whether what a step ran then is no longer in the pipeline: a later migration took it away."""
         step = self._past.plan.step_of(path)
         if step.pipeline is not None:
-            return base_of(path) not in self._bodies.nested
+            return isinstance(step.pipeline, Definition) and base_of(path) not in self._bodies.nested  # a word is found as it runs
         name = path if path.endswith(COMPENSATE) else base_of(path)
         return bool(step.functions.keys() & {"run", "merge"}) and name not in self._bodies.functions
 
     def _known(self, version: int, tape: Sequence[Recorded]) -> Recordings:
         """What was known of the parent when an attempt ended: what it took of it, which its own record says, and the policies."""
         if not self._forks or version < self._forks[0]:
-            return NOTHING_KNOWN
+            return Recordings(taken_in(tape), forked=True) if self._whole.settings.get("in_fork") else NOTHING_KNOWN
         policies = policies_of(self._run, [item for item in self._whole.edits if item[0] <= version])
         return Recordings(taken_in(tape), policies, forked=True)
 
@@ -138,7 +138,10 @@ class Reliving:
 
     def _made(self, found: Circumstances) -> tuple[ProvingExecutor, Witness]:
         past, bodies, lease = self._past, self._bodies, ReadLease(self._run)
-        children = Children(self._run, None, bodies.nested, found.settings.get("model"))  # type: ignore[arg-type]
+        children = Children(
+            self._run, None, bodies.nested,  # type: ignore[arg-type]
+            lambda step: handed_down(past.plan.definition, found.settings, step),
+        )  # fmt: skip
         most = int(found.settings.get("max_iterations") or self._config.max_iterations)
         rules = rules_of(self._definition, found.settings, self._config)
         witness = Witness(

@@ -111,6 +111,24 @@ async def test_a_fork_with_another_temperature_pays_for_the_step_and_what_depend
             assert server.count == 4
 
 
+async def test_a_fork_that_asks_otherwise_asks_in_child_runs_too() -> None:
+    """Another model, or another temperature of the step that calls a pipeline, pays for the goals in it; no edit, for none."""
+    inner = Pipeline("inner").step("one", "Say one").step("two", "Say two", depends_on="one")
+    pipeline = Pipeline("outer").step("kid", pipeline=inner, config={"temperature": 0.1})
+    with openai_server() as server:
+        async with engine_at(api_base=server.base_url, api_key="key", model=MODEL) as engine:
+            run = await finished(engine, pipeline)
+            for edits in ({"kid.config.temperature": 0.7}, {"model": "openai/gpt-4o"}):
+                before = server.count
+                fork = await engine.fork(run, None, edits, pipeline=pipeline)
+                assert (await engine.result(fork)).status == "completed"
+                assert server.count == before + 2, edits
+                assert (await engine.verify(fork, pipeline)).divergence is None
+            assert [one["temperature"] for one in params_of(server)] == [0.1, 0.1, 0.7, 0.7, 0.1, 0.1]
+            await engine.result(await engine.fork(run, 1, pipeline=pipeline))
+            assert server.count == 6
+
+
 @pytest.mark.parametrize(
     ("target", "value", "said"),
     [

@@ -375,6 +375,10 @@ async def charge_inside(ctx: StepContext) -> Any:
     return await ctx.once("charge", charge, 5, safety="irreversible")
 
 
+async def charge_param(ctx: StepContext, amount: int) -> Any:
+    return await ctx.once("charge", charge, amount, safety="irreversible")
+
+
 async def test_what_was_done_for_good_is_known_wherever_a_fork_begins() -> None:
     """Forked while a charge is under way, in a child run too, its outcome is taken from the parent: no doubt, no question."""
     inner = Pipeline("inner").step("charge", run=charge_inside, max_retries=0)
@@ -413,6 +417,34 @@ async def test_a_fork_killed_after_a_yes_does_not_ask_again(tmp_path: Any) -> No
         assert await outputs(engine, fork) == {"price": 12, "pay": {"charged": 12}}
         asked = [e.event.name for e in await engine.events(fork, types={"effect.requested"}) if e.event.kind == "ask"]
         assert (len(asked), dict(CALLS)) == (3, {})
+
+
+async def test_a_child_that_a_fork_calls_anew_asks_before_it_does_what_is_irreversible() -> None:
+    """A child run of its own is no fork, but it is called by one: its charge waits for a person's word all the same."""
+    inner = Pipeline("inner", params={"amount": 1}).step("charge", run=charge_param, max_retries=0)
+    pipeline = Pipeline("outer", params={"amount": 5}).step("child", pipeline=inner, params={"amount": "${{ params.amount }}"})
+    async with engine_at() as engine:
+        run = await finished(engine, pipeline)
+        CALLS.clear()
+        fork = await engine.fork(run, None, {"params.amount": 7}, pipeline=pipeline)
+        assert await engine.wait(fork) == "waiting"
+        (child,) = [row for row in await engine.runs(caller=fork) if row.status == "waiting"]
+        assert not CALLS
+        await engine.answer(child.id, "do it")
+        await engine.resume(fork, pipeline)
+        assert (await engine.result(fork)).final_output == {"charged": 7}
+        assert CALLS["charge"] == 1
+        assert (await engine.verify(fork, pipeline)).divergence is None
+
+
+async def test_a_param_reaches_every_goal() -> None:
+    """Goals are told all params, so all of them are asked again."""
+    pipeline = Pipeline("p", params={"x": 1}).step("a", "Say A").step("b", "Say ${{ params.x }}", depends_on="a")
+    with openai_server() as server:
+        async with engine_at(api_base=server.base_url, api_key="key") as engine:
+            run = await finished(engine, pipeline, model="openai/gpt-4o-mini")
+            assert await outputs(engine, await engine.fork(run, None, {"params.x": 2}, pipeline=pipeline))
+            assert server.count == 4
 
 
 async def test_a_run_has_no_event_0_to_be_forked_at() -> None:
