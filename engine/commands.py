@@ -104,7 +104,10 @@ def unknown_step(state: RunState, body: Body) -> str | None:
 def _approve(state: RunState, body: Body) -> str | None:
     if not isinstance(body.get("approved"), bool):
         return "An approval is given or refused; say which."
-    return _one_of(state, body, awaiting(state), "waits for approval")
+    unfit = _one_of(state, body, awaiting(state), "waits for approval")
+    if unfit is not None and not awaiting(state) and (asked := questions(state)):
+        return f"{unfit} {next(iter(asked.values())).step} has a question open, which is answered (`answer`)."
+    return unfit
 
 
 def _answer(state: RunState, body: Body) -> str | None:

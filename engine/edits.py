@@ -141,7 +141,8 @@ def _refuse_strange(edit: Edit, value: Any, found: Any) -> None:
     strange = [key for key in value if key not in known] if isinstance(value, dict) and known is not None else []
     if strange or ("." in edit.name and not isinstance(value, dict)):
         word = strange[0] if strange else edit.name.partition(".")[2]
-        raise EngineError(f"{edit.target} cannot be {edit.value!r}: there is no {word!r} in it{suggestion(word, known or ())}.")
+        near = suggestion(word, known or ()) or "."
+        raise EngineError(f"{edit.target} cannot be {edit.value!r}: there is no {word!r} in it{near}")
 
 
 def before(edit: Edit, step: StepDefinition | None, params: Mapping[str, Any], model: str | None) -> Any:

@@ -88,7 +88,7 @@ def problems_of_config(config: object) -> Iterator[tuple[str, str]]:
         if (held := getattr(config, name)) is not None and not (_number(held) and 0 <= held <= most):
             yield name, f"is {held!r}; give a number from 0 to {most:g}"
     if config.max_tokens is not None and not (type(config.max_tokens) is int and 1 <= config.max_tokens <= 10_000_000):
-        yield "max_tokens", f"is {config.max_tokens!r}; give a whole number from 1 up"
+        yield "max_tokens", f"is {config.max_tokens!r}; give a whole number from 1 to 10,000,000"
     if config.model_timeout is not None and not (_number(config.model_timeout) and 0 < config.model_timeout <= 86_400):
         yield "model_timeout", f"is {config.model_timeout!r}; give seconds greater than 0, at most 86400"
     if config.reasoning_effort is not None and not (isinstance(config.reasoning_effort, str) and config.reasoning_effort):
