@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import TextArea
 
 from engine.config import TAgentConfig
 from store.log import Log
@@ -286,6 +287,9 @@ def test_the_dialog_looks_so(
         await sees(pilot, "+ 1 lines")
         await until(pilot, lambda: "Cite eight." in str(asked.foreseen[-1]) and not pilot.app.screen.looking)  # type: ignore[attr-defined]
         await misses(pilot, "looking at")
+        for box in pilot.app.screen.query(TextArea):
+            box._pause_blink(visible=box.has_focus)  # the picture must not hang on where the cursor is in its blinking
+        await pilot.pause()
 
     assert snap_compare(app, terminal_size=size, run_before=before)
 
