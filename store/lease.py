@@ -184,8 +184,9 @@ class Lease:
         await self.flush()
 
     def snapshot(self, state: RunState) -> None:
-        """Offer the driver's state; kept when as many events passed since the last one as the state has entities (at least 512)."""
-        if self.error is None and not self._released and snapshots.due(state, self._snapped):
+        """Offer the driver's state; kept when a snapshot is due: in memory half as often, where nobody else reads it."""
+        share = 1 if self._writer.inline else snapshots.SHARE
+        if self.error is None and not self._released and snapshots.due(state, self._snapped, share):
             self._snapped = state.version
             self._batch(self.head).snapshots.append((state.version, snapshots.encode(state)))
             self._writer.linger()

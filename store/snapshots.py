@@ -26,10 +26,10 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(RunState).decode
 
 
-def due(state: RunState, last: int) -> bool:
+def due(state: RunState, last: int, share: int = SHARE) -> bool:
     """Whether a snapshot of `state` is worth keeping, the last one being of version `last`."""
     passed = state.version - last
-    return passed >= LEAST and passed * SHARE >= len(state.steps) + len(state.open) + len(state.artifacts) + len(state.memory)
+    return passed >= LEAST and passed * share >= len(state.steps) + len(state.open) + len(state.artifacts) + len(state.memory)
 
 
 def encode(state: RunState) -> bytes:

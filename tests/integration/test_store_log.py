@@ -238,7 +238,7 @@ async def test_snapshots_come_by_the_rule_and_can_go(log: Log) -> None:
 
 
 async def test_a_state_with_many_steps_waits_longer_for_its_snapshot(log: Log) -> None:
-    """With 2,000 steps a snapshot comes after half as many events, so that keeping them costs a constant an event."""
+    """With 2,000 steps a snapshot comes after half as many events (in memory as many): keeping them costs a constant an event."""
     lease = await lead(log, steps=[f"step-{number}" for number in range(2000)])
     state = project(await log.events(RunId("run")))
     for _ in range(25):
@@ -247,7 +247,7 @@ async def test_a_state_with_many_steps_waits_longer_for_its_snapshot(log: Log) -
         lease.append(batch)
         lease.snapshot(state)
     await lease.flush()
-    assert await log.reader.all("SELECT version FROM snapshots") == [(1001,), (2001,)]
+    assert await log.reader.all("SELECT version FROM snapshots") == ([(2001,)] if log.writer.inline else [(1001,), (2001,)])
 
 
 # --- forks
