@@ -1,0 +1,48 @@
+"""Edit then undo, over random graphs: a fork of a fork with what held before comes to what the first run came to."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from engine import Pipeline, StepContext
+from tests.driving import engine_at
+from tests.integration.test_forks import CALLS, finished, outputs, touch
+
+
+async def adds(ctx: StepContext) -> Any:
+    """What it depends on, and one touch of the world that knows its arguments."""
+    total = sum(ctx.inputs.values())
+    return total + len(str(await touch(ctx, f"{ctx.step} of {total}")))
+
+
+def drawn(random: Random) -> Pipeline:
+    """Three to eight steps, each behind some of those before it."""
+    pipeline = Pipeline("drawn")
+    names = [f"s{number}" for number in range(random.randint(3, 8))]
+    for number, name in enumerate(names):
+        needs = random.sample(names[:number], random.randint(0, min(number, 3)))
+        pipeline.step(name, run=adds, depends_on=needs, execution_mode=random.choice(["serial", "concurrent"]))
+    return pipeline
+
+
+@pytest.mark.parametrize("seed", range(25))
+async def test_an_edit_undone_equals_the_original(seed: int) -> None:
+    """At any event of a fork with an edited output the old one is put back: the same outputs, and nothing is touched again."""
+    random = Random(seed)
+    pipeline = drawn(random)
+    async with engine_at() as engine:
+        run = await finished(engine, pipeline)
+        expected = await outputs(engine, run)
+        step = random.choice(list(expected))
+        fork = await engine.fork(run, None, {f"{step}.output": expected[step] + 100}, pipeline=pipeline)
+        changed = await outputs(engine, fork)
+        assert changed[step] == expected[step] + 100
+        CALLS.clear()
+        at = random.randint(1, await engine.log.head(fork))
+        undone = await engine.fork(fork, at, {f"{step}.output": expected[step]}, pipeline=pipeline)
+        assert await outputs(engine, undone) == expected
+        assert not CALLS
+        assert (await engine.verify(undone, pipeline)).divergence is None
