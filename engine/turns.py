@@ -85,6 +85,7 @@ class Turns:
                 continue
             self._taking.went_live(self._record.plan, turn.path)
             await self._lease.flush()
-            _, tape = (await self._preparing.tapes([turn.path], self._written))[turn.path]
-            runs.append(Run(turn.path, turn.attempt, tape))
+            attempt, tape = (await self._preparing.tapes([turn.path], self._written)).get(turn.path, (0, []))
+            if attempt == turn.attempt:  # else somebody stopped it while its tape was read
+                runs.append(Run(turn.path, attempt, tape))
         return facts, runs
