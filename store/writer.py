@@ -20,6 +20,7 @@ from typing import Any
 from store import trouble
 from store.commits import Batch, Call, Commit, Work
 from store.errors import StoreError, StoreUnusableError, ValueEncodingError
+from store.room import Room
 
 LINGER = 0.1
 """Seconds rows wait for company when nobody waits for them."""
@@ -71,6 +72,7 @@ class Writer:
         self._identity = _identity(path) if path else None
         self._wal_identity: tuple[int, int] | None = None
         self._look_due = 0.0
+        self._room = Room(path) if path else None
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
         self._collecting = Commit()
@@ -195,7 +197,7 @@ class Writer:
         the next with whoever comes.
         """
         commit = self._collecting
-        if self._took >= QUICK or commit.calls or len(commit.batches) != 1:
+        if self._took >= QUICK or commit.calls or len(commit.batches) != 1 or (self._room is not None and self._room.wanted):
             return False
         ((lease, batch),) = commit.batches.items()
         if (self._wrote_for is not None and self._wrote_for is not lease) or self._wrote >= IN_A_TURN:
@@ -278,8 +280,11 @@ class Writer:
             began = time.perf_counter()
             if self._patience != COMMIT_PATIENCE:
                 self._wait_for_locks(COMMIT_PATIENCE)
+            if growing := self._room is not None and self._room.wanted > 0:
+                self._room.make(self._connection)
             self._write(commit)
-            self._took = max(time.perf_counter() - began, self._took * FORGET)
+            if not growing:  # what that took says nothing of the disk
+                self._took = max(time.perf_counter() - began, self._took * FORGET)
             try:
                 self._loop.call_soon_threadsafe(self._landed)
             except RuntimeError:  # the loop is gone, and with it everyone who waited
@@ -310,6 +315,8 @@ class Writer:
             applying = None
             cursor.execute("COMMIT")
             self.commits += 1
+            if self._room is not None:
+                self._room.committed()
         except StoreError as error:
             commit.error = error
         except Exception as error:  # the thread lives on, and everyone who waits hears why

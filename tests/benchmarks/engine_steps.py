@@ -8,12 +8,43 @@ they are scaled by the raw commit measured here, in the same run.
 from __future__ import annotations
 
 import statistics
+import subprocess
 
-from _common import arguments, compare, emit, in_turn, report
+from _common import arguments, compare, emit, folder, in_turn, report
 from _engine import bare_thread, chain, fan, nothing_sync, per_step, raw_commit, task, took
 
 COMMIT_US = 135.0
 """A raw commit on the machine the absolute gates come from."""
+
+PEER = """
+import sys, time
+from burr.core import ApplicationBuilder, action, expr
+from burr.core.persistence import SQLitePersister
+
+@action(reads=["i"], writes=["i"])
+def work(state):
+    return state.update(i=state["i"] + 1)
+
+steps = int(sys.argv[2])
+persister = SQLitePersister(db_path=sys.argv[1], table_name="burr_state", connect_kwargs={"check_same_thread": False})
+persister.initialize()
+built = ApplicationBuilder().with_actions(work=work).with_transitions(("work", "work", expr(f"i < {steps + 1}")))
+built = built.with_identifiers(app_id="bench").with_state(i=0).with_entrypoint("work").with_state_persister(persister)
+app = built.build()
+started = time.perf_counter()
+for _ in range(steps):
+    app.step()
+print((time.perf_counter() - started) / steps * 1e6)
+"""
+"""The best peer at this, Burr 0.42 with its plain (quicker) persister, for an interpreter that has it (`--peer PYTHON`)."""
+
+
+def peer(python: str, steps: int) -> float:
+    """Microseconds a durable step of a chain takes the peer."""
+    with folder() as place:
+        asked = [python, "-c", PEER, str(place / "peer.db"), str(steps)]
+        ran = subprocess.run(asked, capture_output=True, text=True, check=True)
+    return float(ran.stdout)
 
 
 def scaled(name: str, gate: float, commits: int, steps: int, limit: int, repeats: int) -> None:
@@ -51,6 +82,11 @@ def main() -> None:
         "step_durable_chain", lambda: raw_commit(steps, 2), lambda: per_step(line), repeats=repeats, unit="us a step",
         gate=1.5, gate_is="at most", rate=False, limit_is="sqlite3 commit of 2 rows, FULL",
     )  # fmt: skip
+    if asked.peer:
+        compare(
+            "step_durable_chain_peer", lambda: peer(asked.peer, steps), lambda: per_step(line), repeats=repeats, unit="us a step",
+            gate=3.0, limit_is="Burr 0.42 with SQLitePersister",
+        )  # fmt: skip
     compare(
         "step_durable_chain_thread", lambda: bare_thread(steps), lambda: per_step(line), repeats=repeats, unit="us a step",
         rate=False, limit_is="the plainest loop with a writing thread; no gate",
