@@ -154,8 +154,7 @@ class _Reader:
         for key, child in found.items():
             inside = f"{place}.{key}" if place else key
             self.lines[self.prefix + inside] = child.line
-            if isinstance(child.value, dict):
-                self.lines.update((f"{self.prefix}{inside}.{name}", node.line) for name, node in child.value.items())
+            self.mark(child, self.prefix + inside)
             if key not in fields:
                 near = suggestion(key, list(fields))
                 self.tell(child.line, place, f"has the unknown field {key[:80]!r}{near or '; remove it'}")
@@ -163,8 +162,17 @@ class _Reader:
                 try:
                     taken[key] = fields[key].kind.read(child)
                 except WrongError as error:
-                    self.tell(child.line, inside, str(error))
+                    for one in error.found:
+                        dot = "." if one.place and not one.place.startswith("[") else ""
+                        self.tell(one.line or child.line, f"{inside}{dot}{one.place}", one.message)
         return taken
+
+    def mark(self, node: Node, place: str, deep: int = 2) -> None:
+        """Remember the lines of what is in a mapping."""
+        if isinstance(node.value, dict) and deep:
+            for name, child in node.value.items():
+                self.lines[f"{place}.{name}"] = child.line
+                self.mark(child, f"{place}.{name}", deep - 1)
 
     def tell(self, line: int, place: str, message: str) -> None:
         self.found.append(Problem(_where(self.file, line, self.prefix + place), message))

@@ -1,14 +1,14 @@
 """The kinds of values in a pipeline file: how each is read from a node of the text, written, and described to an editor.
 
 Stands apart from `fields.py`, which says what each field is of: here is how kinds are made. A reader refuses with `WrongError`,
-whose text goes on from the field's name (`is the text 'ten'; write a number`).
+whose sentences go on from the field's name (`is the text 'ten'; write a number`).
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 import msgspec
@@ -40,9 +40,43 @@ class FunctionName:
     def __repr__(self) -> str:
         return self.text
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FunctionName) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+
+class Wrong(NamedTuple):
+    """One thing wrong in a field's value: the place in it, the line if that is another than the field's, and what."""
+
+    place: str
+    line: int | None
+    message: str
+
 
 class WrongError(Exception):
-    """A field's value is not of the kind it must be."""
+    """A field's value is not of the kind it must be; `found` is all that is wrong with it."""
+
+    def __init__(self, *found: str | Wrong) -> None:
+        self.found = [Wrong("", None, one) if isinstance(one, str) else one for one in found]
+        super().__init__(self.found[0].message)
+
+
+def _each(parts: Iterable[tuple[str, Node, Kind]]) -> Iterator[tuple[str, Any]]:
+    """What was read of each part of a value; at the end raises `WrongError` with all that is wrong with any."""
+    wrong: list[Wrong] = []
+    for place, node, kind in parts:
+        try:
+            yield place, kind.read(node)
+        except WrongError as error:
+            wrong += [Wrong(_joined(place, one.place), one.line or node.line, one.message) for one in error.found]
+    if wrong:
+        raise WrongError(*wrong)
+
+
+def _joined(place: str, inside: str) -> str:
+    return f"{place[:80]}{'.' if inside and not inside.startswith('[') else ''}{inside}"
 
 
 def _same(value: Any) -> Any:
@@ -168,7 +202,9 @@ def one_or_many(kind: Kind) -> Kind:
     """A list of values, or one of them bare."""
 
     def read(node: Node) -> list[Any]:
-        return [kind.read(item) for item in node.value] if isinstance(node.value, list) else [kind.read(node)]
+        if not isinstance(node.value, list):
+            return [kind.read(node)]
+        return [value for _, value in _each((f"[{index}]", item, kind) for index, item in enumerate(node.value))]
 
     schema = {"anyOf": [kind.schema, {"type": "array", "items": kind.schema}]}
     return Kind(read, schema, lambda values: [kind.write(value) for value in values])
@@ -178,13 +214,7 @@ def named(kind: Kind, **rules: Any) -> Kind:
     """A mapping of names to values of one kind."""
 
     def read(node: Node) -> dict[str, Any]:
-        found = {}
-        for key, child in mapping_of(node).items():
-            try:
-                found[key] = kind.read(child)
-            except WrongError as error:
-                raise WrongError(f"{key[:80]} {error}") from None
-        return found
+        return dict(_each((key, child, kind) for key, child in mapping_of(node).items()))
 
     schema = {"type": "object", "additionalProperties": kind.schema, **rules}
     return Kind(read, schema, lambda values: {key: kind.write(value) for key, value in values.items()})
@@ -196,17 +226,19 @@ def record(make: Callable[..., Any], fields: Mapping[str, Field], *required: str
     def read(node: Node) -> Any:
         if not isinstance(node.value, dict):
             raise WrongError(f"is {said(node)}; write a mapping with {', '.join(fields)}")
-        taken: dict[str, Any] = {}
-        for key, child in node.value.items():
-            if key not in fields:
-                raise WrongError(f"has the unknown field {key[:80]!r}{suggestion(key, list(fields)) or '; remove it'}")
-            try:
-                taken[key] = fields[key].kind.read(child)
-            except WrongError as error:
-                raise WrongError(f"{key} {error}") from None
-        for key in required:
-            if key not in taken:
-                raise WrongError(f"has an entry without {key}:; write it")
+        strange = [
+            Wrong("", child.line, f"has the unknown field {key[:80]!r}{suggestion(key, list(fields)) or '; remove it'}")
+            for key, child in node.value.items()
+            if key not in fields
+        ]
+        strange += [] if strange else [Wrong("", None, f"is without {key}:; write it") for key in required if key not in node.value]
+        known = {key: child for key, child in node.value.items() if key in fields}
+        try:
+            taken = dict(_each((key, child, fields[key].kind) for key, child in known.items()))
+        except WrongError as error:
+            raise WrongError(*strange, *error.found) from None
+        if strange:
+            raise WrongError(*strange)
         return make(**taken)
 
     def write(value: Any) -> dict[str, Any]:

@@ -215,7 +215,7 @@ def test_a_file_says_the_same(as_json: bool) -> None:
             FILE.replace("[approval, end]", "[aproval]"),
             "checkpoints: is 'aproval'; use approval, irreversible, failure or end; did",
         ),
-        (FILE.replace("[approval, end]", "[1]"), "checkpoints: is the number 1, not text"),
+        (FILE.replace("[approval, end]", "[1]"), "checkpoints[0]: is the number 1, not text"),
         (FILE.replace("true", "3"), "steps.a.checkpoint: is the number 3; write true or a name"),
         (FILE.replace("tidy state", "'12'"), "steps.b.checkpoint: is '12'; give True or a name"),
     ],
