@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from engine.agents import Agent
 from engine.definition import Approval, Budget, Dep, DependencyType, ExecutionMode
 from engine.errors import (
     CheckpointNotFoundError,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from engine.replay.difference import RunDiff
 
 __all__ = [
+    "Agent",
     "AgentStep",
     "Approval",
     "BreakerPolicy",

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from engine.agents import Agents, played
 from engine.definition import NAME, StepDefinition, walk
 from engine.errors import Problem, suggestion
 from engine.graph import Plan
@@ -23,12 +24,15 @@ from store.state import RunState, StepStatus
 LOST = "could not be found again after a crash; name a function of a module that can be imported"
 
 
-def misfits(plan: Plan, state: RunState, step: str, added: PipelineStep, before: Sequence[str], model: str | None) -> list[Problem]:
+def misfits(
+    plan: Plan, state: RunState, step: str, added: PipelineStep, before: Sequence[str], model: str | None, agents: Agents
+) -> list[Problem]:
     """Everything that keeps the running step `step` from adding `added`; nothing where the same was added before."""
-    found = _own(plan, added, model)
+    found = _own(plan, added, model, agents)
     if found:
         return found
-    definition = added.define()
+    (added,) = played([added], agents)
+    definition = added.define(agents)
     if added.name in plan.steps:
         if not same(definition, plan.steps[added.name]):
             found.append(Problem(f"steps.{added.name}", f"is there already, and {step} adds another; choose another name"))
@@ -60,7 +64,7 @@ def _taken(plan: Plan, added: PipelineStep) -> Iterator[Problem]:
         yield Problem(f"{place}.fallback", advice)
 
 
-def _own(plan: Plan, added: PipelineStep, model: str | None) -> list[Problem]:
+def _own(plan: Plan, added: PipelineStep, model: str | None, agents: Agents) -> list[Problem]:
     """The problems of the step itself, among stand-ins for the steps it names."""
     named = {dep.step for dep in added.dependencies} | {name for name in (added.fallback,) if name} | set(added.switch or ())
     place = f"steps.{added.name}"
@@ -73,14 +77,14 @@ def _own(plan: Plan, added: PipelineStep, model: str | None) -> list[Problem]:
         standins = [PipelineStep(name, "stands in for a step of the run", depends_on=()) for name in names if name in plan.steps]
         whole = Pipeline(plan.definition.name, tools=[tool(name=one.name)(lambda: None) for one in plan.definition.tools])
         whole.steps = [*standins, added]
-        every = whole.problems(model=model or "unchecked")
+        every = whole.problems(model=model or "unchecked", around=agents)
         return [problem for problem in every if problem.where == place or problem.where.startswith(f"{place}.")]
 
     named.discard(added.name)
     found = judged(named)
     if found:
         return found
-    definition = added.define()
+    definition = added.define(agents)
     return judged(named | set(read_before(definition)) | set(read_during(definition)))
 
 

@@ -104,6 +104,10 @@ class Asking:
         """How a step asks models."""
         return self._step_of(step).config.over(self._rules.config)
 
+    def system(self, step: str) -> str | None:
+        """What a step's models are told before all else."""
+        return self._step_of(step).system
+
     async def ask(self, caller: Caller, request: ModelRequest) -> Answer:
         """One call of a model, unrecorded. Raises `ModelError`, and `CircuitOpenError` where it is left alone."""
         async with self._gate.admitted("model", request.model, caller):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 
-from engine.definition import Definition, StepDefinition
+from engine.definition import AgentDefinition, Definition, StepDefinition
 from engine.tools import ToolDefinition, without_source
 from store import values
 
@@ -39,7 +39,8 @@ def compare(recorded: Definition, present: Definition, toolless: Collection[str]
     if kept != [name for name in old if name in new]:
         sentences.append("the steps stand in another order")
     whole = _fields(recorded, present)
-    sentences += [f"the pipeline has another {field}" for field in whole]
+    sentences += [f"the pipeline has another {field}" for field in whole if field != "agents"]
+    sentences += _of_agents(recorded.agents, present.agents)
     asking = [step for step in present.steps if step.kind == "g" and step.name in old and step.name not in changed]
     if "constraints" in whole or "config" in whole:
         changed += [step.name for step in asking]
@@ -51,6 +52,16 @@ def compare(recorded: Definition, present: Definition, toolless: Collection[str]
 
     sources = [n for n in new if n in old and n not in changed and texts(recorded, old[n]) != texts(present, new[n])]
     return Changes(sentences, changed, added, removed, sources)
+
+
+def _of_agents(old: Mapping[str, AgentDefinition], new: Mapping[str, AgentDefinition]) -> list[str]:
+    """What changed in the agents that steps may name: those of steps that do are told there too."""
+    found = [f"agent {name!r} was added" for name in new if name not in old]
+    found += [f"agent {name!r} was removed" for name in old if name not in new]
+    for name in (name for name in new if name in old):
+        if fields := _fields(old[name], new[name]):
+            found.append(f"agent {name!r} has another {' and '.join(fields)}")
+    return found
 
 
 def _told(name: str, fields: list[str], old: Definition | str | None, new: Definition | str | None) -> list[str]:

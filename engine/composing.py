@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from engine.agents import Agents, played
 from engine.checks.links import Links
 from engine.checks.options import of_calls
 from engine.definition import OTHERWISE, Dep
@@ -71,14 +72,14 @@ def prefixed(steps: Sequence[PipelineStep], prefix: str) -> list[PipelineStep]:
     return [_renamed(step, names if prefix else {}) for step in steps]
 
 
-def keep_tools(steps: Sequence[PipelineStep], own: Sequence[Any], whole: Sequence[Any]) -> None:
+def keep_tools(steps: Sequence[PipelineStep], own: Sequence[Any], agents: Agents, whole: Sequence[Any]) -> None:
     """Let goals that had the tools in `own` call no others, once they stand in a pipeline that has those in `whole`."""
     if len(own) == len(whole):
         return
-    for step in steps:
+    for step, as_played in zip(steps, played(steps, agents), strict=True):
         if step.goal is not None:
-            names = [name_of(one) for one in (*own, *step.tools)]
-            patterns = step.tools_filter
+            names = [name_of(one) for one in (*own, *as_played.tools)]
+            patterns = as_played.tools_filter
             step.tools_filter = [one for one in names if patterns is None or any(fnmatchcase(one, wanted) for wanted in patterns)]
 
 

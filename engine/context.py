@@ -196,14 +196,15 @@ class StepContext(Remembering, Messaging, Steering, Tooling):
     ) -> Any:
         """Ask a language model and return its text, or, with `schema`, the value that fits it (one repair is asked for).
 
-        `prompt` is text or a list of chat messages; `model` overrides the step's; `params` go to the provider (`temperature`,
-        ...), before those of the step's `config`; `timeout` (seconds) overrides `model_timeout`. Where the model cannot answer but
-        another may, the fallback models are asked in turn, each an effect of its own. Raises `EffectFailedError` when the call
-        failed and `OutputInvalidError` when the repaired answer still does not fit.
+        `prompt` is text or a list of chat messages; `model` and `system` override the step's; `params` go to the provider
+        (`temperature`, ...), before those of the step's `config`; `timeout` (seconds) overrides `model_timeout`. Where the model
+        cannot answer but another may, the fallback models are asked in turn, each an effect of its own. Raises `EffectFailedError`
+        when the call failed and `OutputInvalidError` when the repaired answer still does not fit.
         """
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(message) for message in prompt]
-        if system is not None:
-            messages.insert(0, {"role": "system", "content": system})
+        told = self._around.asking.system(self.step) if system is None else system
+        if told and not (system is None and any(message.get("role") == "system" for message in messages)):
+            messages.insert(0, {"role": "system", "content": told})
         wanted = None if schema is None else schema_of(schema)
         names = self._around.asking.names(self.step, model)
         config = self._around.asking.config(self.step)

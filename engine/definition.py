@@ -99,6 +99,24 @@ OTHERWISE = "otherwise"
 """The case of a switch that holds when none before it does."""
 
 
+class AgentDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who carries out goals, as plain values: see `engine.agents.Agent`."""
+
+    model: str | None = None
+    system: str | None = None
+    tools: tuple[ToolDefinition, ...] = ()
+    tools_filter: tuple[str, ...] | None = None
+    fallback_models: tuple[str, ...] = ()
+    config: ModelConfig = UNSET
+    timeout: float | None = None
+    budget: Budget | None = None
+    max_turns: int | None = None
+
+    def pinned(self) -> AgentDefinition:
+        """See `Definition.pinned`."""
+        return msgspec.structs.replace(self, tools=without_source(self.tools))
+
+
 class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
     """A step as plain values. `run` is `module:qualname`, `source` the hash of the function's text (not part of the pin).
 
@@ -106,7 +124,8 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
     `compensate` is a function by name, as `run` is; `merge` a strategy or a function by name.
     `pipeline` is a nested definition, or the word by which one is found when the step runs; `params` is what its runs are given.
     `checkpoint` is the name of the one that is made when the step completed, True for the step's own. `tools` are those of the step
-    besides the pipeline's; `tools_filter` are patterns of names that leave some of both (None: all, none: none).
+    besides the pipeline's; `tools_filter` are patterns of names that leave some of both (None: all, none: none). `agent` is the
+    name of who carries it out, whose model, `system` and so on stand here already.
     """
 
     name: str
@@ -147,6 +166,9 @@ class StepDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
     checkpoint: bool | str = False
     tools: tuple[ToolDefinition, ...] = ()
     tools_filter: tuple[str, ...] | None = None
+    agent: str | None = None
+    system: str | None = None
+    max_turns: int | None = None
 
     @property
     def kind(self) -> str:
@@ -215,7 +237,8 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
     """A pipeline as plain values: what a run pins. `params` are the defaults, `declared` the types of those that have one.
 
     `on_failure`: when a step has failed for good, what does not need it goes on (`continue`), or everything else is cancelled
-    (`fail_fast`). `checkpoints` are words of `CHECKPOINTS`. `tools` are for all goals, and for functions by name.
+    (`fail_fast`). `checkpoints` are words of `CHECKPOINTS`. `tools` are for all goals, and for functions by name. `agents` are
+    those that steps may name, the ones that are added at run time too.
     """
 
     name: str
@@ -232,16 +255,19 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
     checkpoints: tuple[str, ...] = ()
     config: ModelConfig = UNSET
     tools: tuple[ToolDefinition, ...] = ()
+    agents: dict[str, AgentDefinition] = {}
 
     def pinned(self) -> Definition:
         """The definition without the hashes of functions' texts: what must not change unnoticed."""
         steps = tuple(step.pinned() for step in self.steps)
-        return msgspec.structs.replace(self, steps=steps, tools=without_source(self.tools))
+        agents = {name: agent.pinned() for name, agent in self.agents.items()}
+        return msgspec.structs.replace(self, steps=steps, tools=without_source(self.tools), agents=agents)
 
     def tools_of(self, step: StepDefinition) -> list[ToolDefinition]:
         """The tools that a step may use: a goal the pipeline's and its own by its filter, a function the pipeline's."""
         if step.kind == "g":
-            return kept((*self.tools, *step.tools), step.tools_filter)
+            own = (one for one in step.tools if one not in self.tools)  # an agent may bring one that the pipeline has
+            return kept((*self.tools, *own), step.tools_filter)
         return list(self.tools) if step.kind == "f" else []
 
     def walk(self, place: str = "steps") -> Iterator[tuple[str, StepDefinition]]:

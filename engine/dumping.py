@@ -49,6 +49,8 @@ def _tree(definition: Definition) -> dict[str, Any]:
             value = _params(definition)
         if key == "tools":
             _need_names("The pipeline has the tool", [one.run for one in value])
+        if key == "agents":
+            _need_names("An agent has the tool", [one.run for agent in value.values() for one in agent.tools])
         if key == "steps":
             tree[key] = [_step_tree(step) for step in value]
         elif value != getattr(_PIPELINE_DEFAULTS, key):

@@ -46,6 +46,7 @@ from engine.runtime import Migration, Runtime
 from engine.starting import Order, first, new_id
 from engine.steps import plain
 from engine.taking import Taking, taking_of
+from engine.tooling import Toolbox
 from engine.triggers import on
 from store import Driver, Lease, Log, RunRow
 from store.errors import RunConflictError, StoreError
@@ -162,6 +163,7 @@ class Engine(Commanding, Forks):
     ) -> Runtime:  # fmt: skip
         """What drives a run. `definition` decides what each step is; `pipeline` gives the functions and types behind it."""
         bodies = bodies_of((*definition.steps, *(step for step, _ in added)), pipeline)
+        most = int(settings.get("max_iterations") or self.config.max_iterations)
         family = Family(self, lease.run, state, definition, pipeline, settings)
         return Runtime(
             self.log, lease, state, definition, bodies.functions, bodies.schemas,
@@ -170,8 +172,8 @@ class Engine(Commanding, Forks):
             limit=int(settings.get("max_concurrent_steps") or self.config.max_concurrent_steps), driver=self._driver,
             children=Children(lease.run, family, bodies.nested, functools.partial(handed_down, definition, settings)),
             migrated=migrated, in_fork=bool(settings.get("in_fork")),
-            memories=self.config.memories, added=added, taking=taking, tools=bodies.tools,
-            most=int(settings.get("max_iterations") or self.config.max_iterations),
+            memories=self.config.memories, added=added, taking=taking,
+            tools=Toolbox(definition, bodies.tools, most, bodies.agents),
         )  # fmt: skip
 
     @property

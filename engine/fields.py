@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from engine.agents import Agent
 from engine.definition import (
     ACTIONS,
     CHECKPOINT_NAME,
@@ -150,6 +151,12 @@ CONFIG: dict[str, Field] = {
     "model_timeout": Field(SECONDS, "Seconds that one call may take."),
     "model_params": Field(OBJECT, "What else the provider knows, by its own names."),
 }
+ASKING: dict[str, Field] = {
+    "model": Field(TEXT, "The model that is asked."),
+    "fallback_models": Field(one_or_many(TEXT), "Models that are asked in turn where the model cannot answer."),
+    "system": Field(TEXT.limited(minLength=1), "What the model is told before all else."),
+    "max_turns": Field(WHOLE.limited(minimum=1, maximum=10_000), "How often it is asked in one attempt that calls tools."),
+}
 DEPENDENCY: dict[str, Field] = {
     "step": Field(TEXT, "The step it depends on."),
     "type": Field(word(*(kind.value for kind in DependencyType)), "What is asked of that step."),
@@ -200,6 +207,15 @@ _BUDGET = either(
     lambda budget: budget == Budget(budget.cost) and budget.cost is not None,
 )
 _CONFIG = record(_config, CONFIG)
+_TOOLS = one_or_many(FUNCTION)._replace(write=lambda tools: [one.run for one in tools])
+AGENT: dict[str, Field] = {
+    **ASKING,
+    "config": Field(_CONFIG, "How the model is asked."),
+    "tools": Field(_TOOLS, "Functions that it may call besides the pipeline's and the step's, module:function."),
+    "tools_filter": Field(one_or_many(TEXT), "The only ones of the pipeline's and its own that it may call, by name or pattern."),
+    "timeout": Field(SECONDS, "Seconds for one attempt."),
+    "budget": Field(_BUDGET, "The most a step of it may use: US dollars, or a mapping."),
+}
 _BREAKER = record(BreakerPolicy, BREAKER)
 _LIMITED = named(record(Limit, LIMIT))
 _LIMITS = record(dict, {group: Field(_LIMITED, f"By the names of {group}.") for group in LIMITED})
@@ -208,7 +224,6 @@ _PIPELINE = Kind(_pipeline, {"anyOf": [{"type": "string", "minLength": 1}, {"$re
 _MERGE = Kind(_merge, {"anyOf": [{"enum": list(MERGES)}, FUNCTION.schema]})
 _JOIN = Kind(_join, {"anyOf": [{"enum": ["all", "any", "first"]}, {"type": "integer", "minimum": 1}]})
 _CHECKPOINT = Kind(_checkpoint, {"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": f"^{CHECKPOINT_NAME.pattern}$"}]})
-_TOOLS = one_or_many(FUNCTION)._replace(write=lambda tools: [one.run for one in tools])
 _SWITCH = named(CONDITION, minProperties=1)
 _PARAMS = named(
     Kind(
@@ -234,6 +249,7 @@ PIPELINE: dict[str, Field] = {
     "config": Field(_CONFIG, "How models are asked, where a step does not say it."),
     "checkpoints": Field(one_or_many(word(*CHECKPOINTS)), "Where runs make checkpoints by themselves."),
     "tools": Field(_TOOLS, "Functions that the models of goals may call, module:function."),
+    "agents": Field(named(record(Agent, AGENT)), "Who carries out goals, by name: model, system, tools, limits."),
     "steps": Field(Kind(_steps, {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}}), "The steps."),
 }
 STEP: dict[str, Field] = {
@@ -271,8 +287,8 @@ STEP: dict[str, Field] = {
     "max_retries": Field(WHOLE.limited(minimum=0, maximum=1000), "Tries after the first."),
     "retry": Field(record(RetryPolicy, RETRY), "How often and how far apart it is tried again."),
     "output_schema": Field(OBJECT, "The JSON Schema that its output has to fit."),
-    "model": Field(TEXT, "The model for this step."),
-    "fallback_models": Field(one_or_many(TEXT), "Models that are asked in turn where the model cannot answer."),
+    "agent": Field(TEXT, "Who carries it out: an agent of the pipeline, whose model, tools and so on stand where this says none."),
+    **ASKING,
     "config": Field(_CONFIG, "How models are asked."),
     "irreversible": Field(FLAG, "It must never run twice unasked."),
     "final": Field(FLAG, "Its output is the result of the run."),

@@ -13,10 +13,11 @@ from typing import Any
 
 import msgspec
 
+from engine.agents import Agent
 from engine.documents import MAX_BYTES, Flaw, FlawError, Node, decode_text, read_json, read_yaml
 from engine.errors import PipelineFileError, Problem, TargetNotFoundError, suggestion
 from engine.fields import BODIES, PIPELINE, STEP, attribute
-from engine.kinds import Field, FunctionName, WrongError, said
+from engine.kinds import Field, FunctionName, WrongError, joined, said
 from engine.pipeline import Pipeline
 from engine.steps import PipelineStep
 
@@ -95,7 +96,7 @@ def _content(path: Path, file: str) -> bytes:
         raise PipelineFileError(file, [Problem(file, f"cannot be read ({why}); check the path and its permissions")]) from None
 
 
-RULES = ("params", "on_failure", "budget", "breaker", "limits", "checkpoints", "config", "tools")
+RULES = ("params", "on_failure", "budget", "breaker", "limits", "checkpoints", "config", "tools", "agents")
 """Fields of a file that are options of a `Pipeline`."""
 
 
@@ -111,6 +112,10 @@ class _Reader:
         if name is None and "name" not in fields and ("name" not in root or root["name"].value is None):
             self.tell(line, "name", "is missing; write name: and a word")
         rules = {key: fields[key] for key in RULES if key in fields}
+        if "agents" not in rules and "agents" in root and isinstance(root["agents"].value, dict):
+            rules["agents"] = {
+                title: Agent(tools=FunctionName()) for title in root["agents"].value
+            }  # what is wrong is told already
         made = Pipeline(fields.get("name", name or "unnamed"), fields.get("description", ""), **rules)
         made.constraint(*fields.get("constraints", ()))
         made.shared_values.update(fields.get("shared", {}))
@@ -163,8 +168,7 @@ class _Reader:
                     taken[key] = fields[key].kind.read(child)
                 except WrongError as error:
                     for one in error.found:
-                        dot = "." if one.place and not one.place.startswith("[") else ""
-                        self.tell(one.line or child.line, f"{inside}{dot}{one.place}", one.message)
+                        self.tell(one.line or child.line, joined(inside, one.place), one.message)
         return taken
 
     def mark(self, node: Node, place: str, deep: int = 2) -> None:

@@ -30,6 +30,7 @@ async def find_again(log: Log, run: RunId, state: RunState, params: Mapping[str,
     recorded = Definition.from_json(await log.blob(state.definition))
     missing = [place.removeprefix("steps.") for place, step in recorded.walk() if step.functions]
     missing += [f"tools.{one.name}" for one in recorded.tools]
+    missing += [f"agents.{name}.tools.{one.name}" for name, agent in recorded.agents.items() for one in agent.tools]
     if not missing:
         return pipeline_of(recorded, functools.partial(targets.find, folder=Path(state.cwd or ".")))
     if state.caller is None:
@@ -54,5 +55,4 @@ async def _in_its_caller(log: Log, caller: str, step: str | None) -> Pipeline | 
         return None
     created = (await log.events(RunId(caller), limit=1))[0].event
     pipeline = await find_again(log, RunId(caller), state, await log.value(created.params) or {})
-    found = next((held.pipeline for held in pipeline.steps if held.name == base_of(step or "")), None)
-    return found if isinstance(found, Pipeline) else None
+    return pipeline.nested(base_of(step or ""))

@@ -37,11 +37,13 @@ async def merge(ctx: StepContext, step: StepDefinition, inputs: Mapping[str, Any
     """The body of a merging step without a reducer of the user's: a strategy, or a model's summary."""
     if step.merge != "model":
         return merged(step.merge or "list", inputs)
-    return await ctx.model(_question(ctx, "Summarise these outputs as one."), system=MERGE_RULES)
+    rules = "\n\n".join(filter(None, (step.system, MERGE_RULES)))
+    return await ctx.model(_question(ctx, "Summarise these outputs as one."), system=rules)
 
 
 def _rules(step: StepDefinition, pipeline: Definition) -> str:
-    lines = [f"You carry out one step, {step.name!r}, of the pipeline {pipeline.name!r}."]
+    lines = [step.system, ""] if step.system else []
+    lines.append(f"You carry out one step, {step.name!r}, of the pipeline {pipeline.name!r}.")
     if pipeline.description:
         lines.append(f"The pipeline's purpose: {pipeline.description}")
     tools = " and what your tools return" if pipeline.tools_of(step) else ""

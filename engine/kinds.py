@@ -70,12 +70,13 @@ def _each(parts: Iterable[tuple[str, Node, Kind]]) -> Iterator[tuple[str, Any]]:
         try:
             yield place, kind.read(node)
         except WrongError as error:
-            wrong += [Wrong(_joined(place, one.place), one.line or node.line, one.message) for one in error.found]
+            wrong += [Wrong(joined(place, one.place), one.line or node.line, one.message) for one in error.found]
     if wrong:
         raise WrongError(*wrong)
 
 
-def _joined(place: str, inside: str) -> str:
+def joined(place: str, inside: str) -> str:
+    """A place and one in it: `retry` and `delay`, `depends_on` and `[0]`."""
     return f"{place[:80]}{'.' if inside and not inside.startswith('[') else ''}{inside}"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from engine.agents import agent_of
 from engine.changes import Changes, compare
 from engine.definition import Definition, StepDefinition
 from engine.errors import DefinitionChangedError, EngineError
@@ -72,11 +73,11 @@ def need_bodies(run: RunId, recorded: Definition, pipeline: Pipeline) -> None:
 
 
 def _with_bodies(pipeline: Pipeline, place: str = "steps") -> Iterator[tuple[str, set[str]]]:
-    for step in pipeline.steps:
+    for step in pipeline.played():
         functions = {field for field in ("run", "merge", "compensate") if callable(getattr(step, field))}
         yield f"{place}.{step.name}", functions | {f"tools.{name_of(one)}" for one in step.tools}
         if isinstance(step.pipeline, Pipeline):
-            yield from _with_bodies(step.pipeline, f"{place}.{step.name}.pipeline.steps")
+            yield from _with_bodies(step.pipeline.within(pipeline.agents), f"{place}.{step.name}.pipeline.steps")
 
 
 def toolless(pipeline: Pipeline) -> set[str]:
@@ -108,6 +109,7 @@ def pipeline_of(definition: Definition, find: Callable[[str], Callable[..., Any]
     )  # fmt: skip
     pipeline.params, pipeline.declared = dict(definition.params), dict(definition.declared)
     pipeline.constraints, pipeline.shared_values = list(definition.constraints), dict(definition.shared)
+    pipeline.agents = {name: agent_of(agent, find) for name, agent in definition.agents.items()}
     for step in definition.steps:
         pipeline.add_step(step_of(step, find))
     return pipeline

@@ -13,6 +13,7 @@ from typing import Any, Never, Self
 
 import msgspec
 
+from engine.agents import NOBODY, Agent, Agents, played
 from engine.definition import MAX_NESTING, Budget, Definition, Dep
 from engine.errors import EngineError, PipelineValidationError, Problem, suggestion
 from engine.model_config import ModelConfig, config_of
@@ -33,6 +34,7 @@ class Pipeline:
     `config` says how models are asked (`temperature`, `max_tokens`, ...), before the settings and behind a step's.
     `checkpoints` says where the runs make checkpoints by themselves: `approval`, `irreversible`, `failure`, `end`.
     `tools` are what the models of its goals may call, and its functions by name (`ctx.tool`); pipelines in it have their own.
+    `agents` are those that its steps may name, and those of pipelines in it that have none of the name.
     """
 
     def __init__(
@@ -48,11 +50,14 @@ class Pipeline:
         checkpoints: Iterable[str] | str = (),
         config: ModelConfig | Mapping[str, Any] | None = None,
         tools: Iterable[Callable[..., Any]] | Callable[..., Any] = (),
+        agents: Mapping[str, Agent] | None = None,
     ) -> None:
         self.name, self.description, self.breaker, self.limits = name, description, breaker, limits or {}
         self.params: dict[str, Any]
         self.declared: dict[str, Param]
-        self.unfit: dict[str, Any] = {} if params is None or isinstance(params, Mapping) else {"params": params}
+        given = {"params": params, "agents": agents}
+        self.unfit = {name: held for name, held in given.items() if held is not None and not isinstance(held, Mapping)}
+        self.agents: dict[str, Any] = dict(agents) if isinstance(agents, Mapping) else {}
         self.params, self.declared = split(params if isinstance(params, Mapping) else {})
         self.maker_params: tuple[str, ...] = ()
         self.steps: list[PipelineStep] = []
@@ -80,6 +85,13 @@ class Pipeline:
         self.steps.append(step)
         return self
 
+    def agent(self, name: str, model: str | None = None, **options: Any) -> Self:
+        """Add an agent that steps may name; the options are those of `Agent`. Raises `EngineError` where the name is taken."""
+        if name in self.agents:
+            raise EngineError(f"{self.name} has an agent {name!r} already; give this one another name.")
+        self.agents[name] = Agent(model, **options)
+        return self
+
     def constraint(self, *texts: str) -> Self:
         """Add rules that every goal step is told."""
         self.constraints.extend(texts)
@@ -93,8 +105,8 @@ class Pipeline:
     def include(self, other: Pipeline, *, prefix: str = "", depends_on: Iterable[str | Dep] | str = ()) -> Self:
         """Add the steps of another pipeline, `prefix` before their names; those that wait for nothing depend on `depends_on`.
 
-        Its params, shared values, limits, checkpoints and tools come along; its constraints and config stay with its steps, and
-        the goals of both keep to the tools they had. Its final step is final no more. Functions keep the parameters they have.
+        Its params, shared values, limits, checkpoints, tools and agents come along; its constraints and config stay with its steps,
+        and the goals of both keep to the tools they had. Its final step is final no more. Functions keep the parameters they have.
         Raises `PipelineValidationError` with all that they do not agree on.
         """
         from engine.composing import keep_tools, prefixed, sources
@@ -117,9 +129,10 @@ class Pipeline:
             if isinstance(step.config, ModelConfig) and isinstance(other.config, ModelConfig):
                 step.config = step.config.over(other.config)
         whole = [*self.tools, *(one for one in other.tools if one not in self.tools)]
-        keep_tools(self.steps, self.tools, whole)
-        keep_tools(made, other.tools, whole)
+        keep_tools(self.steps, self.tools, self.agents, whole)
+        keep_tools(made, other.tools, other.agents, whole)
         self.steps.extend(made)
+        self.agents = {**other.agents, **self.agents}
         self.tools = whole
         self.params, self.declared = {**other.params, **self.params}, {**other.declared, **self.declared}
         self.shared_values = {**other.shared_values, **self.shared_values}
@@ -169,7 +182,7 @@ class Pipeline:
 
         taken = {step.name for step in self.steps}
         found = [Problem(f"steps.{name}", "is in both pipelines; give prefix=...") for name in names if name in taken]
-        for title in ("params", "declared", "shared_values"):
+        for title in ("params", "declared", "shared_values", "agents"):
             found += clashes("params" if title == "declared" else title, getattr(self, title), getattr(other, title))
         found += [*clashing_limits(self.limits, other.limits), *calling_self(other.steps)]
         if other.on_failure != self.on_failure:
@@ -189,22 +202,24 @@ class Pipeline:
         other.params, other.declared = dict(self.params), dict(self.declared)
         other.shared_values = dict(self.shared_values)
         other.steps, other.constraints = [copy.copy(step) for step in self.steps], list(self.constraints)
-        other.checkpoints, other.tools = list(self.checkpoints), list(self.tools)
+        other.checkpoints, other.tools, other.agents = list(self.checkpoints), list(self.tools), dict(self.agents)
         made = {**(made or {}), id(self): other}
         for step in other.steps:
             if isinstance(step.pipeline, Pipeline):
                 step.pipeline = made.get(id(step.pipeline)) or step.pipeline.copy(made)
         return other
 
-    def problems(self, params: Iterable[str] | None = None, *, model: str | None = "unchecked") -> list[Problem]:
+    def problems(
+        self, params: Iterable[str] | None = None, *, model: str | None = "unchecked", around: Agents = NOBODY
+    ) -> list[Problem]:
         """Everything wrong with the pipeline and those in it, in definition order, then with what it was given.
 
         `params` are what a run was given, or only the names (None: not known yet, so a free function parameter counts as one the
         run will be given); with a mapping its values are held against the declared types. `model` is the configured model, None
         when there is none. A name that nothing asks for is a problem if that can be known: the pipeline declares params, or no
-        step is a goal or takes `ctx`, which see all of them.
+        step is a goal or takes `ctx`, which see all of them. `around` are agents that its steps may name besides its own.
         """
-        return self._flaws(params, model) + (self._unknown(params) if params else [])
+        return self._flaws(params, model, around=around) + (self._unknown(params) if params else [])
 
     def hints(self) -> list[Problem]:
         """What is worth knowing about a pipeline without problems: its longest chain, what runs together, what nobody uses."""
@@ -226,16 +241,35 @@ class Pipeline:
             raise PipelineValidationError(self.name, found)
         return self.plain()
 
-    def plain(self) -> Definition:
+    def played(self, around: Agents = NOBODY) -> list[PipelineStep]:
+        """The steps as their agents carry them out; `around` are the agents of the pipelines it stands in."""
+        return played(self.steps, {**around, **self.agents})
+
+    def within(self, agents: Agents) -> Pipeline:
+        """A copy whose steps may name these agents too."""
+        made = self.copy()
+        made.agents = {**agents, **self.agents}
+        return made
+
+    def nested(self, step: str) -> Pipeline | None:
+        """The pipeline in a step, as it is run there; None where the step has none, or names it by a word."""
+        found = next((held.pipeline for held in self.steps if held.name == step), None)
+        return found.within(self.agents) if isinstance(found, Pipeline) else None
+
+    def plain(self, agents: Agents | None = NOBODY) -> Definition:
         """The same for a pipeline that was checked, as it is read back from a log: a `minimum=1` there is 1.0.
 
+        `agents` are those of pipelines it stands in; None makes it as it is written, without what agents say in its steps.
         A child run's request carries the hash of its definition's text, which must be the same in the first life and in the next
         (5.5 us a step).
         """
+        known = self.agents if agents is None else {**agents, **self.agents}
+        named = {*self.agents, *(str(step.agent) for step in self.steps)}  # of those around only what would change this one
+        steps = self.steps if agents is None else played(self.steps, known)
         return Definition(
             name=self.name,
             description=self.description,
-            steps=tuple(step.define() for step in self.steps),
+            steps=tuple(step.define(None if agents is None else known) for step in steps),
             constraints=tuple(self.constraints),
             params=plain(self.params),
             shared=plain(self.shared_values),
@@ -247,19 +281,22 @@ class Pipeline:
             checkpoints=tuple(self.checkpoints),
             config=self.config,
             tools=tuple(tool_of(one) for one in self.tools),
+            agents={name: agent.define() for name, agent in known.items() if name in named},
         ).as_read()
 
     def to_yaml(self) -> str:
         """The pipeline as the text of a file; `EngineError` where a file cannot hold it (a lambda has no name)."""
         from engine.dumping import dump
 
-        return dump(self.define())
+        self.check()
+        return dump(self.plain(None))
 
     def to_json(self) -> str:
         """The same as JSON."""
         from engine.dumping import dump
 
-        return dump(self.define(), json=True)
+        self.check()
+        return dump(self.plain(None), json=True)
 
     def _misgiven(self, params: Mapping[str, Any]) -> list[Problem]:
         """What is wrong with what a step gives this pipeline, as it is written: names nothing asks for, values that do not fit."""
@@ -273,7 +310,9 @@ class Pipeline:
         known = [*self.params, *self.declared, *self.maker_params]
         return list(unknown_params(self.steps, params, known, declared=bool(self.params or self.declared)))
 
-    def _flaws(self, params: Iterable[str] | None, model: str | None, within: Sequence[Pipeline] = ()) -> list[Problem]:
+    def _flaws(
+        self, params: Iterable[str] | None, model: str | None, within: Sequence[Pipeline] = (), around: Agents = NOBODY
+    ) -> list[Problem]:
         """What is wrong with the pipeline itself and with those in its steps; `within` are the pipelines it stands in."""
         from engine.checks import Asked, problems  # here, with the language it needs: 30 ms that importing does not pay
 
@@ -282,16 +321,17 @@ class Pipeline:
             Asked(
                 self.name, self.steps, self.params, self.declared, self.shared_values, self.maker_params, self.on_failure,
                 self.budget, given, model, self.breaker, self.limits, self.checkpoints,
-                self.config, self.tools, self.description, self.constraints, self.unfit,
+                self.config, self.tools, self.description, self.constraints, self.unfit, self.agents, around,
             )
         )  # fmt: skip
+        around = {**around, **self.agents}
         for step in self.steps:
             if isinstance(step.pipeline, Pipeline):
-                found += self._nested(step, step.pipeline, given is not None, model, [*within, self])
+                found += self._nested(step, step.pipeline, given is not None, model, [*within, self], around)
         return found
 
     def _nested(
-        self, step: PipelineStep, nested: Pipeline, known: bool, model: str | None, within: Sequence[Pipeline]
+        self, step: PipelineStep, nested: Pipeline, known: bool, model: str | None, within: Sequence[Pipeline], around: Agents
     ) -> list[Problem]:
         place = f"steps.{step.name}.pipeline"
         if any(nested is outer for outer in within):
@@ -300,7 +340,7 @@ class Pipeline:
             return [Problem(place, f"is nested deeper than {MAX_NESTING} pipelines; name it by a word")]
         params = step.params if isinstance(step.params, Mapping) else {}
         given = {name: value for name, value in params.items() if isinstance(name, str)}
-        found = nested._flaws(list(given) if known else None, step.model or model, within)
+        found = nested._flaws(list(given) if known else None, step.model or model, within, around)
         return [
             *(Problem(f"{place}.{problem.where}" if problem.where else place, problem.message) for problem in found),
             *(Problem(f"steps.{step.name}.{problem.where}", problem.message) for problem in nested._misgiven(given)),

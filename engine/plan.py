@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 from pydantic import BaseModel, Field
 
+from engine.agents import Agent
 from engine.checks.conditions import EACH, ROOTS
 from engine.checks.links import Links
 from engine.definition import Dep, ExecutionMode
@@ -65,7 +66,8 @@ class AgentStep(BaseModel, frozen=True, extra="forbid"):
     """A step of a plan: who does what kind of work with which parameters, and after whom.
 
     Texts in `parameters` may have `${{ ... }}`; `condition` is text or a mapping of the expression language; `loop` an expression
-    whose items the step runs for, each the parameter `item`. `timeout` is in seconds. `agent_id` is kept, and told to the model.
+    whose items the step runs for, each the parameter `item`. `timeout` is in seconds. `agent_id` names one of the agents there are,
+    or, where the caller knows none, is told to the model.
     """
 
     step_id: str
@@ -88,34 +90,38 @@ class ExecutionPlan(BaseModel, frozen=True, extra="forbid"):
     metadata: dict[str, Any] = {}
     strategy: ExecutionStrategy | None = None
 
-    def problems(self, registry: Mapping[str, Task]) -> list[Problem]:
-        """Everything wrong with the plan by itself and against the kinds of work there are, told at once."""
+    def problems(self, registry: Mapping[str, Task], agents: Mapping[str, Agent] | None = None) -> list[Problem]:
+        """Everything wrong with the plan by itself and against the kinds of work and the agents there are, told at once."""
         found = [problem for step in self.steps for problem in _of_step(step, registry)]
         found += _of_strategy(self)
         unread = {step.task_type: "unread" for step in self.steps}
-        told = self._readable()._pipeline({**unread, **registry}).problems()
+        told = self._readable()._pipeline({**unread, **registry}, agents).problems()
         broken = {problem.where.split(".")[1] for problem in found if problem.where.startswith("steps.")}
         return found + [_placed(problem) for problem in told if not _is_goal(problem, broken)]
 
-    def to_pipeline(self, registry: Mapping[str, Task]) -> Pipeline:
-        """The plan as a pipeline: `registry` says what each `task_type` is. Raises `PipelineValidationError` with all problems."""
-        if found := self.problems(registry):
+    def to_pipeline(self, registry: Mapping[str, Task], agents: Mapping[str, Agent] | None = None) -> Pipeline:
+        """The plan as a pipeline: `registry` says what each `task_type` is, `agents` who each `agent_id` is.
+
+        Raises `PipelineValidationError` with all problems.
+        """
+        if found := self.problems(registry, agents):
             raise PipelineValidationError(self.plan_id, found)
-        return self._pipeline(registry)
+        return self._pipeline(registry, agents)
 
     def _readable(self) -> ExecutionPlan:
         """The plan without parameters that cannot be kept, which are a problem of their own."""
         steps = [step if not encodable(step.parameters) else step.model_copy(update={"parameters": {}}) for step in self.steps]
         return self.model_copy(update={"steps": steps})
 
-    def _pipeline(self, registry: Mapping[str, Task]) -> Pipeline:
+    def _pipeline(self, registry: Mapping[str, Task], agents: Mapping[str, Agent] | None) -> Pipeline:
         strategy = self.strategy or select_strategy(self)
-        made = Pipeline(self.plan_id, self.intent)
+        made = Pipeline(self.plan_id, self.intent, agents=agents)
         if self.metadata:
             made.shared("plan", self.metadata)
         before: str | None = None
         for step in self.steps:
-            made.add_step(_step(step, registry[step.task_type], strategy, before))
+            known = step.agent_id if agents is not None and step.agent_id else None
+            made.add_step(_step(step, registry[step.task_type], strategy, before, known))
             before = step.step_id
         return made
 
@@ -132,18 +138,20 @@ def select_strategy(plan: ExecutionPlan) -> ExecutionStrategy:
     return ExecutionStrategy.SEQUENTIAL if chained else ExecutionStrategy.PARALLEL
 
 
-def _step(step: AgentStep, task: Task, strategy: ExecutionStrategy, before: str | None) -> PipelineStep:
+def _step(step: AgentStep, task: Task, strategy: ExecutionStrategy, before: str | None, agent: str | None) -> PipelineStep:
     """A step of the pipeline: in a sequence it waits for the one before it, whatever it depends on besides."""
     needs: list[str | Dep] = list(dict.fromkeys(step.dependencies))
     if strategy is ExecutionStrategy.SEQUENTIAL and before is not None and before not in needs:
         needs.append(before)
+    acting = bool(step.agent_id and agent is None and isinstance(task, str))
     return PipelineStep(
         step.step_id,
         _goal(step, task) if isinstance(task, str) else None,
+        agent=agent,
         run=None if isinstance(task, str) else _body(step, task),
         depends_on=needs,
         execution_mode=ExecutionMode.SERIAL if strategy is ExecutionStrategy.SEQUENTIAL else ExecutionMode.CONCURRENT,
-        constraints=[f"You act as {step.agent_id}."] if step.agent_id and isinstance(task, str) else (),
+        constraints=[f"You act as {step.agent_id}."] if acting else (),
         condition=step.condition,
         for_each=step.loop,
         retry=None if step.retry_policy is None else step.retry_policy.policy(),
@@ -233,7 +241,10 @@ def _of_strategy(plan: ExecutionPlan) -> Iterator[Problem]:
         yield Problem("strategy", "is conditional, but no step has a condition; give one a condition, or choose another strategy")
 
 
-_PLACES = {"depends_on": "dependencies", "for_each": "loop", "retry": "retry_policy", "run": "task_type", "goal": "task_type"}
+_PLACES = {
+    "depends_on": "dependencies", "for_each": "loop", "retry": "retry_policy", "run": "task_type", "goal": "task_type",
+    "agent": "agent_id",
+}  # fmt: skip
 
 
 def _is_goal(problem: Problem, broken: Collection[str]) -> bool:

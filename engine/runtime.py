@@ -28,7 +28,7 @@ from engine.sampling import Sampler
 from engine.surroundings import RunSurroundings
 from engine.taking import Taking
 from engine.threads import Threads
-from engine.tooling import Functions, Toolbox
+from engine.tooling import Toolbox
 from engine.turns import Turns
 from engine.within import LEAVE_SECONDS
 from store import Driver, Lease, Log, values
@@ -82,8 +82,7 @@ class Runtime:
         params: Mapping[str, Any],
         rules: AskingRules,
         models: Models,
-        tools: Functions,
-        most: int,
+        tools: Toolbox,
         slots: Slots,
         limit: int,
         driver: Driver,
@@ -107,11 +106,12 @@ class Runtime:
         gate = Gate(
             state, rules.breaker, rules.limits, slots, now=self._record.now, say=lambda *line: log.progress(lease.run, *line)
         )
+        tools.bind(gate)
         self._around = RunSurroundings(
             log, lease, self._record, bodies,
             exchange=Exchange(log, lease, state, clock, memories=memories),
             asking=Asking(rules, models, self._record.plan.step_of, gate), children=children,
-            tools=Toolbox(definition, tools, gate, most), threads=self._threads, changed=lambda: self._wake.set(), fail=self.fail,
+            tools=tools, threads=self._threads, changed=lambda: self._wake.set(), fail=self.fail,
         )  # fmt: skip
         self._executor = Executor(definition, bodies, schemas, self._around, self._around, self._threads)
         given = {name: values.encode(value) for name, value in params.items()}

@@ -35,8 +35,8 @@ SELF = "self"
 class Nested(Protocol):
     """A pipeline in a step of another."""
 
-    def plain(self) -> Definition:
-        """It as plain values, once it was checked."""
+    def plain(self, agents: Mapping[str, Any] | None) -> Definition:
+        """It as plain values, once it was checked; `agents` are those around it (None: as it is written)."""
         ...
 
 
@@ -59,6 +59,8 @@ class PipelineStep:
     `compensate` is a function that undoes it if the run fails later. `enabled=False` skips it unless another enables it in time.
     `checkpoint` (True, or a name) marks the place where it has completed. `tools` are functions that the model of a goal may call,
     besides the pipeline's; `tools_filter` leaves those whose names fit one of its patterns (None: all, an empty list: none).
+    `agent` names one of the pipeline's agents, whose model, system text, tools and limits stand where this says none. `system` is
+    what the model is told before all else; `max_turns` how often it is asked in one attempt that calls tools (None: the settings').
     """
 
     def __init__(
@@ -102,8 +104,12 @@ class PipelineStep:
         checkpoint: bool | str = False,
         tools: Iterable[Callable[..., Any]] | Callable[..., Any] = (),
         tools_filter: Iterable[str] | str | None = None,
+        agent: str | None = None,
+        system: str | None = None,
+        max_turns: int | None = None,
     ) -> None:
         self.name, self.goal, self.run = name, goal, run
+        self.agent, self.system, self.max_turns = agent, system, max_turns
         self.depends_on: list[Any] = listed(depends_on)
         self.execution_mode = execution_mode
         self.constraints: list[Any] = listed(constraints)
@@ -138,8 +144,8 @@ class PipelineStep:
         policy = self.retry or RetryPolicy(max_retries=0 if self.irreversible else RetryPolicy().max_retries)
         return policy if self.max_retries is None else msgspec.structs.replace(policy, max_retries=self.max_retries)
 
-    def define(self) -> StepDefinition:
-        """The step as plain values; to be asked only of a step that was checked."""
+    def define(self, agents: Mapping[str, Any] | None = None) -> StepDefinition:
+        """The step as it is written, as plain values, once it was checked; `agents` are for a pipeline in it."""
         mode = ExecutionMode(self.execution_mode)
         merge = "list" if self.merge is None and mode is ExecutionMode.PARALLEL_MERGE else self.merge
         return StepDefinition(
@@ -176,11 +182,14 @@ class PipelineStep:
             total_timeout=None if self.total_timeout is None else float(self.total_timeout),
             fallback_models=tuple(self.fallback_models),
             config=self.config,
-            pipeline=self.pipeline if self.pipeline is None or isinstance(self.pipeline, str) else self.pipeline.plain(),
+            pipeline=self.pipeline if self.pipeline is None or isinstance(self.pipeline, str) else self.pipeline.plain(agents),
             params=plain(self.params) if self.params else {},
             checkpoint=self.checkpoint,
             tools=tuple(tool_of(one) for one in self.tools),
             tools_filter=None if self.tools_filter is None else tuple(self.tools_filter),
+            agent=self.agent,
+            system=self.system,
+            max_turns=self.max_turns,
         )
 
 

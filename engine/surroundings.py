@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from engine.adding import misfits
+from engine.agents import played
 from engine.asking import Asking
 from engine.children import Children
 from engine.errors import AttemptClosedError, PipelineValidationError, Problem, suggestion
@@ -174,14 +175,15 @@ class RunSurroundings:
     def add_step(self, step: str, attempt: int, added: PipelineStep, before: Sequence[str]) -> None:
         """Record another step of the run, unless this attempt or an earlier one added the same."""
         plan = self._record.plan
-        found = misfits(plan, self._state, step, added, before, self.asking.model)
+        found = misfits(plan, self._state, step, added, before, self.asking.model, self.tools.agents)
         if found:
             raise PipelineValidationError(plan.definition.name, found)
-        definition = added.define()
+        (added,) = played([added], self.tools.agents)
+        definition = added.define(self.tools.agents)
         self.bodies.update(functions_of(added, definition))
         self.tools.know(added)
         if isinstance(added.pipeline, Pipeline):
-            self.children.know(added.name, added.pipeline)
+            self.children.know(added.name, added.pipeline.within(self.tools.agents))
         if added.name not in plan.steps:
             self.record(StepAdded(added.name, definition.to_json(), definition.kind, list(before)), step, attempt)
 

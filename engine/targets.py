@@ -147,6 +147,8 @@ def _link(file: PipelineFile, pipeline: Pipeline, folder: Path, prefix: str = ""
             return name
 
     pipeline.tools = [found(name, "tools") for name in pipeline.tools]
+    for title, agent in pipeline.agents.items():
+        agent.tools = [found(name, f"agents.{title}.tools") for name in agent.tools]
     for step in pipeline.steps:
         place = f"steps.{step.name}"
         if isinstance(step.pipeline, Pipeline):

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from engine.agents import Agents
 from engine.answers import Answer, Asked
 from engine.definition import Definition, StepDefinition
 from engine.effects import Effects
@@ -48,16 +49,22 @@ def functions_of_tools(step: str, tools: Sequence[Callable[..., Any]]) -> Functi
 
 
 class Toolbox:
-    """The tools of one run: what its definition says of them, the functions behind them, and the gate before each call.
+    """The tools of one run: what its definition says of them, the functions behind them, and the gate before each call, once bound.
 
-    `most` is how often a model is asked in one attempt that may call tools.
+    `most` is how often a model is asked in one attempt that may call tools; `agents` are those that added steps may name.
     """
 
-    def __init__(self, definition: Definition, functions: Functions, gate: Gate, most: int) -> None:
-        self.definition, self.gate, self.most, self._functions = definition, gate, most, dict(functions)
+    gate: Gate
+
+    def __init__(self, definition: Definition, functions: Functions, most: int, agents: Agents) -> None:
+        self.definition, self.most, self.agents, self._functions = definition, most, agents, dict(functions)
+
+    def bind(self, gate: Gate) -> None:
+        """Let calls pass this gate."""
+        self.gate = gate
 
     def know(self, step: PipelineStep) -> None:
-        """Take in the tools of a step that was added at run time."""
+        """Take in the tools of a step that was added at run time, as its agent carries it out."""
         self._functions.update(functions_of_tools(step.name, step.tools))
 
     def function(self, step: str, tool: ToolDefinition) -> Callable[..., Any]:
@@ -118,11 +125,13 @@ class Tooling:
             return *await self._ask_one_of(names, request), messages
         offers = [one.offer() for one in self._offered[1] if one.permission != "deny"]
         asked = msgspec.structs.replace(request, params={**request.params, "tools": offers}) if offers else request
-        most = self._around.tools.most
+        step = self._offered[0]
+        most = step.max_turns or self._around.tools.most
         while True:
             if self._turns >= most:
+                raised = "max_iterations" if step.max_turns is None else "max_turns"
                 raise EffectFailedError(
-                    f"The model still called tools after {most} turns; simplify the goal, or raise max_iterations.",
+                    f"The model still called tools after {most} turns; simplify the goal, or raise {raised}.",
                     kind="iterations",
                     retryable=False,
                 )

@@ -212,12 +212,13 @@ class Details:
         return content_of(values.encode(items[index])) if isinstance(items, list) and index < len(items) else None
 
     async def _prompt(self, scene: Scene, subject: Subject, line: EffectLine | None) -> list[Part]:
-        goal = scene.outline.step(subject.step).goal
+        step = scene.outline.step(subject.step)
+        what = [("goal", step.goal), ("agent", step.agent)]
         if line is None:
-            return detail.fields([("goal", goal)], scene)
+            return detail.fields(what, scene)
         asked = await self.request(line)
         params = asked.get("params")
-        parts = detail.fields([("goal", goal), ("model", line.name), ("with", json_text(params) if params else "")], scene)
+        parts = detail.fields([*what, ("model", line.name), ("with", json_text(params) if params else "")], scene)
         sent = await self.conversation(asked)
         return [*parts, BLANK, *messages.messages(scene, sent, whole=True)]
 

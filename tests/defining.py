@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from engine import ConditionDSL, Dep, Pipeline, RetryPolicy
+from engine import Agent, ConditionDSL, Dep, Pipeline, RetryPolicy
 from engine.definition import CHECKPOINTS, MERGES, Approval, Budget
 from engine.kinds import FunctionName
 from engine.params import Param
@@ -49,6 +49,20 @@ approvals = (
     | texts
     | st.builds(Approval, message=texts, timeout=st.none() | seconds, default=st.sampled_from(["approve", "reject"]))
 )
+systems = texts.filter(lambda text: text.strip() and "${{" not in text)
+configs = st.sampled_from([{}, {"temperature": 0, "stop": ["END"]}, {"max_tokens": 9, "model_params": {"top_k": 1}}])
+agents = st.builds(
+    Agent,
+    st.none() | texts.filter(bool),
+    system=st.none() | systems,
+    tools=st.lists(functions, max_size=1),
+    tools_filter=st.none() | st.lists(st.sampled_from(["one", "web_*"]), max_size=2),
+    fallback_models=st.lists(texts.filter(bool), max_size=1),
+    config=configs,
+    timeout=st.none() | seconds,
+    budget=st.none() | budgets | st.floats(0.01, 10),
+    max_turns=st.none() | st.integers(1, 99),
+)
 declarations = (
     st.builds(Param, type=st.sampled_from(["string", "any"]), default=texts, description=texts)
     | st.builds(Param, type=st.just("integer"), minimum=st.none() | st.integers(-9, 0), choices=st.just((1, 2)))
@@ -56,6 +70,9 @@ declarations = (
     | st.just(Param("object", default={"type": "string"}))
     | st.just(Param())
 )
+
+
+AGENTS = ("critic", "friend")
 
 
 def _conditions(names: list[str]) -> st.SearchStrategy[Any]:
@@ -95,6 +112,9 @@ def _body(draw: Any, needs: list[str | Dep]) -> dict[str, Any]:
     if kind == "goal":
         found["tools"] = draw(st.lists(functions, max_size=2))
         found["tools_filter"] = draw(st.none() | st.lists(st.sampled_from(["one", "web_*"]), max_size=2))
+        found["max_turns"] = draw(st.none() | st.integers(1, 99))
+    if kind in ("goal", "run"):
+        found["agent"], found["system"] = draw(st.none() | st.sampled_from(AGENTS)), draw(st.none() | systems)
     if kind == "pipeline":
         nested = Pipeline("nested", params={"q": 1}).step("x", run=draw(functions)).step("y", "g", depends_on=["x"])
         inside = draw(st.sampled_from(["self", "other.yaml", "mod:name"]) | st.just(nested))
@@ -116,7 +136,7 @@ def _options(draw: Any, names: list[str], needs: list[str | Dep]) -> dict[str, A
         "timeout": seconds,
         "total_timeout": seconds,
         "fallback_models": st.lists(texts.filter(bool), max_size=2),
-        "config": st.sampled_from([{}, {"temperature": 0, "stop": ["END"]}, {"max_tokens": 9, "model_params": {"top_k": 1}}]),
+        "config": configs,
         "constraints": st.lists(texts, max_size=2),
         "model": texts.filter(bool),
         "irreversible": st.booleans(),
@@ -154,6 +174,7 @@ def pipelines(draw: Any) -> Pipeline:
         limits=draw(st.none() | limits),
         checkpoints=draw(st.lists(st.sampled_from(CHECKPOINTS), unique=True)),
         tools=draw(st.lists(functions, max_size=1)),
+        agents={name: draw(agents) for name in AGENTS},
     )
     made.constraint(*draw(st.lists(texts, max_size=2))).shared("s", draw(plain_values))
     names: list[str] = []

@@ -15,6 +15,7 @@ from engine.steps import PipelineStep, encodable
 
 MAX_ITERATIONS = 100_000
 MAX_CONCURRENT = 10_000
+MAX_TURNS = 10_000
 
 
 def of_options(step: PipelineStep, where: str) -> Iterator[Problem]:
@@ -22,15 +23,10 @@ def of_options(step: PipelineStep, where: str) -> Iterator[Problem]:
     yield from of_unfit(step.unfit, f"{where}.")
     yield from _mode(step, where)
     yield from _tries(step, where)
-    if step.model is not None and not (isinstance(step.model, str) and step.model):
-        yield Problem(f"{where}.model", f"is {step.model!r}; give the name of a model")
+    yield from of_asking(step, where)
     for constraint in step.constraints:
         if not isinstance(constraint, str):
             yield Problem(f"{where}.constraints", f"{constraint!r} is not text")
-    for name in step.fallback_models:
-        if not isinstance(name, str) or not name:
-            yield Problem(f"{where}.fallback_models", f"{name!r} is not the name of a model")
-    yield from of_config(step.config, f"{where}.config")
     if step.params and step.pipeline is None:
         yield Problem(f"{where}.params", "are given to a step that runs no pipeline; remove them")
     if not isinstance(step.params, Mapping):
@@ -50,6 +46,23 @@ def of_options(step: PipelineStep, where: str) -> Iterator[Problem]:
         yield Problem(f"{where}.checkpoint", why)
     for message in of_budget(step.budget):
         yield Problem(f"{where}.budget", message)
+
+
+def of_asking(said: Any, where: str) -> Iterator[Problem]:
+    """What is wrong with how a step or an agent has models asked."""
+    if said.model is not None and not (isinstance(said.model, str) and said.model):
+        yield Problem(f"{where}.model", f"is {said.model!r}; give the name of a model")
+    for name in said.fallback_models:
+        if not isinstance(name, str) or not name:
+            yield Problem(f"{where}.fallback_models", f"{name!r} is not the name of a model")
+    yield from of_config(said.config, f"{where}.config")
+    if said.system is not None and not (isinstance(said.system, str) and said.system.strip()):
+        yield Problem(f"{where}.system", f"is {said.system!r}; give text that the model is told")
+    elif said.system is not None and "${{" in said.system:
+        yield Problem(f"{where}.system", "is told as it stands; put ${{ ... }} into the goal, where it is filled in")
+    most = said.max_turns
+    if most is not None and not (_whole(most) and 1 <= most <= MAX_TURNS):
+        yield Problem(f"{where}.max_turns", f"is {most!r}; give 1 to {MAX_TURNS}")
 
 
 def of_unfit(unfit: Mapping[str, Any], before: str) -> Iterator[Problem]:
@@ -117,7 +130,7 @@ def _tries(step: PipelineStep, where: str) -> Iterator[Problem]:
     retry: Any = step.retry
     for name in ("timeout", "total_timeout"):
         seconds = getattr(step, name)
-        if seconds is not None and not _seconds(seconds):
+        if seconds is not None and not is_seconds(seconds):
             yield Problem(f"{where}.{name}", f"is {seconds!r}; give seconds greater than 0")
     if step.max_retries is not None and not _whole(step.max_retries):
         yield Problem(f"{where}.max_retries", f"is {step.max_retries!r}; give a whole number")
@@ -162,7 +175,7 @@ def _approval(approval: Any, where: str) -> Iterator[Problem]:
     message: Any = approval.message
     if not isinstance(message, str):
         yield Problem(where, f"has the message {message!r}; give text")
-    if approval.timeout is not None and not _seconds(approval.timeout):
+    if approval.timeout is not None and not is_seconds(approval.timeout):
         yield Problem(where, f"has the timeout {approval.timeout!r}; give seconds greater than 0")
     if approval.default not in ("approve", "reject"):
         near = suggestion(str(approval.default), ("approve", "reject"))
@@ -187,5 +200,6 @@ def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _seconds(value: Any) -> bool:
+def is_seconds(value: Any) -> bool:
+    """Whether a value is a time that something may take."""
     return _number(value) and 0 < value < 1e9

@@ -33,7 +33,7 @@ class Shelf:
                 )
             elif name in others:
                 advice = "remove it here, or give it another name with @tool(name=...)"
-                self.flaws.append(Problem(f"{where}.{name}", f"is the name of a tool of the pipeline too; {advice}"))
+                self.flaws.append(Problem(f"{where}.{name}", f"is the name of a tool there is already; {advice}"))
             self.names.append(name)
 
 
@@ -45,9 +45,9 @@ def _flaws(tool: Any, where: str) -> Iterator[Problem]:
             yield Problem(f"{where}.{place}" if place else where, said)
 
 
-def of_tools(step: PipelineStep, where: str, shared: Shelf) -> Iterator[Problem]:
-    """What is wrong with a step's own tools, and with its filter."""
-    own = Shelf(step.tools, f"{where}.tools", shared.names)
+def of_tools(step: PipelineStep, where: str, shared: Shelf, brought: Sequence[Any] = ()) -> Iterator[Problem]:
+    """What is wrong with a step's own tools, and with its filter; `shared` are those it has besides, `brought` its agent's."""
+    own = Shelf([one for one in step.tools if one not in brought], f"{where}.tools", shared.names)
     yield from own.flaws
     if step.goal is None:
         advice = "a function asks for tools by ctx.tool(...)"
@@ -55,10 +55,15 @@ def of_tools(step: PipelineStep, where: str, shared: Shelf) -> Iterator[Problem]
             if given:
                 yield Problem(f"{where}.{field}", f"is for goals, whose models call tools; {advice}")
         return
-    names = [*shared.names, *own.names]
-    for pattern in step.tools_filter or ():
+    yield from of_filter(step.tools_filter, f"{where}.tools_filter", (shared, own))
+
+
+def of_filter(patterns: Sequence[Any] | None, where: str, shelves: Sequence[Shelf]) -> Iterator[Problem]:
+    """What is wrong with patterns that choose among tools."""
+    names = [name for shelf in shelves for name in shelf.names]
+    for pattern in patterns or ():
         if not isinstance(pattern, str) or not pattern:
-            yield Problem(f"{where}.tools_filter", f"has {pattern!r}; give names of tools, or patterns such as web_*")
-        elif shared.read and own.read and not any(fnmatchcase(name, pattern) for name in names):
-            near = suggestion(pattern, names) or (f"; there are {', '.join(names[:8])}" if names else "; the step has no tools")
-            yield Problem(f"{where}.tools_filter", f"has {pattern!r}, which is no tool{near}")
+            yield Problem(where, f"has {pattern!r}; give names of tools, or patterns such as web_*")
+        elif all(shelf.read for shelf in shelves) and not any(fnmatchcase(name, pattern) for name in names):
+            near = suggestion(pattern, names) or (f"; there are {', '.join(names[:8])}" if names else "; it has no tools")
+            yield Problem(where, f"has {pattern!r}, which is no tool{near}")

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from engine.checks import bodies, conditions, options, params, structure, tools
+from engine.agents import played
+from engine.checks import agents, bodies, conditions, options, params, structure, tools
 from engine.checks.links import Links
 from engine.definition import CHECKPOINTS, FAILURE_POLICIES, MAX_STEPS, NAME
 from engine.errors import Problem, suggestion
@@ -23,7 +24,7 @@ class Asked(msgspec.Struct):
     """A pipeline's parts. `given` are the names (or names and values) of a run's params, None where they are not known yet.
 
     `params` are the defaults, `declared` the types, `made_of` the params of a function that made the pipeline; `model` is the
-    configured model, None when there is none.
+    configured model, None when there is none. `agents` are the pipeline's, `around` those of pipelines it stands in.
     """
 
     name: Any
@@ -44,6 +45,8 @@ class Asked(msgspec.Struct):
     description: Any = ""
     constraints: list[Any] = []
     unfit: Mapping[str, Any] = {}
+    agents: Mapping[str, Any] = {}
+    around: Mapping[str, Any] = {}
 
     @property
     def known(self) -> list[str] | None:
@@ -64,18 +67,19 @@ class Asked(msgspec.Struct):
 def problems(asked: Asked) -> list[Problem]:
     """All problems of a pipeline's parts, in definition order; see `Pipeline.problems`."""
     found = list(_of_pipeline(asked))
+    known = agents.Known(asked.agents, asked.around, asked.tools)
     links = Links(asked.steps)
-    shared = tools.Shelf(asked.tools)
-    found += shared.flaws
+    found += [*tools.Shelf(asked.tools).flaws, *known.flaws]
     seen: set[str] = set()
     readable, declared = asked.readable, bool(asked.params or asked.declared)
-    for step in asked.steps:
+    for written, step in zip(asked.steps, played(asked.steps, known.sound), strict=True):
         where = f"steps.{step.name}"
         found += structure.of_name(step, where, seen)
+        found += agents.of_agent(written, where, known)
         found += bodies.of_body(step, where, links.steps, asked.known, asked.model)
         found += structure.of_dependencies(step, where, links)
         found += options.of_options(step, where)
-        found += tools.of_tools(step, where, shared)
+        found += tools.of_tools(written, where, known.shelf(written), known.tools(written))
         found += conditions.of_conditions(step, where, links, readable, declared=declared)
         if isinstance(step.name, str):
             seen.add(step.name)

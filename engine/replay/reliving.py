@@ -148,7 +148,7 @@ class Reliving:
             self._log, lease, past, dict(bodies.functions),  # type: ignore[arg-type]
             exchange=Exchange(self._log, lease, past.state, past.now, memories=self._config.memories),  # type: ignore[arg-type]
             asking=Asking(rules, None, lambda path: past.plan.step_of(path), None), children=children,  # type: ignore[arg-type]
-            tools=Toolbox(self._definition, bodies.tools, None, most),  # type: ignore[arg-type]
+            tools=Toolbox(self._definition, bodies.tools, most, bodies.agents),
             threads=self._threads, changed=lambda: None, fail=lambda error: None,
         )  # fmt: skip
         return ProvingExecutor(self._definition, witness.bodies, bodies.schemas, witness, witness, self._threads), witness

@@ -210,5 +210,4 @@ async def verified(
 async def _nested(log: Log, child: RunId, caller: Pipeline | None) -> Pipeline | None:
     """The pipeline of a child run, where a step of its caller's pipeline has it."""
     step = base_of((await log.state(child)).caller_step or "")
-    held = next((held.pipeline for held in caller.steps if held.name == step), None) if caller is not None else None
-    return held if isinstance(held, Pipeline) else None
+    return caller.nested(step) if caller is not None else None

@@ -244,7 +244,7 @@ def _what(session: Session, step: StepDefinition) -> str:
     """What a step does, and whether somebody has to approve it first."""
     does = {
         "f": f"runs {step.run}",
-        "g": f"asks {step.model or session.config.model}",
+        "g": f"asks {step.model or session.config.model}{f' as {step.agent}' if step.agent is not None else ''}",
         "m": f"merges ({step.merge})",
         "s": f"chooses among {', '.join(step.switch or {})}",
     }.get(step.kind, "runs a pipeline")

@@ -26,7 +26,7 @@ class StepOutline:
     `serial`: it shares the one serial lane, so the step before it there can hold it up without being a dependency. `runs` is its
     function. `soft` are the needs that may fail, `required` how many of the needs have to be met (None: all). `condition` has to
     hold before it starts, `each` and `again` make it a group. `fallback` stands in for it, `rescues` is what it stands in for;
-    `route` is the step that chooses whether it runs.
+    `route` is the step that chooses whether it runs, `agent` who carries it out.
     """
 
     needs: tuple[str, ...] = ()
@@ -45,6 +45,7 @@ class StepOutline:
     route: str = ""
     compensate: str = ""
     irreversible: bool = False
+    agent: str = ""
 
 
 _BREAKER = BreakerPolicy()
@@ -70,7 +71,7 @@ class Outline:
         held = self.steps.get(owner, _EMPTY)
         if group_of(name) is None:
             return StepOutline(runs=held.compensate, tries=1)
-        return StepOutline(tries=held.tries, timeout=held.timeout, goal=held.goal, serial=False, runs=held.runs)
+        return StepOutline(tries=held.tries, timeout=held.timeout, goal=held.goal, serial=False, runs=held.runs, agent=held.agent)
 
 
 _EMPTY = StepOutline()
@@ -162,6 +163,7 @@ def _step(entry: dict[str, Any]) -> StepOutline:
 
 _WORDS = {
     "runs": "run",
+    "agent": "agent",
     "condition": "condition",
     "each": "for_each",
     "again": "while_",

@@ -26,5 +26,5 @@ def test_an_example_prints_what_it_says(number: int, tmp_path: Path) -> None:
 
 
 def test_there_are_examples() -> None:
-    """The README shows steps, options, files, plans, effects, tools, conditions, failures, messages, children, forks, diff."""
-    assert len(EXAMPLES) == 14
+    """The README shows steps, files, plans, effects, tools, agents, conditions, failures, messages, children, forks, diff."""
+    assert len(EXAMPLES) == 15

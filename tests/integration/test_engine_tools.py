@@ -509,7 +509,7 @@ async def test_items_added_steps_and_nested_pipelines_have_their_tools() -> None
 
     async def grow(ctx: StepContext) -> None:
         await ctx.add_step(PipelineStep("grown", "Grow", tools=[note], tools_filter=["note"]), before=["last"])
-        with pytest.raises(EngineError, match="is the name of a tool of the pipeline too"):
+        with pytest.raises(EngineError, match="is the name of a tool there is already"):
             await ctx.add_step(PipelineStep("wrong", "Grow", tools=[weather]))
 
     pipeline = Pipeline("p", tools=[weather]).step("each", "Note ${{ item }}", for_each="[1, 2]", tools=[note], max_concurrent=1)

@@ -7,7 +7,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from engine import Dep, PipelineValidationError, RetryPolicy
+from engine import Agent, Dep, PipelineValidationError, RetryPolicy
 from engine.definition import ExecutionMode
 from engine.plan import AgentStep, ExecutionPlan, ExecutionStrategy, PlanRetry, Task, select_strategy
 
@@ -51,6 +51,16 @@ def test_a_plan_becomes_a_pipeline() -> None:
     )
     assert (report.depends_on, report.timeout, report.constraints) == ((Dep("find"),), 30.0, ("You act as writer.",))
     assert report.retry == RetryPolicy(max_retries=1, backoff="fixed")
+
+
+def test_agents_of_a_plan_are_found_among_those_given() -> None:
+    """`agent_id` names an agent where there are some: nothing is said of it in words, and one that nobody is, is a problem."""
+    agents = {"writer": Agent("m1", system="Write plainly."), "other": Agent("m2")}
+    _, report = plan(FIND, WRITE).to_pipeline(REGISTRY, agents).define().steps
+    assert (report.agent, report.model, report.system, report.constraints) == ("writer", "m1", "Write plainly.", ())
+    told = [str(problem) for problem in plan(FIND, {**WRITE, "agent_id": "wirter"}).problems(REGISTRY, agents)]
+    assert told == ["steps.report.agent_id: is 'wirter', and there is no such agent; did you mean 'writer'?"]
+    assert plan(FIND, WRITE).problems(REGISTRY, {})[0].where == "steps.report.agent_id"
 
 
 def test_a_sequence_waits_for_the_step_before() -> None:

@@ -200,7 +200,7 @@ def test_all_that_is_wrong_with_tools_is_told_at_once() -> None:
         .step("c", "C", tools_filter=[])
     )
     found = problems(pipeline)
-    taken = "is the name of a tool of the pipeline too; remove it here, or give it another name with @tool(name=...)"
+    taken = "is the name of a tool there is already; remove it here, or give it another name with @tool(name=...)"
     assert found == [
         "tools.send: is the name of two tools; give one of them another with @tool(name=...)",
         "tools.several.x: has no type, so no model can know what to give; write x: str",
@@ -214,7 +214,7 @@ def test_all_that_is_wrong_with_tools_is_told_at_once() -> None:
         "steps.b.tools_filter: is for goals, whose models call tools; a function asks for tools by ctx.tool(...)",
     ]
     assert problems(Pipeline("p").step("a", "A", tools_filter="x")) == [
-        "steps.a.tools_filter: has 'x', which is no tool; the step has no tools"
+        "steps.a.tools_filter: has 'x', which is no tool; it has no tools"
     ]
 
 
