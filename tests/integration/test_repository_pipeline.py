@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -173,3 +174,22 @@ async def test_a_missing_folder_fails_with_one_sentence(tmp_path: Path) -> None:
     assert result.status == "failed"
     assert "scan" in result.failed_steps
     assert "give the folder to report on" in str(result.failures)
+
+
+async def test_what_was_read_is_known_when_the_tree_is_gone(tmp_path: Path) -> None:
+    """A run is proved, and forked at every event, without the folder it was made from; what it read is in its log."""
+    root = sample(tmp_path / "tree")
+    pipeline = build(str(root))
+    async with Engine(":memory:", tee=False) as engine:
+        run = await engine.start(pipeline, model="offline")
+        report = report_of(await engine.result(run))
+        shutil.rmtree(root)
+        assert (await engine.verify(run, pipeline)).divergence is None
+        reads = {item.event.name for item in await engine.events(run, types={"effect.requested"})}
+        assert reads >= {"tree", "history", "manifests"}
+        ended = {item.version for item in await engine.events(run, types={"effect.succeeded"})}
+        for version in range(max(ended), await engine.log.head(run) + 1):
+            fork = await engine.fork(run, version, {"report.again": True}, pipeline=pipeline)
+            assert report_of(await engine.result(fork)) == report
+        again = await engine.fork(run, 2, {"findings.again": True}, pipeline=pipeline)
+        assert report_of(await engine.result(again)) == report
