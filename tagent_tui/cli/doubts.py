@@ -39,6 +39,8 @@ def resolutions_of(words: Iterable[str]) -> Resolutions:
             raise RefusedError(f"--resolve {word[:80]!r} is not of the form {FORM}; say what became of the step's effect")
         if colon and outcome != "succeeded":
             raise RefusedError(f"--resolve {word[:80]!r} gives a value, which only succeeded has; write {step}={outcome}")
+        if colon and not value.strip():
+            raise RefusedError(f"--resolve {word[:80]!r} has no value; write it behind the colon, or leave the colon out")
         if value.lstrip()[:1] in ("{", "[", '"') and value_of(value) == value:
             raise RefusedError(f"--resolve {word[:80]!r} has a value that begins like JSON and is none; mend it")
         found[step] = {"outcome": outcome, **({"value": value_of(value)} if colon else {})}

@@ -91,7 +91,7 @@ def test_resolutions_are_read() -> None:
     }
 
 
-@pytest.mark.parametrize("word", ["a", "a=maybe", "=again", "a=failed:3", "a=again:", ""])
+@pytest.mark.parametrize("word", ["a", "a=maybe", "=again", "a=failed:3", "a=again:", "a=succeeded:", "a=succeeded: ", ""])
 def test_a_resolution_of_another_form_is_refused(word: str) -> None:
     """Everything else about an effect in doubt is refused rather than guessed."""
     with pytest.raises(RefusedError, match="--resolve"):
