@@ -56,3 +56,12 @@ Issue = Callable[[Asked], Awaitable[Answer] | Answer]
 
 Told = Callable[[int, bool], None]
 """Hears of the request of that version: True in the turn that records its outcome, False when none will be recorded."""
+
+
+def refusing(error: Exception) -> Issue:
+    """In place of touching the world."""
+
+    async def refuse(_: Asked) -> Answer:
+        raise error
+
+    return refuse

@@ -13,18 +13,31 @@ import msgspec
 
 from engine.edits import Edit, parse
 from engine.errors import EngineError
+from engine.recordings import Policy, policy_of
 from store import Log
-from store.events import EditApplied, RunId
+from store.errors import RunNotFoundError
+from store.events import EditApplied, RunCreated, RunForked, RunId
 from store.mail import Mail, Message
 from store.streams import Author
 
 
 class Circumstances(msgspec.Struct, frozen=True):
-    """`params` and `settings` as they hold now, and the edits along the run's lineage with their versions, oldest first."""
+    """`params` and `settings` as they hold now, and the edits along the run's lineage with their versions, oldest first.
 
+    `around` are the policies of the forks that called this run, the outermost first.
+    """
+
+    run: RunId
     params: dict[str, Any]
     settings: dict[str, Any]
     edits: Sequence[tuple[int, Edit]] = ()
+    around: Sequence[Policy] = ()
+
+    def policies(self, upto: int | None = None) -> list[Policy]:
+        """What is said about the run's effects, the last word last: by forks that called it, then by its edits until a version."""
+        edits = [item for item in self.edits if upto is None or item[0] <= upto]
+        own = [policy_of(edit.name, edit.value, (self.run, version)) for version, edit in edits if edit.kind == "policy"]
+        return [*self.around, *own]
 
 
 async def circumstances(log: Log, run: RunId, upto: int | None = None) -> Circumstances:
@@ -39,7 +52,17 @@ async def circumstances(log: Log, run: RunId, upto: int | None = None) -> Circum
             params = {**params, edit.name: edit.value}
         elif edit.kind == "model":
             settings = {**settings, "model": edit.value}
-    return Circumstances(params, settings, edits)
+    return Circumstances(run, params, settings, edits, await _around(log, run))
+
+
+async def _around(log: Log, run: RunId) -> list[Policy]:
+    """What the run's caller, if it has one here, holds to."""
+    begun = await log.events(run, types={RunCreated.type, RunForked.type})
+    caller = getattr(begun[-1].event, "caller", None)
+    try:
+        return [] if caller is None else (await circumstances(log, RunId(caller))).policies()
+    except RunNotFoundError:  # a child that was imported alone
+        return []
 
 
 async def post_injected(log: Log, run: RunId, found: Circumstances) -> None:

@@ -7,6 +7,7 @@ files, which know nothing of the edits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ import msgspec
 from engine.definition import StepDefinition
 from engine.errors import EngineError, suggestion
 from engine.pipeline import Pipeline
-from engine.recordings import POLICIES
+from engine.recordings import KINDS, POLICIES
 
 FIXED = frozenset({"name", "run", "source", "merge", "compensate", "pipeline", "switch", "depends_on", "fallback", "tools"})
 """Fields that no edit changes: functions come from the pipeline, and what makes the graph is changed there too."""
@@ -66,6 +67,10 @@ def parse(target: str, value: Any, steps: Sequence[str]) -> Edit:
     if head == "policy" and rest:
         if value not in POLICIES and not (isinstance(value, dict) and list(value) == ["stub"]):
             raise EngineError(f'{target} cannot be {value!r}; use one of {", ".join(POLICIES)}, or {{"stub": VALUE}}.')
+        kind = rest.partition(":")[0]
+        if not any(fnmatchcase(known, kind) for known in KINDS):
+            near = suggestion(kind, KINDS) or f"; there are {', '.join(KINDS)}"
+            raise EngineError(f"{target} is about no kind of effect{near}")
         return Edit(target, value, "policy", name=rest)
     if head == "effects":
         number, _, last = rest.partition(".")

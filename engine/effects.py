@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from engine.answers import Answer, Asked, Blob, Issue, Recorder, Told
+from engine.answers import Answer, Asked, Blob, Issue, Recorder, Told, refusing
 from engine.errors import AttemptClosedError, DivergenceError, EffectFailedError, PaidFailureError
 from engine.failures import error_of, failure_of
 from engine.models.errors import ModelError
@@ -113,7 +113,8 @@ class Effects:
         if item is not None and not self._tape.again(item.version):
             call = self._replayed[item.version] = Call(item.version, future, paid, source, doubtful)
             if not self._tape.settled(item.version):
-                self._begin(call, issue, item.at, told)
+                refused = done is None and self._known.forked and self._known.unmatched(kind, name, safety) == "recorded"
+                self._begin(call, refusing(_not_recorded(kind, name)) if refused else issue, item.at, told)
         else:
             if item is None and self._tape and not self._tape.live:
                 await self._after_the_tape()
@@ -153,7 +154,7 @@ class Effects:
         """In a fork, what its past does not have is done as its policies say: at once, after a person's word, or not at all."""
         policy = self._known.unmatched(kind, name, safety)
         if policy == "recorded":
-            raise EffectFailedError(f"{kind} {name!r} is not in the recording, and only that is to be used", kind="not_recorded")
+            raise _not_recorded(kind, name)
         if policy != "ask" or self._permit is None or kind.startswith("ask"):
             return
         asked, (_, question, _, _) = consent(kind, name, safety)
@@ -392,3 +393,8 @@ def _let(future: asyncio.Future[None]) -> None:
 def _fail(future: asyncio.Future[Any], failure: Failure) -> None:
     if not future.done():
         future.set_exception(error_of(failure))
+
+
+def _not_recorded(kind: str, name: str) -> EffectFailedError:
+    """What a fork that uses recorded outcomes only says of another."""
+    return EffectFailedError(f"{kind} {name!r} is not in the recording, and only that is to be used", kind="not_recorded")

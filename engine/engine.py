@@ -37,6 +37,7 @@ from engine.models.port import Model
 from engine.pinning import pin, refuse_doubtful
 from engine.pipeline import Pipeline, need_pipeline
 from engine.record import Added, added_to
+from engine.recordings import Policy
 from engine.registry import Offering, live_runs
 from engine.replay.checkpoints import Checkpoint, checkpoints_of
 from engine.replay.places import span
@@ -155,11 +156,14 @@ class Engine(Commanding, Forks):
         if budget is not None:
             batch.append(Recorded(2, created.at, budget, actor=created.actor))
         lease = await self.log.create(order.run, batch, blobs, driver=self._driver)
-        return self.runtime(lease, project(batch), order.definition, order.pipeline, order.params, order.settings)
+        return self.runtime(
+            lease, project(batch), order.definition, order.pipeline, order.params, order.settings, policies=order.policies
+        )
 
     def runtime(
         self, lease: Lease, state: RunState, definition: Definition, pipeline: Pipeline, params: Mapping[str, Any],
         settings: Mapping[str, Any], migrated: Migration | None = None, added: Sequence[Added] = (), taking: Taking | None = None,
+        policies: Sequence[Policy] = (),
     ) -> Runtime:  # fmt: skip
         """What drives a run. `definition` decides what each step is; `pipeline` gives the functions and types behind it."""
         bodies = bodies_of((*definition.steps, *(step for step, _ in added)), pipeline)
@@ -171,7 +175,7 @@ class Engine(Commanding, Forks):
             models=functools.partial(self._model, settings.get("api_base")),
             limit=int(settings.get("max_concurrent_steps") or self.config.max_concurrent_steps), driver=self._driver,
             children=Children(lease.run, family, bodies.nested, functools.partial(handed_down, definition, settings)),
-            migrated=migrated, in_fork=bool(settings.get("in_fork")),
+            migrated=migrated, policies=policies if settings.get("in_fork") else None,
             memories=self.config.memories, added=added, taking=taking,
             tools=Toolbox(definition, bodies.tools, most, bodies.agents),
         )  # fmt: skip
@@ -269,8 +273,8 @@ class Engine(Commanding, Forks):
             await lease.release()
             raise
         await post_injected(self.log, row.id, found)
-        taking = await taking_of(self.log, row.id, state, Plan(definition, 1, added), found.edits)
-        runtime = self.runtime(lease, state, definition, pipeline, params, settings, migrated, added, taking)
+        taking = await taking_of(self.log, row.id, state, Plan(definition, 1, added), found)
+        runtime = self.runtime(lease, state, definition, pipeline, params, settings, migrated, added, taking, found.policies())
         runtime.note_sources(changes.sources)
         self.take_up(row.id, runtime)
         return row.id

@@ -26,6 +26,7 @@ from engine.graph import Plan
 from engine.pinning import need_bodies
 from engine.pipeline import Pipeline
 from engine.record import Added, added_to
+from engine.recordings import Policy
 from engine.replay.forking import settled_later
 from engine.result import final_output, spent_by
 from engine.runtime import Migration
@@ -49,6 +50,7 @@ class Keeper(Protocol):
     def runtime(
         self, lease: Lease, state: RunState, definition: Definition, pipeline: Pipeline, params: Mapping[str, Any],
         settings: Mapping[str, Any], migrated: Migration | None = None, added: Sequence[Added] = (), taking: Taking | None = None,
+        policies: Sequence[Policy] = (),
     ) -> Driven: ...  # fmt: skip
 
 
@@ -80,9 +82,10 @@ class Family:
             return None
         past = RunId(f"{origin.id}.{request}")
         point = segments[-1].first - 1
-        (last,), (asked,) = [await log.events(self._run, after=at - 1, upto=at) for at in (point, request)]
+        (last,), (begun,), (asked,) = [await log.events(self._run, after=at - 1, upto=at) for at in (point, point + 1, request)]
+        whole = getattr(begun.event, "reuse_upto", None) == point  # forked at all there was: so is the child
         try:
-            version = await log.locate(past, at=last.at)
+            version = await log.locate(past, at=begun.at if whole else last.at)
         except RunNotFoundError:
             return None
         if not version:
@@ -107,15 +110,17 @@ class Family:
             )
         callee = self._found(call)
         settings = {**self._settings, **handed_down(self._definition, self._settings, call.step)}
-        if self._is_fork:
+        policies: list[Policy] = []
+        if self._is_fork or settings.get("in_fork"):
             settings["in_fork"] = True
+            policies = (await circumstances(self._keeper.log, self._run)).policies()
         if callee.definition.declared:
             callee.pipeline.check(call.params, model=settings["model"])
         given = plain({**callee.definition.params, **call.params})
         cwd, called = callee.cwd or self._cwd, (self._run, call.step)
         budget = allowance(self._budgets, caller, call.step, callee.definition.budget, _now(caller))
         return await self._keeper.make(
-            Order(child, callee.definition, callee.pipeline, given, settings, callee.target, cwd, called, depth, budget)
+            Order(child, callee.definition, callee.pipeline, given, settings, callee.target, cwd, called, depth, budget, policies)
         )
 
     def more(self, call: Call, caller: RunState, child: RunState, called: Definition) -> dict[str, float]:
@@ -155,11 +160,12 @@ class Family:
             added = await added_to(log, child, state)
             pipeline = with_added(pipeline, added, Path(state.cwd or "."))
             found = await circumstances(log, child)
-            taking = await taking_of(log, child, state, Plan(recorded, 1, added), found.edits)
+            taking = await taking_of(log, child, state, Plan(recorded, 1, added), found)
         except BaseException:
             await lease.release()
             raise
-        return self._keeper.runtime(lease, state, recorded, pipeline, found.params, found.settings, None, added, taking)
+        params, settings = found.params, found.settings
+        return self._keeper.runtime(lease, state, recorded, pipeline, params, settings, None, added, taking, found.policies())
 
     async def _let_on(self, lease: Lease, state: RunState, raised: dict[str, float], *, unpause: bool) -> None:
         """Let a child go on, with what its caller's raised budget leaves it; it rests on where that is used up as it was."""

@@ -132,7 +132,7 @@ class Forks(abc.ABC):
             state = await self.log.state(made)
             found = await circumstances(self.log, made)
             await post_injected(self.log, made, found)
-            taking = await taking_of(self.log, made, state, Plan(fork.definition, 1, fork.added), found.edits)
+            taking = await taking_of(self.log, made, state, Plan(fork.definition, 1, fork.added), found)
             pipeline = with_added(fork.pipeline, fork.added, Path(state.cwd or "."))
         except BaseException:
             await lease.release()

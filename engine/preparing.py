@@ -16,7 +16,7 @@ from engine.names import Decoded, given_versions, known_texts, names_of
 from engine.outputs import Outputs
 from engine.policies import seconds_left
 from engine.record import Record
-from engine.recordings import NOTHING_KNOWN, Done, Recordings, done_for_good
+from engine.recordings import NOTHING_KNOWN, Done, Policy, Recordings, done_for_good
 from engine.taking import Taking
 from engine.tape import EFFECT_TYPES, Identity
 from engine.written import Written
@@ -34,15 +34,15 @@ NOTHING: Mapping[str, Any] = {}
 class Preparing:
     """Makes attempts ready and takes looks. `given` are the run's params as JSON text; `outputs` is what it keeps at hand.
 
-    `in_fork` says that a fork called this run: what is irreversible asks first in it too.
+    `policies` are those of the fork that called this run, None where none did: what is irreversible asks first in it too.
     """
 
     def __init__(
-        self, log: Log, lease: Lease, record: Record, given: Mapping[str, bytes], taking: Taking | None = None, *,
-        in_fork: bool = False,
+        self, log: Log, lease: Lease, record: Record, given: Mapping[str, bytes], taking: Taking | None = None,
+        policies: Sequence[Policy] | None = None,
     ) -> None:  # fmt: skip
         self._log, self._lease, self._record, self._given, self._taking = log, lease, record, given, taking
-        self._unknown = Recordings(forked=True) if in_fork else NOTHING_KNOWN
+        self._unknown = NOTHING_KNOWN if policies is None else Recordings(policies=policies, forked=True)
         self._state = record.state
         self.outputs = Outputs(log, lease, record.plan, record.state)
 

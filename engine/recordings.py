@@ -25,6 +25,12 @@ DO_IT, LEAVE_IT = "do it", "leave it"
 RECORDING = "recording"
 """The actor of what a fork took from its parent's tape."""
 
+KINDS = (
+    "model", "tool", "once", "child", "ask", "ask_until", "send", "receive", "publish", "wait_for", "space", "remember", "recall",
+    "memory", "offer", "now", "random", "uuid", "sleep", "body",
+)  # fmt: skip
+"""The kinds of effects there are, those that people name most first."""
+
 OWN = frozenset({"memory", "offer"})
 """Kinds of effects that change the run itself: always done, they touch nothing else."""
 

@@ -24,6 +24,7 @@ from engine.intake import Intake
 from engine.limits import Gate
 from engine.preparing import Preparing
 from engine.record import Added, Record
+from engine.recordings import Policy
 from engine.sampling import Sampler
 from engine.surroundings import RunSurroundings
 from engine.taking import Taking
@@ -91,7 +92,7 @@ class Runtime:
         memories: bool = True,
         added: Sequence[Added] = (),
         taking: Taking | None = None,
-        in_fork: bool = False,
+        policies: Sequence[Policy] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.log, self.lease, self.state, self.definition = log, lease, state, definition
@@ -115,7 +116,7 @@ class Runtime:
         )  # fmt: skip
         self._executor = Executor(definition, bodies, schemas, self._around, self._around, self._threads)
         given = {name: values.encode(value) for name, value in params.items()}
-        self._preparing = Preparing(log, lease, self._record, given, taking, in_fork=in_fork)
+        self._preparing = Preparing(log, lease, self._record, given, taking, policies)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._stopping = False

@@ -6,6 +6,7 @@ Stands apart from the engine because a run that somebody starts and a child run 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from engine.answers import Blob
 from engine.definition import Definition
 from engine.pipeline import Pipeline
+from engine.recordings import Policy
 from store import values
 from store.events import BudgetSet, Recorded, RunCreated, RunId
 
@@ -25,7 +27,7 @@ def new_id() -> RunId:
 class Order(msgspec.Struct, frozen=True):
     """A run to make. `settings` are kept for every later driver; `caller` (run, step) and `depth` are those of a child run.
 
-    `budget` is what it may use besides what its definition says."""
+    `budget` is what it may use besides what its definition says, `policies` are those of the fork that called it."""
 
     run: RunId
     definition: Definition
@@ -37,6 +39,7 @@ class Order(msgspec.Struct, frozen=True):
     caller: tuple[RunId, str] | None = None
     depth: int = 0
     budget: BudgetSet | None = None
+    policies: Sequence[Policy] = ()
 
 
 def first(order: Order, now: float, seed: int, engine: str) -> tuple[Recorded, list[Blob]]:

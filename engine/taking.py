@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from engine.circumstances import Circumstances
 from engine.commands import Fact
 from engine.definition import Definition
 from engine.edits import Edit
 from engine.graph import Plan, base_of
 from engine.parental import JUST_BEFORE, LEFT_BEHIND, NOTHING_TAKEN, OUTCOMES, Source, Taken, Tape, tape_of
 from engine.record import Record
-from engine.recordings import RECORDING, Done, Policy, Recordings, done_for_good, done_in, policy_of
+from engine.recordings import RECORDING, Done, Policy, Recordings, done_for_good, done_in
 from engine.tape import EFFECT_TYPES as EFFECTS
 from engine.tape import Identity, identity_of
 from store import Log, codec, values
@@ -282,8 +283,8 @@ def fact_of(turn: Turn, now: float, *, passes: bool) -> Fact:
     return StepReused(here, event.output, event.closes), path, attempt
 
 
-async def taking_of(log: Log, run: RunId, state: RunState, plan: Plan, edits: Sequence[tuple[int, Edit]]) -> Taking | None:
-    """The tapes of a run as it stands; None for one that was not forked."""
+async def taking_of(log: Log, run: RunId, state: RunState, plan: Plan, found: Circumstances) -> Taking | None:
+    """The tapes of a run as it stands, under its circumstances; None for one that was not forked."""
     if state.parent is None or state.parent_version is None:
         return None
     sources: list[Source] = []
@@ -313,11 +314,10 @@ async def taking_of(log: Log, run: RunId, state: RunState, plan: Plan, edits: Se
         sources.append(source)
         line, past = parent, await log.state(parent, version)
         stale |= {(parent, *one) for one in await _changed_tools(log, past, plan)}
-    addressed = any(edit.kind == "message" for _, edit in edits)
-    anew = {edit.step or "" for version, edit in edits if edit.kind == "again" and version > state.parent_version}
-    given = await _edited(log, run, edits)
-    policies = policies_of(run, edits)
-    return Taking(log, run, sources, whole, affected, policies, given, addressed=addressed, anew=anew, stale=stale)
+    addressed = any(edit.kind == "message" for _, edit in found.edits)
+    anew = {edit.step or "" for version, edit in found.edits if edit.kind == "again" and version > state.parent_version}
+    given = await _edited(log, run, found.edits)
+    return Taking(log, run, sources, whole, affected, found.policies(), given, addressed=addressed, anew=anew, stale=stale)
 
 
 async def _changed_tools(log: Log, past: RunState, plan: Plan) -> set[tuple[str, str]]:
@@ -346,11 +346,6 @@ def _roots(recorded: Iterable[Recorded]) -> set[str]:
 
 def _failed_here(event: Any) -> bool:
     return isinstance(event, StepFailed) and event.source is None
-
-
-def policies_of(run: RunId, edits: Sequence[tuple[int, Edit]]) -> list[Policy]:
-    """What the edits of a fork say about its effects, oldest first."""
-    return [policy_of(edit.name, edit.value, (run, version)) for version, edit in edits if edit.kind == "policy"]
 
 
 async def _edited(log: Log, run: RunId, edits: Sequence[tuple[int, Edit]]) -> dict[str, dict[Identity, Done]]:

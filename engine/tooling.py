@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from engine.agents import Agents
-from engine.answers import Answer, Asked
+from engine.answers import Answer, Asked, refusing
 from engine.definition import Definition, StepDefinition
 from engine.effects import Effects
 from engine.errors import EffectFailedError, EngineError, PaidFailureError, suggestion
@@ -188,10 +188,8 @@ class Tooling:
         return await self._effects.perform("tool", tool.name, arguments, Safety(tool.safety), issue)
 
     async def _refused(self, name: str, arguments: Any, kind: str, message: str) -> Any:
-        async def refuse(_: Asked) -> Answer:
-            raise EffectFailedError(message, kind=kind, retryable=False)
-
-        return await self._effects.perform("tool", name, arguments, Safety.PURE, refuse)
+        refusal = refusing(EffectFailedError(message, kind=kind, retryable=False))
+        return await self._effects.perform("tool", name, arguments, Safety.PURE, refusal)
 
     async def _agreed(self, name: str, arguments: Any) -> bool:
         """Ask a person, unless this call is recorded: then it is not done now, or was done without a question."""

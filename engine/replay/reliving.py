@@ -25,7 +25,6 @@ from engine.record import Added
 from engine.recordings import NOTHING_KNOWN, Recordings, taken_in
 from engine.replay.attempts import ProvingExecutor, Witness, relived
 from engine.replay.decisions import Decisions, Divergence
-from engine.taking import policies_of
 from engine.tape import EFFECT_TYPES
 from engine.threads import Threads
 from engine.tooling import Toolbox
@@ -126,9 +125,9 @@ class Reliving:
     def _known(self, version: int, tape: Sequence[Recorded]) -> Recordings:
         """What was known of the parent when an attempt ended: what it took of it, which its own record says, and the policies."""
         if not self._forks or version < self._forks[0]:
-            return Recordings(taken_in(tape), forked=True) if self._whole.settings.get("in_fork") else NOTHING_KNOWN
-        policies = policies_of(self._run, [item for item in self._whole.edits if item[0] <= version])
-        return Recordings(taken_in(tape), policies, forked=True)
+            around = self._whole.around
+            return Recordings(taken_in(tape), around, forked=True) if self._whole.settings.get("in_fork") else NOTHING_KNOWN
+        return Recordings(taken_in(tape), self._whole.policies(version), forked=True)
 
     def _driven(self, found: Circumstances) -> tuple[ProvingExecutor, Witness]:
         """What drives attempts while these circumstances hold."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import engine as engine_package
 from engine import Engine, EngineError, Pipeline, RetryPolicy, StepContext
+from engine.recordings import KINDS
 from store.mail import Mail, Message
 from store.state import StepStatus
 from store.streams import Author
-from tests.driving import engine_at
+from tests.driving import engine_at, until
 from tests.integration.openai_server import openai_server
 
 CALLS: Counter[str] = Counter()
@@ -435,6 +441,90 @@ async def test_a_child_that_a_fork_calls_anew_asks_before_it_does_what_is_irreve
         assert (await engine.result(fork)).final_output == {"charged": 7}
         assert CALLS["charge"] == 1
         assert (await engine.verify(fork, pipeline)).divergence is None
+
+
+@pytest.mark.parametrize("deep", [1, 3])
+async def test_a_fork_s_policies_hold_in_the_child_runs_it_calls(deep: int) -> None:
+    """What stands in for a charge does so in a child called anew, and in one below that; `recorded` lets nothing be done there."""
+    pipeline = Pipeline("innermost", params={"amount": 1}).step("charge", run=charge_param, max_retries=0)
+    for level in range(deep):
+        given = {"amount": "${{ params.amount }}"}
+        pipeline = Pipeline(f"around{level}", params={"amount": 1}).step("child", pipeline=pipeline, params=given, max_retries=0)
+    async with engine_at() as engine:
+        run = await finished(engine, pipeline)
+        CALLS.clear()
+        stub = {"params.amount": 7, "policy.once:charge": {"stub": {"charged": "not really"}}}
+        fork = await engine.fork(run, None, stub, pipeline=pipeline)
+        assert (await engine.result(fork)).final_output == {"charged": "not really"}
+        assert (await engine.verify(fork, pipeline)).divergence is None
+        refused = await engine.fork(run, None, {"params.amount": 8, "policy.once": "recorded"}, pipeline=pipeline)
+        result = await engine.result(refused)
+        assert (result.status, result.failures[0].kind) == ("failed", "child")
+        lowest = [one async for one in below(engine, refused)][-1]
+        assert (await engine.result(lowest)).failures[0].kind == "not_recorded"
+        assert (await engine.verify(refused, pipeline)).divergence is None
+        assert not CALLS
+
+
+async def below(engine: Engine, run: str) -> AsyncIterator[str]:
+    """The child runs of a run, each before its own."""
+    for row in await engine.runs(caller=run):
+        yield row.id
+        async for one in below(engine, row.id):
+            yield one
+
+
+async def hangs_once(ctx: StepContext, one: int) -> Any:
+    async def world() -> int:
+        CALLS["hangs"] += 1
+        if CALLS["hangs"] == 1:
+            await asyncio.sleep(60)
+        return 1
+
+    return [one, await ctx.once("hangs", world, safety="read"), await touch(ctx, "two", 1)]
+
+
+@pytest.mark.parametrize(("deep", "stubbed"), [(0, [5, 5, 5]), (1, [1, 5, 5])])
+async def test_a_fork_s_policies_hold_for_what_was_under_way(tmp_path: Path, deep: int, stubbed: list[int]) -> None:
+    """The driver died in an effect. In a fork, what stands in for it does, in a child under way too, which has its past; with
+    `recorded` it is not done.
+    """
+    pipeline = Pipeline("inner").step("one", run=inner_one).step("two", run=hangs_once, depends_on=["one"], max_retries=0)
+    if deep:
+        pipeline = Pipeline("outer").step("child", pipeline=pipeline, max_retries=0)
+    async with engine_at(tmp_path / "runs.db") as engine:
+        run = await engine.start(pipeline)
+        await until(lambda: CALLS["hangs"] == 1, "the effect is under way")
+    async with engine_at(tmp_path / "runs.db") as engine:
+        fork = await engine.fork(run, None, {"policy.once": {"stub": 5}}, pipeline=pipeline)
+        assert (await engine.result(fork)).final_output == stubbed
+        refused = await engine.fork(run, None, {"policy.once": "recorded"}, pipeline=pipeline)
+        assert (await engine.result(refused)).status == "failed"
+        assert CALLS == {"inner one": 1, "hangs": 1}
+        for each in (fork, refused):
+            assert (await engine.verify(each, pipeline)).divergence is None
+        plain = await engine.fork(run, None, pipeline=pipeline)
+        assert (await engine.result(plain)).final_output == [1, 1, 1]
+        assert CALLS == {"inner one": 1, "hangs": 2, "two": 1}
+
+
+async def test_a_policy_is_about_a_kind_of_effects_that_there_is() -> None:
+    """A misspelt kind would hold for nothing, and say nothing."""
+    async with engine_at() as engine:
+        run = await finished(engine, diamond())
+        with pytest.raises(EngineError, match=r"policy\.modle is about no kind of effect; did you mean 'model'\?"):
+            await engine.fork(run, None, {"policy.modle": "live"}, pipeline=diamond())
+        for pattern in ("policy.*", "policy.once:l*", "policy.mod*"):
+            await engine.foresee_fork(run, None, {pattern: "live"}, pipeline=diamond())
+
+
+def test_all_kinds_of_effects_can_be_named_in_policies() -> None:
+    """Whatever kind the engine asks for is among those a policy may be about."""
+    asked = {kind for path in Path(engine_package.__file__).parent.glob("*.py") for kind in KIND.findall(path.read_text())}
+    assert {"model", "tool", "once", "child", "receive"} <= asked <= set(KINDS)
+
+
+KIND = re.compile(r'\.perform\(\s*"([a-z_]+)"')
 
 
 async def test_a_param_reaches_every_goal() -> None:
