@@ -7,7 +7,7 @@ for each fork's first events.
 from __future__ import annotations
 
 from store.errors import RunNotFoundError, StoreError
-from store.events import EditApplied, Payload, RunForked, RunId
+from store.events import EditApplied, Payload, RunForked, RunId, RunMigrated
 from store.log import Log
 from store.runs import RunRow
 from tagent_tui.view.branches import Edited, Kin
@@ -57,11 +57,18 @@ async def _kin(log: Log, row: RunRow) -> Kin:
     if row.parent_version is None:
         return Kin(row, status)
     start = row.parent_version
-    types = {RunForked.type, EditApplied.type}
+    types = {RunForked.type, EditApplied.type, RunMigrated.type}
     found = [one.event for one in await log.events(row.id, after=start, upto=start + EARLY, types=types)]
-    edits = [Edited(event.target, await _value(log, event.value)) for event in found if isinstance(event, EditApplied)]
+    edits = [Edited("pipeline", _changes(event)) for event in found if isinstance(event, RunMigrated)]
+    edits += [Edited(event.target, await _value(log, event.value)) for event in found if isinstance(event, EditApplied)]
     reasons = [event.reason for event in found if isinstance(event, RunForked | EditApplied) and event.reason]
     return Kin(row, status, edits, reasons[0] if reasons else "")
+
+
+def _changes(event: RunMigrated) -> str:
+    """The steps that are others in the pipeline a fork goes on with."""
+    words = (("changed", event.changed), ("added", event.added), ("removed", event.removed))
+    return "; ".join(f"{', '.join(names)} {word}" for word, names in words if names)
 
 
 async def _value(log: Log, value: Payload) -> str:

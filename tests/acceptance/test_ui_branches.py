@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from engine import Pipeline
 from engine.config import TAgentConfig
 from tagent_tui.screens.branches import BranchesScreen
 from tagent_tui.screens.run import RunScreen
 from tests.acceptance.forked_runs import family
 from tests.acceptance.made_runs import research
 from tests.acceptance.piloting import opened, sees, text, until
+from tests.driving import engine_at
 
 TREE = """\
 ▌✓ 7f3a19c2 · this run  company_research                            9/9   $0.04
@@ -91,3 +94,19 @@ async def test_the_tree_in_ascii(tmp_path: Path, glyphs: str) -> None:
         await pilot.press("B")
         await sees(pilot, "BRANCHES", "this run")
         assert text(pilot).isascii() is (glyphs == "ascii")
+
+
+async def test_a_fork_with_a_changed_pipeline_says_which_steps_are_others(tmp_path: Path) -> None:
+    """What `--reuse` and `--definition migrate` change is what was edited."""
+
+    def made(count: Callable[..., int]) -> Pipeline:
+        return Pipeline("words").step("text", run=lambda: "a b").step("count", run=count, depends_on=["text"])
+
+    async with engine_at(tmp_path / "runs.db") as engine:
+        run = await engine.start(made(lambda text: len(text)))
+        await engine.wait(run)
+        await engine.wait(await engine.reuse(run, made(lambda text: len(text.split())).step("more", run=lambda: 1)))
+    async with opened(tmp_path / "runs.db", (140, 24)) as pilot:
+        await sees(pilot, "2 runs")
+        await pilot.press("B")
+        await sees(pilot, "at 1  pipeline  reuse of", "→ count changed; more added")
