@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any
 
 from engine.answers import Answer, Asked, Blob, Issue, Told
@@ -16,7 +17,10 @@ from engine.effects import Effects
 from engine.executor import Completed, Executor, Failed, Outcome, StepTask
 from engine.pending import Call
 from engine.replay.decisions import Divergence, said, words
+from engine.replay.otherwise import Fresh, asked_otherwise, came_otherwise
+from engine.replay.texts import TextDiff
 from engine.surroundings import RunSurroundings
+from store import Log
 from store.events import (
     EffectRequested,
     EffectResolved,
@@ -43,11 +47,18 @@ class Witness(RunSurroundings):
     """The surroundings of an attempt that is lived through again: what it would record is compared or dropped, never written."""
 
     asked: EffectRequested | None = None
+    fresh: Fresh = MappingProxyType({})
+
+    @property
+    def log(self) -> Log:
+        """Where the run is."""
+        return self._log
 
     def record(self, event: Event, step: str, attempt: int, blobs: Sequence[Blob] = (), *, wake: bool = False) -> int:
         """A request that is recorded anew was not asked for then."""
         if isinstance(event, EffectRequested):
-            self.asked = self.asked or event
+            if self.asked is None:
+                self.asked, self.fresh = event, dict(blobs)
             raise _AskedOtherwiseError(event.name)
         return 0
 
@@ -108,7 +119,7 @@ async def relived(
     effects = executor.effects
     if witness.asked is not None:
         cut_off = outcome is None and not (effects is not None and effects.unmade)  # it would have asked, had it not been stopped
-        return None if cut_off or _issued_again(task) else _asked(witness.asked, task, started)
+        return None if cut_off or _issued_again(task) else await _asked(witness, witness.asked, effects, task, started)
     if effects is not None and effects.unmade:
         missing = effects.unmade[0]
         version = next(item.version for item in task.tape if item.event is missing)
@@ -117,7 +128,7 @@ async def relived(
         return None
     if found is None:
         return Divergence("missing", outcome.version, task.path, task.attempt, words(outcome), "it does not end")
-    return _compared(outcome, found)
+    return await _compared(witness.log, outcome, found)
 
 
 def _forget(executor: ProvingExecutor, witness: Witness) -> None:
@@ -147,15 +158,20 @@ def _issued_again(task: StepTask) -> bool:
     return any(isinstance(item.event, EffectResolved) and item.event.outcome == "again" for item in task.tape)
 
 
-def _asked(asked: EffectRequested, task: StepTask, started: Recorded) -> Divergence:
+async def _asked(
+    witness: Witness, asked: EffectRequested, effects: Effects | None, task: StepTask, started: Recorded
+) -> Divergence:
     """A request that is not on the record: with other arguments, in another order, or new."""
-    alike = [item for item in task.tape if isinstance(item.event, EffectRequested) and _name(item.event) == _name(asked)]
+    left = {id(event) for event in effects.unmade} if effects is not None else set()
+    alike = [item for item in task.tape if id(item.event) in left and _name(item.event) == _name(asked)]
     today = said(asked, None, 0)
     same = next((item for item in alike if item.event.arguments_hash == asked.arguments_hash), None)
     if same is not None:
         return Divergence("order", same.version, task.path, task.attempt, said(same.event, None, 0), today)
     if alike:
-        return Divergence("arguments", alike[0].version, task.path, task.attempt, said(alike[0].event, None, 0), today)
+        then = alike[0].event
+        text = await asked_otherwise(witness.log, then.arguments, asked.arguments, witness.fresh)
+        return Divergence("arguments", alike[0].version, task.path, task.attempt, said(then, None, 0), today, text=text)
     return Divergence("extra", started.version, task.path, task.attempt, "no such request", today)
 
 
@@ -163,12 +179,15 @@ def _name(event: EffectRequested) -> tuple[str, str, str | None]:
     return event.kind, event.name, event.key
 
 
-def _compared(outcome: Recorded, found: Outcome) -> Divergence | None:
+async def _compared(log: Log, outcome: Recorded, found: Outcome) -> Divergence | None:
     """Whether an attempt came to what is recorded."""
-    event, path, attempt = outcome.event, outcome.step, outcome.attempt
+    event, path, attempt, text = outcome.event, outcome.step, outcome.attempt, TextDiff()
     if isinstance(found, Completed):
         same = isinstance(event, StepCompleted) and (found.output, found.closes) == (event.output, event.closes)
         today = said(StepCompleted(found.output, found.closes), None, 0)
+        if isinstance(event, StepCompleted) and not same:
+            fresh = {found.output.blob: found.blob} if found.output.blob is not None and found.blob is not None else {}
+            text = await came_otherwise(log, event.output, found.output, fresh)
     elif isinstance(found, Failed):
         failure = found.failure
         same = isinstance(event, StepFailed) and (failure.kind, _plain(failure.message)) == (
@@ -179,7 +198,7 @@ def _compared(outcome: Recorded, found: Outcome) -> Divergence | None:
     else:
         same = isinstance(event, StepSkipped)
         today = f"step.skipped: {found.reason}"
-    return None if same else Divergence("arguments", outcome.version, path, attempt, words(outcome), today)
+    return None if same else Divergence("arguments", outcome.version, path, attempt, said(event, None, 0), today, text=text)
 
 
 def _plain(message: str) -> str:

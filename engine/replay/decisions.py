@@ -15,6 +15,7 @@ from engine.definition import Definition, StepDefinition
 from engine.graph import Plan
 from engine.record import Added
 from engine.recordings import RECORDING
+from engine.replay.texts import TextDiff
 from engine.scheduler import Schedule
 from engine.wishes import Decision
 from store import codec
@@ -50,6 +51,9 @@ BEFORE_RESETS = (RunForked, RunAttached, RunMigrated, EditApplied, BudgetSet, Lo
 AHEAD = 64
 """Recorded events after a divergence that are looked through to tell what was left out from what came in another order."""
 
+SHOWN = 200
+"""Characters of a value in a line."""
+
 OF_ATTEMPTS = (EffectRequested, EffectSucceeded, EffectFailed, StepCompleted, StepFailed, StepReused)
 
 
@@ -57,7 +61,8 @@ class Divergence(msgspec.Struct, frozen=True):
     """The first event that today's engine would not have recorded, and what it would have instead.
 
     `kind` is `missing` (today something comes first that is not recorded), `extra` (nothing follows), `arguments` (the same with
-    other contents) or `order` (the same later). `recorded` and `today` are both sides in words; `run` is set for a child run.
+    other contents) or `order` (the same later). `recorded` and `today` are both sides in words, `text` is in which lines contents
+    differ; `run` is set for a child run.
     """
 
     kind: str
@@ -67,6 +72,7 @@ class Divergence(msgspec.Struct, frozen=True):
     recorded: str
     today: str
     run: str = ""
+    text: TextDiff = TextDiff()
 
 
 class Decisions:
@@ -175,6 +181,19 @@ def words(recorded: Recorded) -> str:
 def said(event: Event, step: str | None, attempt: int) -> str:
     """An event in one line: type, step and attempt, and what it holds beyond defaults."""
     held: dict[str, Any] = json.loads(codec.encode(event)[2])
-    about = ", ".join(f"{name}={str(value)[:200]}" for name, value in held.items() if value not in (None, "", [], {}))
+    if isinstance(event, EffectRequested):
+        given = _shown(held["arguments"]) if "arguments" in held and event.kind != "model" else ""
+        return f"{event.type}: {event.kind} {event.name!r}{f' with {given}' if given else ''}"
+    about = ", ".join(f"{name} {_shown(value)}" for name, value in held.items() if value not in (None, "", [], {}))
     where = "" if step is None else f" {step}" + (f" (attempt {attempt})" if attempt else "")
     return f"{event.type}{where}" + (f": {about}" if about else "")
+
+
+def _shown(value: Any) -> str:
+    """A value of an event, of a payload its contents."""
+    if isinstance(value, dict) and value.keys() <= {"size", "json", "blob"}:
+        if "json" not in value:
+            return f"of {value.get('size', 0):,} bytes"
+        value = value["json"]
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

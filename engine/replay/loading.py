@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -21,7 +21,7 @@ from engine.replay.aligning import History, begun_again, taken
 from engine.replay.diff import Side, compare
 from engine.replay.difference import RunDiff, StepTexts
 from engine.replay.meaning import said, unseeded
-from engine.replay.texts import ValueDiff, readable, text_diff, value_diff
+from engine.replay.texts import ValueDiff, readable, spoken, text_diff, value_diff
 from store import Log, RunRow, values
 from store.errors import BlobMissingError, StoreError
 from store.events import EffectFailed, EffectRequested, EffectSucceeded, Payload, Recorded, RunCreated, StepEvaluated
@@ -139,7 +139,7 @@ class Comparison:
             messages = await self._messages(request.event.arguments)
             known = before == messages[: len(before)]
             for message in messages[len(before) if known else 0 :]:
-                lines += [f"[{_role(message)}]", _words(message), ""]
+                lines += spoken(message)
             before = messages
         return "\n".join(lines)
 
@@ -299,14 +299,3 @@ async def _requests(log: Log, side: Side, step: str) -> list[Recorded]:
 def _identities(requests: Sequence[Recorded]) -> list[tuple[str, str]]:
     """What was asked, whatever the order: that of concurrent branches says nothing."""
     return sorted((request.event.name, request.event.arguments_hash) for request in requests)
-
-
-def _role(message: Any) -> str:
-    return str(message.get("role", "?")) if isinstance(message, Mapping) else "?"
-
-
-def _words(message: Any) -> str:
-    content = message.get("content") if isinstance(message, Mapping) else message
-    text = content if isinstance(content, str) else readable(values.encode(content)) if content is not None else ""
-    calls = message.get("tool_calls") if isinstance(message, Mapping) else None
-    return f"{text}\n{readable(values.encode(calls))}" if calls else text

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -162,6 +162,14 @@ def readable(stored: bytes) -> str:
         return msgspec.json.format(stored, indent=2).decode("utf-8", "replace")
     except (ValueEncodingError, msgspec.DecodeError, RecursionError):
         return stored.decode("utf-8", "replace")
+
+
+def spoken(message: Any) -> list[str]:
+    """A message of a conversation with a model, as lines."""
+    held: Mapping[str, Any] = message if isinstance(message, Mapping) else {"content": message}
+    content, calls = held.get("content"), held.get("tool_calls")
+    text = content if isinstance(content, str) else readable(values.encode(content)) if content is not None else ""
+    return [f"[{held.get('role', '?')}]", f"{text}\n{readable(values.encode(calls))}" if calls else text, ""]
 
 
 def text_diff(a: str, b: str, cap: int = LINES) -> TextDiff:

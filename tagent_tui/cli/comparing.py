@@ -140,7 +140,7 @@ def _step(out: Stream, step: StepDiff) -> None:
             if what == "output":
                 for segs in _places(out, texts.value, " ") if _in_values(texts) else ():
                     out.segs(segs)
-            _text(out, text)
+            text_lines(out, text)
     if texts.unread:
         out.segs([Seg(f"  {size(texts.unread)} more are not compared", Ink.MUTED)])
 
@@ -154,7 +154,8 @@ def _in_values(texts: StepTexts) -> bool:
     return any(change.path for change in texts.value.changes)
 
 
-def _text(out: Stream, text: TextDiff) -> None:
+def text_lines(out: Stream, text: TextDiff) -> None:
+    """In which lines two texts differ, with a few around them."""
     written = 0
     for number, hunk in enumerate(hunks(text)):
         if number:

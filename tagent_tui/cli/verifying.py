@@ -9,6 +9,7 @@ import msgspec
 
 from engine.engine import Engine
 from engine.replay.verify import Verification
+from tagent_tui.cli.comparing import text_lines
 from tagent_tui.cli.exits import Exit
 from tagent_tui.cli.session import Session
 from tagent_tui.cli.verbs import RUN, TRUST, verb
@@ -54,5 +55,7 @@ def _tell(session: Session, found: Verification) -> None:
         output.text(f"{what.kind} at event {what.version:,}{step}{where}")
         output.text(f"  recorded  {what.recorded}")
         output.text(f"  today     {what.today}")
+        if what.text:
+            text_lines(output.out, what.text)
     for note in found.notes:
         output.note(note)

@@ -129,8 +129,9 @@ def test_a_changed_goal_exits_with_4_and_shows_both_sides(tmp_path: Path) -> Non
     flow.write_text(FLOW.replace("another", "a third"))
     done = shell.tui("verify", "last")
     assert done.code == 4
-    assert done.out.startswith("arguments at event 8, step b, attempt 1\n  recorded  effect.requested: kind=model")
-    assert "  today     effect.requested: kind=model" in done.out
+    assert done.out.startswith("arguments at event 8, step b, attempt 1\n  recorded  effect.requested: model 'offline'\n")
+    lines = [line[6:] for line in done.out.splitlines() if line[6:8] in ("- ", "+ ")]
+    assert [(line[:2], "another" in line, "a third" in line) for line in lines] == [("- ", True, False), ("+ ", False, True)]
 
 
 # -- ten mutations
@@ -199,8 +200,8 @@ async def test_an_output_that_was_changed_is_told() -> None:
         found = (await proved(engine, run, Pipeline("p").step("fixed", run=other))).divergence
         assert found is not None
         assert (found.kind, found.step, found.version) == ("arguments", "fixed", 4)
-        assert "'json': 1" in found.recorded
-        assert "'json': 2" in found.today
+        assert (found.recorded, found.today) == ("step.completed: output 1", "step.completed: output 2")
+        assert [(line.sign, line.text) for line in found.text.lines] == [("-", "1"), ("+", "2")]
 
 
 async def two(ctx: StepContext) -> list[Any]:
@@ -232,6 +233,50 @@ async def test_mutations_of_a_function_are_told_at_their_request(body: Any, kind
         found = (await proved(engine, run, Pipeline("p").step("two", run=body))).divergence
         assert found is not None
         assert (found.kind, found.step, found.version) == (kind, "two", version)
+
+
+async def test_the_request_that_is_another_is_told_among_others_of_its_name() -> None:
+    """Of three calls of one name the last has other arguments: its event is named, and only what differs in it is shown."""
+
+    async def calls(ctx: StepContext, last: int) -> list[Any]:
+        return [await ctx.once("same", lambda given: given, {"n": number, "deep": ["x", number]}) for number in (1, 2, last)]
+
+    async def third(ctx: StepContext) -> list[Any]:
+        return await calls(ctx, 3)
+
+    async def fourth(ctx: StepContext) -> list[Any]:
+        return await calls(ctx, 4)
+
+    async with engine_at() as engine:
+        run = await finished(engine, Pipeline("p").step("calls", run=third))
+        found = (await proved(engine, run, Pipeline("p").step("calls", run=fourth))).divergence
+        assert found is not None
+        assert (found.kind, found.version) == ("arguments", 8)
+        assert found.recorded == """effect.requested: once 'same' with {"args": [{"deep": ["x", 3], "n": 3}]}"""
+        changed = [(line.sign, line.text.strip()) for line in found.text.lines if line.sign != " "]
+        assert changed == [("-", "3"), ("+", "4"), ("-", '"n": 3'), ("+", '"n": 4')]
+
+
+async def test_a_conversation_that_is_another_is_told_message_by_message() -> None:
+    """What a tool returned is kept, so the second request is another where the goal is: the message that differs is shown."""
+
+    async def asks(ctx: StepContext, words: str) -> Any:
+        first = await ctx.model("Begin.")
+        return await ctx.model([{"role": "user", "content": f"You said {first}.\n{words}"}, {"role": "user", "content": "End."}])
+
+    async def then(ctx: StepContext) -> Any:
+        return await asks(ctx, "Go on.")
+
+    async def now(ctx: StepContext) -> Any:
+        return await asks(ctx, "Stop here." + "x" * 3000)
+
+    async with engine_at(model="offline") as engine:
+        run = await finished(engine, Pipeline("p").step("asks", run=then))
+        found = (await proved(engine, run, Pipeline("p").step("asks", run=now))).divergence
+        assert found is not None
+        assert (found.kind, found.version) == ("arguments", 6)
+        changed = [f"{line.sign}{line.text}"[:11] for line in found.text.lines if line.sign != " "]
+        assert changed == ["-Go on.", "+Stop here."]
 
 
 async def test_a_scheduler_that_breaks_its_rules_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
