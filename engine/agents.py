@@ -85,7 +85,7 @@ class Agent:
 
 def played(steps: Iterable[PipelineStep], agents: Agents) -> list[PipelineStep]:
     """The steps as their agents carry them out; a step whose agent is not known stays as it is."""
-    return [step if (agent := agents.get(str(step.agent))) is None else agent.plays(step) for step in steps]
+    return [step if step.agent is None or (who := agents.get(str(step.agent))) is None else who.plays(step) for step in steps]
 
 
 def agent_of(definition: AgentDefinition, find: Callable[[str], Callable[..., Any]]) -> Agent:

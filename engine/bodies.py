@@ -44,8 +44,8 @@ def bodies_of(definitions: Iterable[StepDefinition], pipeline: Pipeline) -> Bodi
             continue
         found.functions.update(functions_of(step, as_driven))
         found.tools.update(functions_of_tools(step.name, step.tools))
-        if (nested := pipeline.nested(step.name)) is not None:
-            found.nested[step.name] = nested
+        if isinstance(step.pipeline, Pipeline):
+            found.nested[step.name] = step.pipeline.within(pipeline.agents)
         if step.output_schema is not None and schema_of(step.output_schema) == as_driven.output_schema:
             found.schemas[step.name] = step.output_schema
     return found

@@ -36,10 +36,12 @@ class Known:
 
     def shelf(self, step: PipelineStep) -> Shelf:
         """The tools that a step has besides its own: the pipeline's and its agent's."""
+        if step.agent is None:
+            return self._shelves[""]
         name = step.agent if isinstance(step.agent, str) and step.agent in self.sound else ""
         if name not in self._shelves:
             self._shelves[name] = Shelf([*self._shared, *self._extra(self.sound[name])])
-        if step.agent is not None and not name:
+        if not name:
             return Shelf([FunctionName()])  # what an agent that is not known would bring is not known either
         return self._shelves[name]
 
@@ -65,6 +67,8 @@ class Known:
 
 def of_agent(step: PipelineStep, where: str, known: Known) -> Iterator[Problem]:
     """What is wrong with a step's agent, and with what is for steps that ask a model only."""
+    if step.agent is None and step.system is None and step.max_turns is None:
+        return
     asks = step.goal is not None or step.run is not None or (merges(step) and step.merge == "model")
     for field in ("agent", "system"):
         if getattr(step, field) is not None and not asks:
