@@ -82,6 +82,8 @@ def _why(fork: Fork, plan: Plan, name: str) -> str:
     for dep in plan.deps[name]:
         if dep.step in fork.affected or dep.step in fork.edited:
             return f"it depends on {dep.step}"
+    if name in fork.remembered:
+        return f"it read what {fork.remembered[name]} had put into the run's memory"
     return "it was changed"
 
 

@@ -73,6 +73,8 @@ class Fork(msgspec.Struct, frozen=True):
     affected: frozenset[str]
     edited: frozenset[str]
     sentences: Sequence[str]
+    remembered: Mapping[str, str]
+    """The steps that are reached through the run's memory, and from which others each."""
 
 
 async def planned(log: Log, parent: RunId, version: int, pipeline: Pipeline, wish: Wish) -> Fork:
@@ -91,24 +93,49 @@ async def planned(log: Log, parent: RunId, version: int, pipeline: Pipeline, wis
     asked = await _asked(log, parent, head, edits)
     roots = _roots(edits, asked, state, plan, present, found.settings.get("model"))
     roots += [name for name in changes.sources if wish.sources or state.steps[name].status is not StepStatus.COMPLETED]
+    changed = {edit.step or "" for edit in edits if edit.kind == "field"} | {*changes.steps, *changes.added}
+    remembered = await _remembering(log, parent, head, plan, {*roots, *changed}, set(_outputs(edits)))
     facts: list[Fact] = [(RunForked(parent, version, head, wish.target, wish.cwd, wish.reason, away=now - state.last_at), None, 0)]
     facts += await settled_later(log, parent, state, version, head)
     blobs: list[Blob] = []
     held = {step.name: step for step in (*recorded.steps, *(step for step, _ in added))}
     for edit in edits:
         there = before(edit, held.get(edit.step or ""), found.params, found.settings.get("model"))
-        facts += _facts(edit, wish, roots, blobs, there)
+        facts += _facts(edit, wish, roots, list(remembered), blobs, there)
     if changes.sentences or changes.sources:
-        event, blob = migration(definition, changes, [name for name in changes.sources if name in roots])
+        event, blob = migration(definition, changes, [*(name for name in changes.sources if name in roots), *remembered])
         facts.append((event, None, 0))
         blobs.append(blob)
     batch = _folded(state, plan, facts, wish.author, now)
-    reached = plan.descendants({name for name in [*roots, *changes.steps, *changes.added, *_outputs(edits)] if name in plan.place})
+    begun = [*roots, *changes.steps, *changes.added, *_outputs(edits), *remembered]
+    reached = plan.descendants({name for name in begun if name in plan.place})
     settings = {**found.settings, "model": model}
     return Fork(
         parent, version, batch, blobs, definition, present, given, settings, added, frozenset(reached - set(_outputs(edits))),
-        frozenset(_outputs(edits)), said,
+        frozenset(_outputs(edits)), said, remembered,
     )  # fmt: skip
+
+
+async def _remembering(log: Log, parent: RunId, head: int, plan: Plan, roots: set[str], given: set[str]) -> dict[str, str]:
+    """The steps that read in the run's memory what a step had put there that runs again now, and which that was.
+
+    `given` are steps whose outputs are edited: they do not run, but what depends on them does.
+    """
+    reached = plan.descendants({name for name in roots | given if name in plan.place}) - (given - roots)
+    if not reached:
+        return {}
+    asked = [item for item in await log.events(parent, upto=head, types={EffectRequested.type}) if item.event.kind == "memory"]
+    found: dict[str, str] = {}
+    left: dict[str, str] = {}
+    for item in asked:  # in their order: what is put later was not read
+        step, (op, _, key) = base_of(item.step or ""), item.event.name.partition(" ")
+        if op in ("put", "delete") and step in reached:
+            left[key] = step
+        elif step not in reached and step in plan.place and (key in left or (op == "keys" and left)):
+            found[step] = left.get(key) or next(iter(left.values()))
+    if not found:
+        return {}
+    return {**await _remembering(log, parent, head, plan, roots | set(found), given), **found}
 
 
 async def _added(log: Log, parent: RunId, state: RunState, version: int) -> list[Added]:
@@ -229,7 +256,7 @@ def _reads(step: StepDefinition, param: str, pipeline: Pipeline) -> bool:
     return held is None or f"params.{param}" in step.to_json() or (step.kind == "p" and param in step.to_json())
 
 
-def _facts(edit: Edit, wish: Wish, roots: Sequence[str], blobs: list[Blob], held: Any) -> list[Fact]:
+def _facts(edit: Edit, wish: Wish, roots: Sequence[str], remembered: Sequence[str], blobs: list[Blob], held: Any) -> list[Fact]:
     """One edit as events; its contents are added to `blobs`."""
 
     def kept(value: Any) -> Any:
@@ -242,7 +269,7 @@ def _facts(edit: Edit, wish: Wish, roots: Sequence[str], blobs: list[Blob], held
     if edit.kind == "policy" and isinstance(edit.value, dict):
         kept(edit.value["stub"])
     applied = EditApplied(
-        edit.target, value, kept(held), wish.reason, list(roots) if edit.kind not in ("output", "field") else [],
+        edit.target, value, kept(held), wish.reason, [*(roots if edit.kind not in ("output", "field") else ()), *remembered],
         value if edit.kind == "output" else None, edit.request,
     )  # fmt: skip
     facts: list[Fact] = [(applied, edit.step, 0)]

@@ -13,6 +13,7 @@ import pytest
 
 import engine as engine_package
 from engine import Engine, EngineError, Pipeline, RetryPolicy, StepContext
+from engine.context import SyncStepContext
 from engine.recordings import KINDS
 from store.mail import Mail, Message
 from store.state import StepStatus
@@ -525,6 +526,77 @@ def test_all_kinds_of_effects_can_be_named_in_policies() -> None:
 
 
 KIND = re.compile(r'\.perform\(\s*"([a-z_]+)"')
+
+
+async def puts(ctx: StepContext) -> str:
+    def world() -> str:
+        CALLS["puts"] += 1
+        return f"word {CALLS['puts']}"
+
+    await ctx.memory.put("word", await ctx.once("puts", world))
+    return "put"
+
+
+async def passes_on(ctx: StepContext) -> str:
+    await touch(ctx, "passes on")
+    await ctx.memory.put("passed", f"{await ctx.memory.get('word')}!")
+    return "passed"
+
+
+async def hears(ctx: StepContext) -> Any:
+    await touch(ctx, "hears")
+    return await ctx.memory.get("passed")
+
+
+async def lists(ctx: StepContext) -> list[str]:
+    await touch(ctx, "lists")
+    return list(await ctx.memory.keys())
+
+
+async def apart(ctx: StepContext) -> Any:
+    await touch(ctx, "apart")
+    await ctx.memory.put("own", 1)
+    return await ctx.memory.get("other", "nothing")
+
+
+async def test_what_an_edit_reaches_through_the_run_s_memory_runs_again() -> None:
+    """A step that read what the edited one had put, and one that read what that put then; one that read before it, or something
+    else, is taken. It is foreseen, and said why.
+    """
+
+    def early(ctx: SyncStepContext) -> Any:
+        return ctx.memory.get("word", "not yet")
+
+    pipeline = Pipeline("remembers").step("early", run=early).step("puts", run=puts)
+    for body in (passes_on, hears, lists, apart):
+        pipeline.step(body.__name__, run=body)
+    async with engine_at() as engine:
+        run = await finished(engine, pipeline)
+        expected = {
+            "early": "not yet",
+            "puts": "put",
+            "passes_on": "passed",
+            "hears": "word 1!",
+            "lists": ["passed", "word"],
+            "apart": "nothing",
+        }
+        assert await outputs(engine, run) == expected
+        foreseen = await engine.foresee_fork(run, None, {"puts.again": True}, pipeline=pipeline)
+        left = "had put into the run's memory"
+        assert {step.step: step.why for step in foreseen.again} == {
+            "puts": "it was changed", "passes_on": f"it read what puts {left}", "hears": f"it read what passes_on {left}",
+            "lists": f"it read what puts {left}",
+        }  # fmt: skip
+        assert (foreseen.kept, foreseen.taken) == (["early", "apart"], [])
+        fork = await engine.fork(run, None, {"puts.again": True}, pipeline=pipeline)
+        found = await outputs(engine, fork)
+        assert found == {**expected, "hears": "word 2!", "lists": ["own", "passed", "word"]}  # what was put in its past is there
+        assert (await engine.verify(fork, pipeline)).divergence is None
+        middle = next(item.version for item in await engine.events(run, step="puts") if item.event.type == "step.started")
+        early_on = await engine.fork(run, middle, {"puts.again": True}, pipeline=pipeline)
+        assert await outputs(engine, early_on) == {**expected, "hears": "word 3!"}
+        assert CALLS == {"puts": 3, "passes on": 1, "hears": 1, "lists": 1, "apart": 1}
+        assert (await engine.verify(early_on, pipeline)).divergence is None
 
 
 async def test_a_param_reaches_every_goal() -> None:
