@@ -79,22 +79,13 @@ class Effects:
     # -- asking
 
     async def perform(
-        self,
-        kind: str,
-        name: str,
-        arguments: Any,
-        safety: Safety,
-        issue: Issue,
-        *,
-        key: str | None = None,
-        stored: tuple[Payload, Sequence[Blob]] | None = None,
-        paid: bool = False,
-        told: Told | None = None,
-    ) -> Any:
+        self, kind: str, name: str, arguments: Any, safety: Safety, issue: Issue, *, key: str | None = None,
+        stored: tuple[Payload, Sequence[Blob]] | None = None, paid: bool = False, told: Told | None = None, agreed: bool = False,
+    ) -> Any:  # fmt: skip
         """Ask the world for something, or be given what it answered when this attempt ran before.
 
-        `stored` stands in for `arguments` where their stored form is special (conversations); `told` hears what became of it.
-        Raises `EffectFailedError` when the effect failed, now or then.
+        `stored` stands in for `arguments` where their stored form is special (conversations); `told` hears what became of it;
+        `agreed` says that a person was asked already. Raises `EffectFailedError` when the effect failed, now or then.
         """
         self.refuse_closed()
         payload, blobs = stored if stored is not None else packed(arguments)
@@ -106,7 +97,7 @@ class Effects:
         if done is not None:
             safety, issue = Safety.PURE, self._taken(done)
         elif self._known.forked and not (self._tape.knows(identity) and not self._asked_for(kind, name, safety)):
-            await self._refuse_unknown(kind, name, safety)
+            await self._refuse_unknown(kind, name, safety, agreed=agreed)
         future, source = self._loop.create_future(), None if done is None else done.source
         doubtful = base if safety is Safety.IRREVERSIBLE and kind != "body" else None
         item = self._tape.make(identity, safety)
@@ -150,12 +141,12 @@ class Effects:
         """Whether a person was asked, before a crash, if this may be done."""
         return self._tape.knows(self._next(consent(kind, name, safety)[1]))
 
-    async def _refuse_unknown(self, kind: str, name: str, safety: Safety) -> None:
+    async def _refuse_unknown(self, kind: str, name: str, safety: Safety, *, agreed: bool) -> None:
         """In a fork, what its past does not have is done as its policies say: at once, after a person's word, or not at all."""
         policy = self._known.unmatched(kind, name, safety)
         if policy == "recorded":
             raise _not_recorded(kind, name)
-        if policy != "ask" or self._permit is None or kind.startswith("ask"):
+        if policy != "ask" or agreed or self._permit is None or kind.startswith("ask"):
             return
         asked, (_, question, _, _) = consent(kind, name, safety)
         if await self.perform("ask", question, asked, Safety.READ, self._permit) != DO_IT:

@@ -185,7 +185,8 @@ class Tooling:
             async with self._around.tools.gate.admitted("tool", tool.name, (self.step, self.attempt)):
                 return await self._run(tool, function, arguments)
 
-        return await self._effects.perform("tool", tool.name, arguments, Safety(tool.safety), issue)
+        agreed = tool.permission == "ask"
+        return await self._effects.perform("tool", tool.name, arguments, Safety(tool.safety), issue, agreed=agreed)
 
     async def _refused(self, name: str, arguments: Any, kind: str, message: str) -> Any:
         refusal = refusing(EffectFailedError(message, kind=kind, retryable=False))

@@ -66,18 +66,9 @@ class InsideTool(NoEffects):
         return True
 
     async def perform(
-        self,
-        kind: str,
-        name: str,
-        arguments: Any,
-        safety: Safety,
-        issue: Issue,
-        *,
-        key: str | None = None,
-        stored: tuple[Payload, Sequence[Blob]] | None = None,
-        paid: bool = False,
-        told: Told | None = None,
-    ) -> Any:
+        self, kind: str, name: str, arguments: Any, safety: Safety, issue: Issue, *, key: str | None = None,
+        stored: tuple[Payload, Sequence[Blob]] | None = None, paid: bool = False, told: Told | None = None, agreed: bool = False,
+    ) -> Any:  # fmt: skip
         """Ask the world at once. Raises `EngineError` for what has to stand in the record itself, or is riskier than its tool."""
         if kind not in ALONE and not (kind == "memory" and safety is Safety.READ):
             raise EngineError(f"The tool {self._tool!r} asks for {kind} {name!r}, which only a step can; do that in a step.")

@@ -193,6 +193,32 @@ async def test_a_fork_asks_before_an_irreversible_tool_is_called_with_other_argu
         assert (await engine.verify(fork, shop())).divergence is None
 
 
+async def test_a_tool_that_asks_anyway_asks_once_in_a_fork() -> None:
+    """A person who has agreed to the exact arguments is not asked a second time because it is a fork, and not after a crash."""
+
+    @tool(permission="ask", name="pay")
+    def pay_asking(text: str) -> str:
+        """Pay."""
+        return pay(text)
+
+    async with engine_at() as engine:
+        run = await opened(Agent(), engine).start(shop(LOOK, pay_asking), model="agent")
+        assert await engine.wait(run) == "waiting"
+        await engine.answer(run, "do it")
+        await engine.resume(run, shop(LOOK, pay_asking))
+        assert await output(engine, run) == "saw price (1) + paid bill (1)"
+        head = await engine.log.head(run)
+        fork = await engine.fork(run, None, {"buy.goal": "call pay more"}, pipeline=shop(LOOK, pay_asking))
+        assert await engine.wait(fork) == "waiting"
+        await engine.answer(fork, "do it")
+        await engine.resume(fork, shop(LOOK, pay_asking))
+        assert await output(engine, fork) == "paid more (2)"
+        asked = [item for item in await engine.events(fork, after=head, types={"effect.requested"}) if item.event.kind == "ask"]
+        assert [item.event.name for item in asked] == ["""Shall the tool 'pay' be called with {"text":"more"}?"""]
+        assert (await engine.verify(fork, shop(LOOK, pay_asking))).divergence is None
+        assert CALLS["pay"] == 2
+
+
 async def test_a_changed_tool_is_called_anew_when_its_pipeline_is_run_again() -> None:
     """`reuse` runs the steps that may use a tool whose text changed: that tool is called, the others are taken; an irreversible one
     asks first. Steps that cannot use it stay.
