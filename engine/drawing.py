@@ -110,6 +110,8 @@ def dot(definition: Definition, statuses: Mapping[str, str] | None = None) -> st
 
 def _notes(step: StepDefinition) -> Iterator[str]:
     """What is written below a step's name."""
+    if step.agent is not None:
+        yield f"by {step.agent}"
     if step.condition is not None:
         yield f"{'if' if step.condition_mode == 'pre' else 'then'} {step.condition}"
     if step.join != "all":

@@ -14,6 +14,7 @@ import pytest
 import engine as engine_package
 from engine import Engine, EngineError, Pipeline, RetryPolicy, StepContext
 from engine.context import SyncStepContext
+from engine.preparing import Preparing
 from engine.recordings import KINDS
 from store.mail import Mail, Message
 from store.state import StepStatus
@@ -507,6 +508,40 @@ async def test_a_fork_s_policies_hold_for_what_was_under_way(tmp_path: Path, dee
         plain = await engine.fork(run, None, pipeline=pipeline)
         assert (await engine.result(plain)).final_output == [1, 1, 1]
         assert CALLS == {"inner one": 1, "hangs": 2, "two": 1}
+
+
+async def test_an_attempt_stopped_while_its_tape_is_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a fork of a run whose driver died: a caller may cancel a step in the moment its past is read; the others go on."""
+    pipeline = Pipeline("p").step("two", run=hangs_alone, max_retries=0, execution_mode="concurrent").step("one", run=inner_one)
+    async with engine_at(tmp_path / "runs.db") as engine:
+        run = await engine.start(pipeline)
+        await until(lambda: CALLS["hangs"] == 1, "the effect is under way")
+    runtimes: list[Any] = []
+    take_up, tapes = Engine.take_up, Preparing.tapes
+
+    def taken_up(self: Engine, run: Any, runtime: Any) -> None:
+        runtimes.append(runtime)
+        take_up(self, run, runtime)
+
+    async def stopped_meanwhile(self: Preparing, names: Any, written: Any) -> Any:
+        if runtimes and runtimes[-1].state.steps["two"].status is StepStatus.RUNNING:
+            runtimes[-1].command("cancel", {"step": "two"})
+        return await tapes(self, names, written)
+
+    monkeypatch.setattr(Engine, "take_up", taken_up)
+    monkeypatch.setattr(Preparing, "tapes", stopped_meanwhile)
+    async with engine_at(tmp_path / "runs.db") as engine:
+        fork = await engine.fork(run, None, pipeline=pipeline)
+        await engine.wait(fork)
+        state = await engine.view(fork)
+        assert (state.status.ended, state.steps["two"].status, state.steps["one"].status) == (
+            True, StepStatus.CANCELLED, StepStatus.COMPLETED,
+        )  # fmt: skip
+        assert CALLS["hangs"] == 1
+
+
+async def hangs_alone(ctx: StepContext) -> Any:
+    return await hangs_once(ctx, 0)
 
 
 async def test_a_policy_is_about_a_kind_of_effects_that_there_is() -> None:

@@ -57,6 +57,13 @@ def test_mermaid_shows_nodes_by_kind_and_edges_by_type() -> None:
     ]
 
 
+def test_who_carries_out_a_step_stands_below_its_name() -> None:
+    """The name of its agent, in both kinds of pictures."""
+    definition = Pipeline("p").agent("critic", "m").step("judge", "Judge", agent="critic").define()
+    assert '    n0(["judge<br/>by critic"])' in mermaid(definition).splitlines()
+    assert 'label="judge\\nby critic"' in dot(definition)
+
+
 def test_statuses_of_a_run_are_classes() -> None:
     """A node has the class of its step's status, and only the classes that are used are defined."""
     statuses = {"a": "completed", "b": "failed", "b/compensate": "completed"}
