@@ -364,11 +364,7 @@ class Agenda:
         if group not in self.groups:
             return False
         active = self.groups[group].active
-        return sum(state.steps[child_of(group, index)].status in _BUSY for index in active) < self._width(group)
-
-    def _width(self, group: str) -> int:
-        step = self.plan.steps[group]
-        return 1 if step.while_ is not None else step.max_concurrent or self.plan.limit
+        return sum(state.steps[child_of(group, index)].status in _BUSY for index in active) < self.plan.width(group)
 
     def _settle_child(self, state: RunState, name: str, index: int) -> None:
         group = self.groups.get(name)
@@ -379,7 +375,7 @@ class Agenda:
     def _take_up(self, state: RunState, name: str) -> None:
         """Let the next children of a group be ready, as many as it may have under way; a look is wanted when none is left."""
         group, held = self.groups[name], state.steps[name]
-        items, most = held.items or 0, self._width(name)
+        items, most = held.items or 0, self.plan.width(name)
         while group.taken < items and len(group.active) < most:
             child = state.steps[child_of(name, group.taken)]
             group.taken += 1

@@ -142,6 +142,11 @@ class Plan:
             return count
         return step.join if isinstance(step.join, int) else 1
 
+    def width(self, group: str) -> int:
+        """How many children of a group may be under way at once."""
+        step = self.steps[group]
+        return 1 if step.while_ is not None else step.max_concurrent or self.limit
+
     def standins(self, name: str) -> Iterator[str]:
         """What stands in for a step if it fails, what stands in for that, and so on."""
         standin = self.steps[name].fallback

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from engine.graph import Plan
 from engine.joins import FAILURES
-from engine.scheduler import retry_of
+from engine.retries import retry_of
 from store.events import (
     ApprovalRequested,
     CheckpointMade,

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from engine.alarm import Alarm
 from engine.answers import Blob
 from engine.asking import Asking, AskingRules, Models
 from engine.children import Children
@@ -127,8 +128,7 @@ class Runtime:
         self._turns = None if taking is None else Turns(taking, *around)
         self._sources: list[str] = []
         self._trouble: BaseException | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._armed: float | None = None
+        self._alarm = Alarm(self._wake.set, self._record.clock)
 
     def note_sources(self, changed: Sequence[str]) -> None:
         """Steps whose function's text changed since the run began: said in the log when driving starts."""
@@ -155,7 +155,7 @@ class Runtime:
                         break
                     continue
                 if not self._intake:
-                    self._arm()
+                    self._alarm.set(self._record.schedule.next_timer(self.state))
                     await self._wake.wait()
                 self._wake.clear()
                 self._start(self._turn([]))
@@ -248,7 +248,7 @@ class Runtime:
         """Nothing else runs whose outcome could share the commit: take the turn here (a chain's step in memory: 59 us, not 65)."""
         try:
             self._start(self._turn([]))
-            self._arm()
+            self._alarm.set(self._record.schedule.next_timer(self.state))
         except Exception as error:  # the store failed, or a defect of ours: whoever drives raises it
             self.fail(error)
         if self.state.status.ended or self._idle():
@@ -365,21 +365,6 @@ class Runtime:
             self.parked = "paused" if self.state.status is RunStatus.PAUSED else "waiting"
         return True
 
-    def _arm(self) -> None:
-        """Wake at the next waiting attempt's time."""
-        due = self._record.schedule.next_timer(self.state)
-        if due == self._armed:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._armed, self._timer = due, None
-        if due is not None:
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - self._record.clock()), self._ring)
-
-    def _ring(self) -> None:
-        self._armed = None
-        self._wake.set()
-
     async def _watch(self) -> None:
         """Look at the inbox and the clock (which may jump: a laptop that slept), and sample the process."""
         sampler = Sampler(self.log, self.lease.run)
@@ -391,8 +376,7 @@ class Runtime:
                 if await self.log.inbox(self.lease.run, self.state.inbox):
                     await self._take_signals()
                     self._wake.set()
-                if self._armed is not None and self._record.clock() >= self._armed:
-                    self._ring()
+                self._alarm.look()
                 sampler.tick()
         except Exception as error:  # whatever ends the watch ends the run's driving: it must not go on unheard
             self.fail(error)
@@ -404,8 +388,7 @@ class Runtime:
         self._wake.set()
 
     async def _stop(self, watcher: asyncio.Task[None]) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.stop()
         self._stopping = True
         self.children.hold()
         tasks = {watcher, *self._tasks.values(), *self._looks.values()}

@@ -13,7 +13,7 @@ from collections import deque
 from engine.budgets import breach, next_deadline, over
 from engine.graph import COMPENSATE, Plan
 from engine.joins import FAILURES, covered, inputs, losers, settled_how, why_not
-from engine.policies import Retry, decide_retry, seconds_left
+from engine.retries import retry_of
 from engine.wishes import Decision, Wishes
 from store.events import (
     ApprovalExpired,
@@ -373,24 +373,6 @@ class Schedule(Wishes):
                 return due
             heapq.heappop(heap)
         return None
-
-
-def retry_of(plan: Plan, state: RunState, path: str, now: float) -> Retry | None:
-    """The retry that follows a step's failure, None where it failed for good."""
-    step, definition = state.steps[path], plan.step_of(path)
-    verdict = decide_retry(
-        definition.retry,
-        tried=step.attempt - step.first_attempt + 1 - step.spared,
-        retryable=step.retryable,
-        retry_after=step.retry_after,
-        seed=state.seed,
-        path=path,
-        attempt=step.attempt,
-        kind=step.failure_kind or "error",
-        classes=step.failure_classes,
-        left=seconds_left(definition.total_timeout, step.first_started_at, now),
-    )
-    return verdict if isinstance(verdict, Retry) else None
 
 
 def _touched(step: StepState) -> bool:

@@ -27,8 +27,9 @@ from store.projector import project
 from store.pulse import Pulse, data_version
 from store.reader import FileReader, InlineReader, Reader
 from store.runs import RunRow
-from store.signals import Sample, Signal, Telemetry
+from store.signals import Sample, Signal
 from store.state import RunState
+from store.telemetry import Telemetry
 from store.writer import Writer
 
 if TYPE_CHECKING:
@@ -39,9 +40,6 @@ if TYPE_CHECKING:
     from store.timeline import Mark
 
 MEMORY = ":memory:"
-TELEMETRY_DELAY = 0.25
-"""Seconds latest lines and samples are gathered before they are written."""
-
 ENDING = 1.0
 """Seconds a killed process is given to let go of its locks: it looks gone before its last thread is."""
 
@@ -63,8 +61,7 @@ class Log:
         self._patience = opening.PATIENCE
         self._writer: Writer | None = None
         self._leases: WeakSet[Lease] = WeakSet()
-        self._telemetry = Telemetry()
-        self._telemetry_timer: asyncio.TimerHandle | None = None
+        self._telemetry = Telemetry(lambda: self.writer)
         self._seen: int | None = None
 
     # --- opening and closing
@@ -105,9 +102,7 @@ class Log:
         """Write what is queued, let go of the runs that are still led over this log, and of the file."""
         if self.closed:
             return
-        if self._telemetry_timer is not None:
-            self._telemetry_timer.cancel()
-            self._write_telemetry()
+        self._telemetry.finish()
         for lease in list(self._leases):
             with suppress(StoreError):
                 await lease.release()
@@ -195,25 +190,10 @@ class Log:
     def sample(self, run: RunId, at: float, cpu: float, rss: int) -> None:
         """Note what the driver's process uses (percent of a core, bytes); written soon, not history."""
         self._telemetry.sample(run, at, cpu, rss)
-        self._schedule_telemetry()
 
     def progress(self, run: RunId, step: str, text: str, at: float) -> None:
         """A step's latest line for watchers; only the newest of a quarter second is written, not history."""
         self._telemetry.line(run, step, text, at)
-        self._schedule_telemetry()
-
-    def _schedule_telemetry(self) -> None:
-        self.writer.refuse_closed()
-        if self._telemetry_timer is None:
-            self._telemetry_timer = asyncio.get_running_loop().call_later(TELEMETRY_DELAY, self._write_telemetry)
-
-    def _write_telemetry(self) -> None:
-        self._telemetry_timer = None
-        taken, self._telemetry = self._telemetry, Telemetry()
-        for run in taken.runs():
-            self.writer.ride(taken.write, run)
-            taken = Telemetry()
-        self.writer.wake()
 
     # --- reading
 
