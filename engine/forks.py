@@ -27,7 +27,7 @@ from engine.starting import new_id
 from engine.steps import plain
 from engine.taking import Taking, taking_of
 from store import Driver, Lease, Log
-from store.events import RunId
+from store.events import RunAttached, RunId
 from store.state import RunState
 
 if TYPE_CHECKING:
@@ -108,7 +108,8 @@ class Forks(abc.ABC):
         row = await self.log.find(run)
         if row.pipeline != pipeline.name:
             raise EngineError(f"Run {row.id} is one of {row.pipeline}, not of {pipeline.name}; name a run of the same pipeline.")
-        found = await circumstances(self.log, row.id, 1)
+        _, begun = await self._beginning(row.id)
+        found = await circumstances(self.log, row.id, begun)
         pipeline.check(dict(params or {}), model=model)
         given = {**pipeline.plain().params, **plain(dict(params or {}))}
         edits: dict[str, Any] = {
@@ -117,7 +118,15 @@ class Forks(abc.ABC):
         if model is not None and model != found.settings.get("model"):
             edits["model"] = model
         wish = Wish(edits, f"reuse of {row.id}", changed=pipeline, sources=True, target=target, cwd=cwd)
-        return await self.plan_fork(row.id, 1, wish)
+        return await self.plan_fork(row.id, begun, wish)
+
+    async def _beginning(self, run: RunId) -> tuple[int, int]:
+        """The events a run is made with, the first and the last: one, or those of a fork, which belong together."""
+        own = (await self.log.segments(run))[-1].first
+        if own == 1:
+            return 1, 1
+        (attached, *_) = [*await self.log.events(run, after=own - 1, types={RunAttached.type}, limit=1), None]
+        return own, await self.log.head(run) if attached is None else attached.version - 1
 
     async def _make_fork(self, fork: Fork, made: RunId, *, drive: bool) -> RunId:
         lease = await self.log.fork(made, fork.parent, fork.version, fork.batch, fork.blobs, driver=Driver.current())
@@ -148,6 +157,9 @@ class Forks(abc.ABC):
         version = await self.log.head(row.id) if at is None else await version_at(self.log, row.id, at)
         if version < 1:
             raise EngineError("A run is forked at one of its events, from 1 on.")
+        made, begun = await self._beginning(row.id)
+        if made <= version:
+            version = max(version, begun)  # a fork is not forked between what it is and what is different in it
         if row.imported and pipeline is None and wish.changed is None and not trust:
             raise EngineError(
                 f"Run {row.id} came in a bundle, so nothing it names is executed unasked; look at it, and if you trust "

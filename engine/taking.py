@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -291,29 +292,22 @@ async def taking_of(log: Log, run: RunId, state: RunState, plan: Plan, found: Ci
     affected: set[str] = set()
     stale: set[tuple[RunId, str, str]] = set()
     whole = Tape({}, {}, {}, {})
-    line, past = run, state
+    line, past, point = run, state, math.inf
     while past.parent is not None and past.parent_version is not None:
         parent, version = RunId(past.parent), past.parent_version
         own = await log.events(line, after=version, types={"run.forked", "edit.applied", "run.migrated", *OUTCOMES})
         forked = next(item.event for item in own if isinstance(item.event, RunForked))
-        barred = plan.descendants({name for name in _roots(own) if name in plan.place})
+        undone = {name for _, names in _edits(own, plan, point) for name in names}
+        barred = plan.descendants({name for name in _roots(own, point) - undone if name in plan.place})
         if not sources:
             affected = barred
         source = Source(parent, version, forked.reuse_upto)
-        tape = await tape_of(log, source)
-        for key in tape.outcomes.keys() - whole.outcomes.keys():
-            if base_of(key[0]) not in barred:
-                whole.outcomes[key] = tape.outcomes[key]
-                whole.left[key] = tape.left.get(key, [])
-        for path in tape.looks.keys() - whole.looks.keys():
-            if base_of(path) not in barred:
-                whole.looks[path] = tape.looks[path]
-        for key, taken in tape.starts.items():
-            if base_of(key[0]) not in barred:
-                whole.starts.setdefault(key, taken)
+        later = await log.events(parent, after=version, upto=source.upto, types={"edit.applied", "run.migrated"})
+        _add(whole, await tape_of(log, source), barred, _edits(later, plan, version))
         sources.append(source)
-        line, past = parent, await log.state(parent, version)
-        stale |= {(parent, *one) for one in await _changed_tools(log, past, plan)}
+        stale |= {(parent, *one) for one in await _changed_tools(log, await log.state(parent, version), plan)}
+        begun = (await log.segments(parent))[-1].first  # maybe after the point, which stands in what it shares with its own parent
+        line, past, point = parent, await log.state(parent, max(version, begun)), version
     addressed = any(edit.kind == "message" for _, edit in found.edits)
     anew = {edit.step or "" for version, edit in found.edits if edit.kind == "again" and version > state.parent_version}
     given = await _edited(log, run, found.edits)
@@ -331,17 +325,51 @@ async def _changed_tools(log: Log, past: RunState, plan: Plan) -> set[tuple[str,
     return {key for key, one in new.items() if key in old and old[key] != one}
 
 
-def _roots(recorded: Iterable[Recorded]) -> set[str]:
-    """The steps that were changed in a fork, or that ran there."""
+def _add(whole: Tape, tape: Tape, barred: set[str], edits: Sequence[tuple[int, set[str]]]) -> None:
+    """Put an older tape behind those read so far: not of steps that are `barred`, nor what came of edits that stand on it."""
+
+    def fits(path: str, version: float) -> bool:
+        base = base_of(path)
+        return base not in barred and not any(at < version and base in names for at, names in edits)
+
+    for key in tape.outcomes.keys() - whole.outcomes.keys():
+        if fits(key[0], tape.outcomes[key].version):
+            whole.outcomes[key] = tape.outcomes[key]
+            whole.left[key] = tape.left.get(key, [])
+    for path in tape.looks.keys() - whole.looks.keys():
+        if looks := deque(look for look in tape.looks[path] if fits(path, look.version)):
+            whole.looks[path] = looks
+    for key, taken in tape.starts.items():
+        if fits(key[0], taken.version):
+            whole.starts.setdefault(key, taken)
+
+
+def _edits(recorded: Iterable[Recorded], plan: Plan, after: float) -> list[tuple[int, set[str]]]:
+    """The edits and migrations after a version, with all that they reach."""
+    return [
+        (item.version, plan.descendants({name for name in _changed(item) if name in plan.place}))
+        for item in recorded
+        if item.version > after and isinstance(item.event, EditApplied | RunMigrated)
+    ]
+
+
+def _roots(recorded: Iterable[Recorded], point: float) -> set[str]:
+    """The steps that were changed in a fork until a version of it, or that ran there."""
     found: set[str] = set()
     for item in recorded:
-        event = item.event
-        if isinstance(event, EditApplied | RunMigrated):
-            found.update(event.changed)
-            found.update(event.added if isinstance(event, RunMigrated) else ())
-        if item.step is not None and (isinstance(event, EditApplied | StepCompleted) or _failed_here(event)):
+        if item.version <= point:
+            found |= _changed(item)
+        if item.step is not None and (isinstance(item.event, StepCompleted) or _failed_here(item.event)):
             found.add(base_of(item.step))
     return found
+
+
+def _changed(item: Recorded) -> set[str]:
+    """The steps that an event says are others now."""
+    if not isinstance(item.event, EditApplied | RunMigrated):
+        return set()
+    added = item.event.added if isinstance(item.event, RunMigrated) else ()
+    return {*item.event.changed, *added, *([base_of(item.step)] if item.step is not None else [])}
 
 
 def _failed_here(event: Any) -> bool:

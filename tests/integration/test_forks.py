@@ -659,3 +659,98 @@ async def test_a_step_that_is_to_run_again_asks_anew() -> None:
         CALLS.clear()
         fork = await engine.fork(run, None, {"left.again": True}, pipeline=diamond())
         assert (await outputs(engine, fork), dict(CALLS)) == (await outputs(engine, run), {"left": 1})
+
+
+def versions(word: str) -> Pipeline:
+    """A goal whose model is told a word, and after it a plain function, an irreversible effect, and what hangs on neither."""
+    pipeline = Pipeline("v").step("y", "Say Y", system=f"Say {word}.").step("pay", run=pays, depends_on=["y"], max_retries=0)
+    return pipeline.step("note", run=notes).step("last", run=last_of_two, depends_on=["pay", "note"])
+
+
+async def pays(ctx: StepContext, y: str) -> Any:
+    return await ctx.once("pay", charge, 1, safety="irreversible")
+
+
+def notes() -> str:
+    CALLS["note"] += 1
+    return "noted"
+
+
+async def last_of_two(ctx: StepContext, pay: Any, note: str) -> Any:
+    return [pay, note, await touch(ctx, "last", 1)]
+
+
+async def test_a_reuse_of_a_reuse_takes_what_that_took(tmp_path: Path) -> None:
+    """Nothing changed between two of them: nothing runs. Something changed: that runs, and what was done for good in the first run
+    is not asked about again, however many lie between.
+    """
+    async with engine_at(tmp_path / "runs.db", model="offline") as engine:
+        first = await finished(engine, versions("one"), model="offline")
+        second = await engine.reuse(first, versions("two"), model="offline")
+        assert (await engine.result(second)).status == "completed"
+        CALLS.clear()
+        third = await engine.reuse(second, versions("two"), model="offline")
+        fork = await engine.plan_reuse(second, versions("two"), model="offline")
+        assert (list(fork.affected), fork.sentences) == ([], [])
+        assert await outputs(engine, third) == await outputs(engine, second)
+        assert not CALLS
+        same = await engine.reuse(first, versions("one"), model="offline")
+        await engine.wait(same)
+        fourth = await engine.reuse(same, versions("three"), model="offline")
+        assert await engine.wait(fourth) is None
+        assert (await engine.result(fourth)).status == "completed"
+        assert not CALLS
+        for each in (second, third, same, fourth):
+            assert (
+                await engine.verify(each, versions({second: "two", third: "two", same: "one"}.get(each, "three")))
+            ).divergence is None
+
+
+async def test_a_reuse_of_a_run_with_other_params_compares_with_those() -> None:
+    """The params that hold are those of the run that is reused, not of the one that was reused for it."""
+    pipeline = Pipeline("p", params={"n": 1}).step("n", run=doubled)
+    async with engine_at() as engine:
+        first = await finished(engine, pipeline)
+        second = await engine.reuse(first, pipeline, {"n": 2})
+        assert await outputs(engine, second) == {"n": 4}
+        CALLS.clear()
+        third = await engine.reuse(second, pipeline, {"n": 2})
+        assert await outputs(engine, third) == {"n": 4}
+        assert not CALLS
+        assert await outputs(engine, await engine.reuse(third, pipeline, {"n": 1})) == {"n": 2}
+
+
+def doubled(n: int) -> int:
+    CALLS["doubled"] += 1
+    return 2 * n
+
+
+async def test_a_fork_of_an_edited_fork_at_an_event_before_the_edit_knows_nothing_of_it() -> None:
+    """What came of the edit is no part of its history: it ends as the first run did, and pays for nothing."""
+    pipeline = Pipeline("p").step("a", "Do A").step("judge", "Judge", depends_on="a").step("end", "End", depends_on="judge")
+    with openai_server() as server:
+        async with engine_at(api_base=server.base_url, api_key="key") as engine:
+            run = await finished(engine, pipeline, model="openai/gpt-4o-mini")
+            edited = await engine.fork(run, 3, {"judge.goal": "Judge hard"}, pipeline=pipeline)
+            assert (await outputs(engine, edited))["judge"] != (await outputs(engine, run))["judge"]
+            assert server.count == 5
+            again = await engine.fork(edited, 2, pipeline=pipeline)
+            assert await outputs(engine, again) == await outputs(engine, run)
+            assert (await engine.verify(again, pipeline)).divergence is None
+            for at in range(4, await engine.log.head(edited) + 1):
+                assert await outputs(engine, await engine.fork(edited, at, pipeline=pipeline)) == await outputs(engine, edited), at
+            assert server.count == 5
+
+
+async def test_a_fork_takes_what_only_the_fork_between_has_done() -> None:
+    """A run that was stopped, a fork that finished it: forked again at the beginning, all of it is taken."""
+    pipeline = Pipeline("p").step("one", run=inner_one).step("two", run=inner_two, depends_on=["one"])
+    async with engine_at() as engine:
+        run = await finished(engine, pipeline)
+        half = await engine.fork(run, 3, {"two.output": 5}, pipeline=pipeline, drive=False)
+        whole = await engine.fork(half, None, {"one.again": True}, pipeline=pipeline)
+        expected = await outputs(engine, whole)
+        CALLS.clear()
+        assert await outputs(engine, await engine.fork(whole, None, pipeline=pipeline)) == expected
+        assert await outputs(engine, await engine.fork(whole, 2, pipeline=pipeline)) == await outputs(engine, run)
+        assert not CALLS
