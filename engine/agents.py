@@ -11,8 +11,11 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from engine.definition import AgentDefinition, Budget
-from engine.model_config import ModelConfig, config_of
+import msgspec
+
+from engine.definition import AgentDefinition, Budget, StepDefinition
+from engine.errors import EngineError, suggestion
+from engine.model_config import UNSET, ModelConfig, config_of
 from engine.signatures import name_of, tool_of
 from engine.steps import PipelineStep, budget_of, listed
 
@@ -53,6 +56,10 @@ class Agent:
 
     __hash__ = None  # type: ignore[assignment]  # it is compared by what it says, which may change
 
+    def __repr__(self) -> str:
+        said = {name: value for name, value in vars(self).items() if value not in (None, [], UNSET)}
+        return f"Agent({', '.join(f'{name}={value!r}' for name, value in said.items())})"
+
     def plays(self, step: PipelineStep) -> PipelineStep:
         """The step with what this agent says where the step does not; tools are for goals."""
         made = copy.copy(step)
@@ -92,3 +99,29 @@ def agent_of(definition: AgentDefinition, find: Callable[[str], Callable[..., An
     """An agent from its plain values; `find` gives the functions of its tools by their names."""
     said = {name: getattr(definition, name) for name in definition.__struct_fields__}
     return Agent(**{**said, "tools": [find(one.run) for one in definition.tools]})
+
+
+def recast(step: StepDefinition, agents: Mapping[str, AgentDefinition], name: str | None) -> StepDefinition:
+    """A step of a definition as another agent carries it out: what it had of its own agent gives way to what that one says.
+
+    What the step says itself stays, unless its own agent says just the same. Raises `EngineError` for an agent there is not.
+    """
+    if name is not None and name not in agents:
+        near = suggestion(str(name), list(agents)) or (f"; there are {', '.join(agents)}" if agents else "; the pipeline has none")
+        raise EngineError(f"{step.name}.agent cannot be {name!r}, and there is no such agent{near}")
+    old, new = agents.get(step.agent or "", AgentDefinition()), agents.get(name or "", AgentDefinition())
+    unsaid = {field: getattr(AgentDefinition(), field) for field in _PLAIN}
+    own = {field: unsaid[field] if (held := getattr(step, field)) == getattr(old, field) else held for field in _PLAIN}
+    made = {field: getattr(new, field) if held == unsaid[field] else held for field, held in own.items()}
+    asked = {key: getattr(step.config, key) for key in ModelConfig.__struct_fields__}
+    config = ModelConfig(**{key: value for key, value in asked.items() if value != getattr(old.config, key)}).over(new.config)
+    brought = [one for one in step.tools if one not in old.tools]
+    names = tuple(one.name for one in brought)
+    filtered = step.tools_filter
+    if filtered == (None if old.tools_filter is None else (*old.tools_filter, *names)):
+        filtered = None if new.tools_filter is None else (*new.tools_filter, *names)
+    tools = (*new.tools, *(one for one in brought if one not in new.tools)) if step.kind == "g" else ()
+    return msgspec.structs.replace(step, agent=name, config=config, tools=tools, tools_filter=filtered, **made)
+
+
+_PLAIN = ("model", "system", "timeout", "budget", "max_turns", "fallback_models")

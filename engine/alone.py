@@ -9,7 +9,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from engine.definition import ExecutionMode
+from engine.definition import Definition, ExecutionMode
 from engine.errors import PipelineValidationError, Problem, suggestion
 from engine.pipeline import Pipeline
 from engine.steps import PipelineStep
@@ -42,6 +42,13 @@ def alone(pipeline: Pipeline, only: str, inputs: Mapping[str, Any] | None = None
     made.steps.append(trial)
     made.steps += [_returning(branch, []) for branch in step.switch or {} if branch not in given and branch not in needs]
     return made.shared(GIVEN, given)
+
+
+def as_begun(pipeline: Pipeline, recorded: Definition) -> Pipeline:
+    """The pipeline as a run of it began: one step of it by itself, where that is what ran."""
+    if GIVEN not in recorded.shared or GIVEN in pipeline.shared_values:
+        return pipeline
+    return alone(pipeline, next(step.name for step in recorded.steps if step.final), recorded.shared[GIVEN])
 
 
 def _problems(pipeline: Pipeline, step: PipelineStep, given: Mapping[str, Any]) -> Iterator[Problem]:

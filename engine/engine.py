@@ -34,7 +34,7 @@ from engine.models.choose import choose
 from engine.models.errors import ModelError
 from engine.models.litellm_model import LitellmModel
 from engine.models.port import Model
-from engine.pinning import pin, refuse_doubtful
+from engine.pinning import pin, refuse_doubtful, remarks
 from engine.pipeline import Pipeline, need_pipeline
 from engine.record import Added, added_to
 from engine.recordings import Policy
@@ -275,7 +275,7 @@ class Engine(Commanding, Forks):
         await post_injected(self.log, row.id, found)
         taking = await taking_of(self.log, row.id, state, Plan(definition, 1, added), found)
         runtime = self.runtime(lease, state, definition, pipeline, params, settings, migrated, added, taking, found.policies())
-        runtime.note_sources(changes.sources)
+        runtime.remark(remarks(changes, recorded, definition, added))
         self.take_up(row.id, runtime)
         return row.id
 

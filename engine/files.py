@@ -96,7 +96,7 @@ def _content(path: Path, file: str) -> bytes:
         raise PipelineFileError(file, [Problem(file, f"cannot be read ({why}); check the path and its permissions")]) from None
 
 
-RULES = ("params", "on_failure", "budget", "breaker", "limits", "checkpoints", "config", "tools", "agents")
+RULES = ("params", "on_failure", "budget", "breaker", "limits", "checkpoints", "config", "tools")
 """Fields of a file that are options of a `Pipeline`."""
 
 
@@ -108,14 +108,12 @@ class _Reader:
 
     def pipeline(self, root: dict[str, Node], line: int, name: str | None = None) -> Pipeline:
         """`name` is that of a pipeline that need not say its own."""
-        fields = self.take(root, "", PIPELINE)
+        fields = self.take({key: child for key, child in root.items() if key != "agents"}, "", PIPELINE)
         if name is None and "name" not in fields and ("name" not in root or root["name"].value is None):
             self.tell(line, "name", "is missing; write name: and a word")
         rules = {key: fields[key] for key in RULES if key in fields}
-        if "agents" not in rules and "agents" in root and isinstance(root["agents"].value, dict):
-            rules["agents"] = {
-                title: Agent(tools=FunctionName()) for title in root["agents"].value
-            }  # what is wrong is told already
+        if (agents := root.get("agents")) is not None and agents.value is not None:
+            rules["agents"] = self.agents(agents)
         made = Pipeline(fields.get("name", name or "unnamed"), fields.get("description", ""), **rules)
         made.constraint(*fields.get("constraints", ()))
         made.shared_values.update(fields.get("shared", {}))
@@ -129,6 +127,17 @@ class _Reader:
         if not made.steps:
             made.add_step(PipelineStep("unnamed", run=FunctionName()))
         return made
+
+    def agents(self, node: Node) -> dict[str, Any]:
+        """Each by itself, so that what is wrong with one hides nothing of the others; one that cannot be read says nothing."""
+        if not isinstance(node.value, dict):
+            self.take({"agents": node}, "", PIPELINE)
+            return {}
+        found: dict[str, Any] = {}
+        for name, child in node.value.items():
+            read = self.take({"agents": Node({name: child}, node.line)}, "", PIPELINE)
+            found |= read.get("agents") or {name: Agent(tools=FunctionName())}
+        return found
 
     def step(self, pipeline: Pipeline, index: int, node: Node) -> None:
         place = f"steps[{index}]"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import targets
+from engine.alone import as_begun
 from engine.definition import Definition
 from engine.errors import TargetError
 from engine.graph import base_of
@@ -26,7 +27,8 @@ async def find_again(log: Log, run: RunId, state: RunState, params: Mapping[str,
     """The pipeline of a run as it is now; raises `TargetError` where only whoever started or called the run has it."""
     target = retarget or state.target
     if target is not None:
-        return targets.load(target, cwd=Path(state.cwd or "."), params=dict(params)).pipeline
+        found = targets.load(target, cwd=Path(state.cwd or "."), params=dict(params)).pipeline
+        return as_begun(found, Definition.from_json(await log.blob(state.definition)))
     recorded = Definition.from_json(await log.blob(state.definition))
     missing = [place.removeprefix("steps.") for place, step in recorded.walk() if step.functions]
     missing += [f"tools.{one.name}" for one in recorded.tools]

@@ -14,6 +14,7 @@ from engine.definition import Definition, StepDefinition
 from engine.errors import DefinitionChangedError, EngineError
 from engine.executor import shape
 from engine.pipeline import Pipeline
+from engine.record import Added
 from engine.runtime import Migration
 from engine.signatures import name_of
 from engine.steps import PipelineStep
@@ -55,6 +56,18 @@ def migration(definition: Definition, changes: Changes, others: Sequence[str] = 
         removed=changes.removed,
     )
     return event, (digest, text)
+
+
+def remarks(changes: Changes, recorded: Definition, present: Definition, added: Sequence[Added]) -> list[str]:
+    """What is worth saying of a run that goes on: code that changed, and added steps that are as they were added."""
+    found = []
+    if changes.sources:
+        found.append(f"the code of {', '.join(changes.sources)} changed since the run began; what they completed is kept")
+    for name, agent in present.agents.items():
+        kept = [step.name for step, _ in added if step.agent == name and recorded.agents.get(name) != agent]
+        if kept:
+            found.append(f"the agent {name!r} is another now; {', '.join(kept)}, added before, stay with what it said then")
+    return found
 
 
 def need_bodies(run: RunId, recorded: Definition, pipeline: Pipeline) -> None:

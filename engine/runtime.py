@@ -126,13 +126,13 @@ class Runtime:
         self._intake = Intake(self._record, self._around.written)
         around = (self._record, lease, self._preparing, self._intake, self._around.written)
         self._turns = None if taking is None else Turns(taking, *around)
-        self._sources: list[str] = []
+        self._remarks: list[str] = []
         self._trouble: BaseException | None = None
         self._alarm = Alarm(self._wake.set, self._record.clock)
 
-    def note_sources(self, changed: Sequence[str]) -> None:
-        """Steps whose function's text changed since the run began: said in the log when driving starts."""
-        self._sources = list(changed)
+    def remark(self, texts: Sequence[str]) -> None:
+        """What is to be said in the log when driving starts."""
+        self._remarks = list(texts)
 
     # -- the loop
 
@@ -176,9 +176,7 @@ class Runtime:
         facts: list[Fact] = [(RunAttached(self._driver.pid, self._driver.started, self._driver.host, self.lease.token), None, 0)]
         if self._migrated is not None:
             facts.append((self._migrated[0], None, 0))
-        if self._sources:
-            text = f"the code of {', '.join(self._sources)} changed since the run began; what they completed is kept"
-            facts.append((LogWritten(text, "warning"), None, 0))
+        facts += [(LogWritten(text, "warning"), None, 0) for text in self._remarks]
         interrupted = set(self._record.running)
         taken = [] if self._turns is None else await self._turns.rest_of_the_point(interrupted)
         starts = self._turn(facts, [self._migrated[1]] if self._migrated is not None else [], taken=taken)

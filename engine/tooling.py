@@ -128,6 +128,12 @@ class Tooling:
         step = self._offered[0]
         most = step.max_turns or self._around.tools.most
         while True:
+            self._turns += 1
+            name, answer = await self._ask_one_of(names, msgspec.structs.replace(asked, messages=messages))
+            names = names[names.index(name) :]
+            calls = [_readable(call, f"call_{self._turns}_{number}") for number, call in enumerate(answer.get("tool_calls") or ())]
+            if not calls:
+                return name, answer, messages
             if self._turns >= most:
                 raised = "max_iterations" if step.max_turns is None else "max_turns"
                 raise EffectFailedError(
@@ -135,12 +141,6 @@ class Tooling:
                     kind="iterations",
                     retryable=False,
                 )
-            self._turns += 1
-            name, answer = await self._ask_one_of(names, msgspec.structs.replace(asked, messages=messages))
-            names = names[names.index(name) :]
-            calls = [_readable(call, f"call_{self._turns}_{number}") for number, call in enumerate(answer.get("tool_calls") or ())]
-            if not calls:
-                return name, answer, messages
             said = {"role": "assistant", "content": answer["text"] or None, "tool_calls": [call[0] for call in calls]}
             messages = [*messages, said]
             for call, arguments, problem in calls:

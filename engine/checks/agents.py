@@ -82,5 +82,5 @@ def of_agent(step: PipelineStep, where: str, known: Known) -> Iterator[Problem]:
     elif step.agent not in known.names:
         names = ", ".join(map(str, known.names[:8]))
         near = suggestion(step.agent, [*map(str, known.names)])
-        others = near or (f"; there are {names}" if names else "; add it with .agent(NAME, MODEL, ...)")
+        others = near or (f"; there are {names}" if names else "; add it to the pipeline's agents")
         yield Problem(f"{where}.agent", f"is {step.agent!r}, and there is no such agent{others}")

@@ -18,9 +18,13 @@ WAYS = (
 
 
 def of_body(
-    step: PipelineStep, where: str, known: Mapping[str, PipelineStep], given: list[str] | None, model: str | None
-) -> Iterator[Problem]:
-    """What is wrong with a step's goal, function, merge and compensation. `given` are the params, None if not known yet."""
+    step: PipelineStep, where: str, known: Mapping[str, PipelineStep], given: list[str] | None, model: str | None, *,
+    known_agent: bool = True,
+) -> Iterator[Problem]:  # fmt: skip
+    """What is wrong with a step's goal, function, merge and compensation. `given` are the params, None if not known yet.
+
+    With an agent that is not known it is not known either which model the step has.
+    """
     if merges(step):
         yield from _merge(step, where, model)
     elif step.merge is not None:
@@ -32,7 +36,7 @@ def of_body(
     elif step.goal is not None:
         if not isinstance(step.goal, str) or not step.goal.strip():
             yield Problem(f"{where}.goal", "is empty; say what the model should achieve")
-        if model is None and step.model is None:
+        if model is None and step.model is None and known_agent:
             yield Problem(where, f"has a goal but {WAYS}")
     elif step.run is not None:
         free = {*step.needs, *names_of_group(step), *(given or ())}

@@ -76,7 +76,8 @@ def problems(asked: Asked) -> list[Problem]:
         where = f"steps.{step.name}"
         found += structure.of_name(step, where, seen)
         found += agents.of_agent(written, where, known)
-        found += bodies.of_body(step, where, links.steps, asked.known, asked.model)
+        sound = written.agent is None or written.agent in known.sound
+        found += bodies.of_body(step, where, links.steps, asked.known, asked.model, known_agent=sound)
         found += structure.of_dependencies(step, where, links)
         found += options.of_options(step, where)
         found += tools.of_tools(written, where, known.shelf(written), known.tools(written))

@@ -6,11 +6,12 @@ Stands apart from making it, because `--dry-run` and the dialog ask the same wit
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from engine.agents import recast
 from engine.answers import Blob
 from engine.changes import Changes, compare
 from engine.circumstances import Circumstances, circumstances
@@ -20,7 +21,8 @@ from engine.edits import Edit, before, converted, edited, parse
 from engine.errors import EngineError
 from engine.executor import shape
 from engine.graph import Plan, base_of
-from engine.pinning import migration, pin, toolless
+from engine.kinds import FunctionName
+from engine.pinning import migration, pin, pipeline_of, toolless
 from engine.pipeline import Pipeline
 from engine.record import Added, added_to
 from engine.recordings import policy_of
@@ -86,15 +88,17 @@ async def planned(log: Log, parent: RunId, version: int, pipeline: Pipeline, wis
     added = await _added(log, parent, state, version)
     names = [*(step.name for step in recorded.steps), *(step.name for step, _ in added)]
     edits = [parse(target, value, names) for target, value in wish.edits.items()]
-    _refuse(state, edits, wish)
+    _refuse(state, edits, wish, {step.name for step, _ in added})
     given, model = _settled(found, edits)
     definition, present, changes, said = _definition(parent, recorded, pipeline, found, edits, wish, given, model)
+    _refuse_kept(edits, definition)
     plan = Plan(definition, 1, added)
     asked = await _asked(log, parent, head, edits)
     roots = _roots(edits, asked, state, plan, present, found.settings.get("model"))
     roots += [name for name in changes.sources if wish.sources or state.steps[name].status is not StepStatus.COMPLETED]
-    changed = {edit.step or "" for edit in edits if edit.kind == "field"} | {*changes.steps, *changes.added}
-    remembered = await _remembering(log, parent, head, plan, {*roots, *changed}, set(_outputs(edits)))
+    changed = {edit.step or "" for edit in edits if edit.kind == "field"}
+    begun = {*roots, *changed, *changes.steps, *changes.added}
+    remembered = await _remembering(log, parent, head, plan, begun, set(_outputs(edits)))
     facts: list[Fact] = [(RunForked(parent, version, head, wish.target, wish.cwd, wish.reason, away=now - state.last_at), None, 0)]
     facts += await settled_later(log, parent, state, version, head)
     blobs: list[Blob] = []
@@ -107,8 +111,7 @@ async def planned(log: Log, parent: RunId, version: int, pipeline: Pipeline, wis
         facts.append((event, None, 0))
         blobs.append(blob)
     batch = _folded(state, plan, facts, wish.author, now)
-    begun = [*roots, *changes.steps, *changes.added, *_outputs(edits), *remembered]
-    reached = plan.descendants({name for name in begun if name in plan.place})
+    reached = plan.descendants({name for name in {*begun, *_outputs(edits), *remembered} if name in plan.place})
     settings = {**found.settings, "model": model}
     return Fork(
         parent, version, batch, blobs, definition, present, given, settings, added, frozenset(reached - set(_outputs(edits))),
@@ -146,15 +149,29 @@ def _outputs(edits: Sequence[Edit]) -> list[str]:
     return [edit.step for edit in edits if edit.kind == "output" and edit.step is not None]
 
 
-def _refuse(state: RunState, edits: Sequence[Edit], wish: Wish) -> None:
+def _refuse(state: RunState, edits: Sequence[Edit], wish: Wish, added: Collection[str]) -> None:
     if state.undoing is not None and (edits or wish.changed is not None):
         raise EngineError(
             f"At event {state.version} the run has failed and undoes what it did, which no edit changes; fork at an earlier event."
         )
     for edit in edits:
+        if edit.kind == "field" and edit.step in added:
+            advice = f"set {edit.step}.output, or change what adds it"
+            raise EngineError(f"{edit.target} cannot be set: {edit.step} was added while the run was going; {advice}.")
         if edit.kind == "effect" and (edit.request or 0) > state.version:
             raise EngineError(
                 f"{edit.target}: at event {state.version} there is no request {edit.request} yet; fork later, or at it."
+            )
+
+
+def _refuse_kept(edits: Sequence[Edit], definition: Definition) -> None:
+    """What an agent says of a step cannot be taken away from it, only said otherwise."""
+    held = {step.name: step for step in definition.steps}
+    for edit in edits:
+        step = held.get(edit.step or "") if edit.kind == "field" and edit.value is None else None
+        if step is not None and step.agent is not None and getattr(step, edit.name, None) is not None:
+            raise EngineError(
+                f"{edit.target} cannot be null: the agent {step.agent!r} says it; give another value, or another agent."
             )
 
 
@@ -181,6 +198,7 @@ def _definition(
         _, _, changes = pin(parent, recorded, now, found.params, found.settings.get("model"), wish.on_change)
         if changes.sentences and wish.on_change == "recorded":
             definition = _with_fields(recorded, edits)
+            pipeline_of(definition, FunctionName).check(list(params), model=model)
             return definition, wanted, compare(recorded, definition, toolless(wanted)), []
         wanted.check(params, model=model)
     definition = wanted.define(list(params), model=model)
@@ -191,8 +209,11 @@ def _with_fields(recorded: Definition, edits: Sequence[Edit]) -> Definition:
     """The recorded definition with edited fields: what the pipeline there is now has else is not taken."""
     steps = {step.name: step for step in recorded.steps}
     for edit in (edit for edit in edits if edit.kind == "field"):
-        held = steps[edit.step or ""]
-        steps[held.name] = msgspec.structs.replace(held, **{edit.field: converted(held, edit)})
+        held, value = steps[edit.step or ""], converted(steps[edit.step or ""], edit)
+        recasting = edit.field == "agent"
+        steps[held.name] = (
+            recast(held, recorded.agents, value) if recasting else msgspec.structs.replace(held, **{edit.field: value})
+        )
     return msgspec.structs.replace(recorded, steps=tuple(steps.values()))
 
 

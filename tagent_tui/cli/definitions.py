@@ -57,7 +57,8 @@ def validate(session: Session, file: str, imported: bool) -> int:
     found = _imported(file) if imported else _read(file)
     pipeline = found.pipeline
     named = [getattr(step, field) for step in pipeline.steps for field in FUNCTIONS]
-    named += [*pipeline.tools, *(tool for step in pipeline.steps for tool in step.tools)]
+    holders = (pipeline, *pipeline.agents.values(), *pipeline.steps)
+    named += [tool for holder in holders for tool in holder.tools]
     functions = list(dict.fromkeys(name.text for name in named if isinstance(name, FunctionName)))
     hints = [found.locate(hint) for hint in pipeline.hints()]
     if session.json:

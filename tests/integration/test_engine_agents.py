@@ -9,7 +9,19 @@ from typing import Any
 
 import pytest
 
-from engine import Agent, Budget, DefinitionChangedError, Engine, Pipeline, PipelineStep, PipelineValidationError, StepContext, tool
+from engine import (
+    Agent,
+    Budget,
+    DefinitionChangedError,
+    Engine,
+    EngineError,
+    Pipeline,
+    PipelineStep,
+    PipelineValidationError,
+    StepContext,
+    tool,
+)
+from engine.definition import Definition
 from tests.driving import Scripted, engine_at
 from tests.integration.openai_server import OpenAIServer, Text, ToolCall, openai_server
 
@@ -88,7 +100,17 @@ async def test_a_step_is_asked_as_often_as_its_agent_may_be() -> None:
         scripted(engine, *([("look", {"text": str(number)})] for number in range(3)))
         result = await engine.result(await engine.start(pipeline))
     assert result.failures[0].message.endswith("simplify the goal, or raise max_turns.")
-    assert CALLS == {"look": 2}
+    assert CALLS == {"look": 1}
+
+
+async def test_an_answer_is_repaired_however_few_turns_there_are() -> None:
+    """A goal with tools whose model may be asked once is still told once what does not fit, as any other."""
+    agents = {"critic": Agent("scripted", tools=look, max_turns=1)}
+    pipeline = Pipeline("p", agents=agents).step("judge", "Judge", agent="critic", output_schema={"type": "integer"}, max_retries=0)
+    async with engine_at() as engine:
+        model = scripted(engine, "none", "7")
+        result = await engine.result(await engine.start(pipeline))
+        assert (result.output("judge"), len(model.asked)) == (7, 2)
 
 
 async def test_a_budget_of_an_agent_holds_for_each_of_its_steps() -> None:
@@ -216,3 +238,101 @@ async def test_steps_added_at_run_time_name_agents(tmp_path: Path) -> None:
         run = await engine.start(Pipeline("p").agent("critic", "scripted").step("wrong", run=wrong))
         failure = (await engine.result(run)).failures[0]
         assert "steps.new.agent: is 'critik', and there is no such agent; did you mean 'critic'?" in failure.message
+
+
+def reviewed(judged: str = "Judge", told: str = "Tell") -> Pipeline:
+    """A step of each of two agents, and one of none."""
+    agents = {
+        "critic": Agent("a", system="Be hard.", tools=[look], config={"temperature": 0.1}, max_turns=4),
+        "friend": Agent("b", system="Be kind."),
+    }
+    pipeline = Pipeline("p", agents=agents).step("judge", judged, agent="critic", config={"top_p": 0.5})
+    return pipeline.step("tell", told, agent="friend", depends_on="judge")
+
+
+async def test_a_fork_of_what_was_recorded_is_recast_and_refused_as_any_other() -> None:
+    """With the pipeline changed meanwhile and `recorded`: another agent brings all it says, and what is wrong is refused."""
+    async with engine_at() as engine:
+        scripted(engine, *"12345", name="a")
+        second = scripted(engine, *"xyzw", name="b")
+        run = await engine.start(reviewed())
+        await engine.wait(run)
+        now = reviewed(told="Tell more")
+        fork = await engine.fork(run, None, {"judge.agent": "friend"}, pipeline=now, on_change="recorded")
+        assert (await engine.result(fork)).step_outputs == {"judge": "y", "tell": "z"}
+        asked = second.asked[1]
+        assert asked.messages[0]["content"].startswith("Be kind.")
+        assert ("tools" in asked.params, asked.params["top_p"], asked.params.get("temperature")) == (False, 0.5, None)
+        state = await engine.view(fork)
+        judge = Definition.from_json(await engine.log.blob(state.definition)).steps[0]
+        assert (judge.agent, judge.model, judge.system, judge.tools, judge.max_turns) == ("friend", "b", "Be kind.", (), None)
+        back = await engine.fork(fork, None, {"judge.agent": "critic"}, pipeline=now, on_change="recorded")
+        assert (await engine.result(back)).step_outputs["judge"] == "1"
+        for edits, said in (
+            ({"judge.agent": "frend"}, "did you mean 'friend'"),
+            ({"judge.max_turns": 0}, "give 1 to 10000"),
+            ({"judge.system": " "}, "give text that the model is told"),
+            ({"judge.config.temperature": 9}, "give a number from 0 to 2"),
+        ):
+            with pytest.raises(EngineError, match=said):
+                await engine.foresee_fork(run, None, edits, pipeline=now, on_change="recorded")
+            with pytest.raises(EngineError, match=said):
+                await engine.foresee_fork(run, None, edits, pipeline=reviewed())
+        with pytest.raises(EngineError, match=r"judge\.system cannot be null: the agent 'critic' says it"):
+            await engine.foresee_fork(run, None, {"judge.system": None}, pipeline=reviewed())
+        assert await engine.foresee_fork(run, None, {"judge.system": None}, pipeline=now, on_change="recorded")
+
+
+async def test_an_edit_that_changes_nothing_is_foreseen_as_it_is_done() -> None:
+    """It runs its step again, and what depends on it, and so it is foreseen."""
+    async with engine_at() as engine:
+        scripted(engine, *"12", name="a")
+        scripted(engine, *"xy", name="b")
+        run = await engine.start(reviewed())
+        await engine.wait(run)
+        foreseen = await engine.foresee_fork(run, None, {"judge.timeout": None}, pipeline=reviewed())
+        assert [step.step for step in foreseen.again] == ["judge", "tell"]
+        fork = await engine.fork(run, None, {"judge.timeout": None}, pipeline=reviewed())
+        assert (await engine.result(fork)).step_outputs == {"judge": "1", "tell": "x"}
+        started = [item.step for item in await engine.events(fork, after=await engine.log.head(run), types={"step.started"})]
+        assert started == ["judge", "tell"]
+
+
+async def test_the_fields_of_added_steps_are_not_edited() -> None:
+    """What adds them says what they are: refused, in either case, instead of recorded and not done."""
+
+    def made(end: str = "End") -> Pipeline:
+        pipeline = Pipeline("p").agent("critic", "scripted", system="Hard.", tools=look).step("grows", run=grows)
+        return pipeline.step("end", end, agent="critic", depends_on="grows")
+
+    async with engine_at() as engine:
+        scripted(engine, *"12345")
+        run = await engine.start(made())
+        assert (await engine.result(run)).status == "completed"
+        for pipeline, options in ((made(), {}), (made("Other"), {"on_change": "recorded"})):
+            with pytest.raises(EngineError, match=r"judge\.system cannot be set: judge was added while the run was going"):
+                await engine.foresee_fork(run, None, {"judge.system": "x"}, pipeline=pipeline, **options)
+        assert await engine.foresee_fork(run, None, {"judge.output": "x"}, pipeline=made())
+
+
+async def adds_one_and_asks(ctx: StepContext) -> Any:
+    await ctx.add_step(judges())
+    return await ctx.ask("Go on?")
+
+
+async def test_a_migration_says_which_added_steps_stay_with_an_agent_as_it_was(tmp_path: Path) -> None:
+    """They are as they were added; the log says so."""
+
+    def made(system: str) -> Pipeline:
+        return Pipeline("p").agent("critic", "scripted", system=system).step("asks", run=adds_one_and_asks)
+
+    async with engine_at(tmp_path / "runs.db") as engine:
+        model = scripted(engine, "1", "2")
+        run = await engine.start(made("Be hard."))
+        await engine.wait(run)
+        await engine.answer(run, "yes")
+        await engine.resume(run, made("Be kind."), on_change="migrate")
+        await engine.wait(run)
+        said = [item.event.text for item in await engine.events(run, types={"log.written"})]
+        assert said == ["the agent 'critic' is another now; judge, added before, stay with what it said then"]
+        assert model.asked[0].messages[0]["content"].startswith("Be hard.")

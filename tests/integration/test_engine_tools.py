@@ -221,7 +221,7 @@ async def test_a_model_that_only_calls_tools_is_stopped() -> None:
     failure = result.failures[0]
     assert (failure.kind, failure.attempts) == ("iterations", 1)
     assert failure.message == "The model still called tools after 3 turns; simplify the goal, or raise max_iterations."
-    assert len(effects(events)) == 3
+    assert len(effects(events)) == 2  # what the last answer calls is not done: nobody would hear of it
 
 
 async def test_a_step_without_tools_offers_none() -> None:

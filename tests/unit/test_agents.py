@@ -143,7 +143,7 @@ def test_all_that_is_wrong_with_agents_is_told_at_once() -> None:
         "steps.two.agent: is 7; give the name of an agent",
     ]
     assert wrong(Pipeline("p").step("one", "Go", agent="critic")) == [
-        "steps.one.agent: is 'critic', and there is no such agent; add it with .agent(NAME, MODEL, ...)"
+        "steps.one.agent: is 'critic', and there is no such agent; add it to the pipeline's agents"
     ]
     assert wrong(Pipeline("p", agents={"critic": CRITIC}).step("one", "Go", agent="critik"))[0].endswith("did you mean 'critic'?")
     assert wrong(Pipeline("p", agents=["x"]).step("one", "Go")) == [  # type: ignore[arg-type]
