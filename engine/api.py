@@ -37,7 +37,8 @@ def run_agent(
     """Run a pipeline, or a goal as a pipeline of one goal step, to its end and return the result.
 
     `db` is the store's file, `":memory:"` to keep nothing, or None for the user's store; `overrides` are settings by name (`model`,
-    `api_base`, `api_key`, `max_concurrent_steps`, ...) over `config`. `only` runs one step alone, with `inputs` as the outputs of
+    `api_base`, `api_key`, `max_concurrent_steps`, ...) over `config`, or over those of the environment, `./tagent.toml` and the
+    user's file where there is none. `only` runs one step alone, with `inputs` as the outputs of
     what it depends on (by step).
     """
     if isinstance(goal_or_pipeline, str):
@@ -84,13 +85,14 @@ async def run_goal(
 def _settings(config: TAgentConfig | None, overrides: Mapping[str, Any]) -> TAgentConfig:
     import pydantic
 
-    from engine.config import TAgentConfig
+    from engine.config import TAgentConfig, configured
 
+    config = configured() if config is None else config
     known = list(TAgentConfig.model_fields)
     unknown = [name for name in overrides if name not in known]
     if unknown:
         raise EngineError(f"There is no setting {unknown[0]!r}{suggestion(unknown[0], known)}; known are {', '.join(known)}.")
-    held = {name: getattr(config, name) for name in config.model_fields_set} if config is not None else {}
+    held = {name: getattr(config, name) for name in config.model_fields_set}
     try:
         return TAgentConfig(**{**held, **overrides})
     except pydantic.ValidationError as error:

@@ -7,6 +7,7 @@ flag, `TAGENT_*`, `./tagent.toml` (or `--config`), the user's file, default. All
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -206,6 +207,11 @@ def load(
             _put(settings, key, value)
             origins[key] = source.origin_of(key)
     return Loaded(TAgentConfig.model_validate(settings), origins)
+
+
+def configured() -> TAgentConfig:
+    """The settings of a process that is given none: its environment's, `./tagent.toml`'s, the user's. Raises `ConfigError`."""
+    return load({}, os.environ, Path.cwd(), default_user_dir()).config
 
 
 class _Source:

@@ -64,14 +64,15 @@ if TYPE_CHECKING:
 class Engine(Commanding, Forks):
     """A store and the runs this process drives in it: `async with Engine(db) as engine`.
 
-    `db` is a path, `":memory:"`, or None for the configured or the user's store. `tee` shows what steps print as well as recording
+    `db` is a path, `":memory:"`, or None for the configured or the user's store; without `config` the settings are those of the
+    environment, `./tagent.toml` and the user's file. `tee` shows what steps print as well as recording
     it. Leaving the block stops the runs still driven here; they can be resumed.
     """
 
     def __init__(self, db: str | Path | None = None, config: TAgentConfig | None = None, *, tee: bool = True) -> None:
-        from engine.config import TAgentConfig, default_db
+        from engine.config import configured, default_db
 
-        self.config = config or TAgentConfig()
+        self.config = config or configured()
         self._db = str(db if db is not None else self.config.db or default_db(os.environ))
         self._tee = tee
         self._log: Log | None = None

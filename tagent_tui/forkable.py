@@ -13,7 +13,7 @@ from engine.edits import FIELDS
 from engine.graph import base_of
 from store import values
 from store.errors import StoreError, ValueEncodingError
-from store.events import EditApplied, EffectRequested, Payload, Recorded, RunId, StepAdded, StepCompleted, StepReused
+from store.events import EditApplied, EffectRequested, Payload, Recorded, RunId, StepCompleted, StepReused
 from store.log import Log
 from store.state import RunState
 from tagent_tui.view.editing import TYPED_MOST, Editable, Effect
@@ -29,7 +29,7 @@ async def read_editable(log: Log, run: RunId, state: RunState, path: str | None,
     found = await circumstances(log, run, state.version)
     return Editable(
         step,
-        await _fields(log, run, state, step) if step is not None else {},
+        await _fields(log, state, step) if step is not None else {},
         await _output(log, run, state, step) if step is not None else None,
         {name: values.encode(value) for name, value in found.params.items()},
         found.settings.get("model") or None,
@@ -43,12 +43,10 @@ def request_of(event: Recorded) -> int | None:
     return event.version if isinstance(event.event, EffectRequested) else getattr(event.event, "request", None)
 
 
-async def _fields(log: Log, run: RunId, state: RunState, step: str) -> dict[str, Any]:
-    """What the step's definition says of its fields."""
+async def _fields(log: Log, state: RunState, step: str) -> dict[str, Any]:
+    """What the step's definition says of its fields; those of one that was added at run time are not edited."""
     try:
         entries = values.decode(await log.blob(state.definition)).get("steps", [])
-        added = await log.events(run, types={StepAdded.type}, upto=state.version) if state.added else []
-        entries += [values.decode(one.event.definition.encode()) for one in added if isinstance(one.event, StepAdded)]
         held: dict[str, Any] = next((entry for entry in entries if entry.get("name") == step), {})
     except (StoreError, ValueEncodingError, AttributeError, TypeError):
         return {}

@@ -1,6 +1,16 @@
 """Torture tests run when asked for (`-m torture`); the suite has a short form of each."""
 
+import os
+
 import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_of_the_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What somebody has configured for themselves reaches no test."""
+    for name in [name for name in os.environ if name.startswith("TAGENT_")]:
+        del os.environ[name]
+    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -199,7 +199,9 @@ class ForkScreen(ModalScreen[str | None]):
         glyphs, wrong = self.host.glyphs, self.draft.wrong or self.trouble
         said: list[Seg] = []
         if wrong:
-            said = [Seg(f"{glyphs.failed} ", Ink.ERROR), *one_line(wrong, 300, glyphs).segs(Ink.ERROR)]
+            sentences = [line.strip() for line in wrong.splitlines() if line.strip()]  # the first says how many follow
+            told = "; ".join(sentences[1:] or sentences)
+            said = [Seg(f"{glyphs.failed} ", Ink.ERROR), *one_line(told, 300, glyphs).segs(Ink.ERROR)]
         elif self.draft.definition and not self.making and not self.looking:
             which = "as it was recorded" if self.draft.definition == "recorded" else "as it is now"
             said = [Seg("the pipeline ", Ink.MUTED), Seg(which), Seg("  F3", Ink.STRONG, bold=True), Seg(" the other", Ink.MUTED)]

@@ -125,6 +125,9 @@ def test_one_step_runs_alone(shell: Shell) -> None:
     (shell.folder / "inputs.json").write_text(json.dumps({"start": {"site": "x", "pages": [5, 6]}}))
     done = shell.tui("run", "asking:groups", "--only", "each", "--inputs", "inputs.json")
     assert (done.code, json.loads(done.out)) == (0, [10, 12])
+    assert shell.tui("verify", "last").code == 0  # it is found again as it began: one step by itself
+    assert shell.tui("fork", "last", "--set", 'start.output={"site": "y", "pages": [1]}').code == 0
+    assert json.loads(shell.tui("result", "last", "--json").out)["data"]["output"] == [2]
     assert shell.tui("run", "asking:groups", "--inputs", "inputs.json").code == 2
 
 

@@ -276,10 +276,11 @@ def test_init_writes_files_that_run_offline_and_overwrites_nothing(shell: Shell)
 
 def test_validate_imports_nothing_unless_told(shell: Shell) -> None:
     """Checking a file runs none of its code and says what was not checked."""
-    (shell.folder / "danger.py").write_text("open('ran', 'w').close()\ndef a(): return 1\n")
-    (shell.folder / "p.yaml").write_text("name: p\nsteps:\n  - {name: a, run: danger:a}\n")
+    (shell.folder / "danger.py").write_text("open('ran', 'w').close()\ndef a(): return 1\ndef b(n: int): return n\n")
+    agents = "agents:\n  who: {model: offline, tools: ['danger:b']}\n"
+    (shell.folder / "p.yaml").write_text(f"name: p\n{agents}steps:\n  - {{name: a, run: danger:a}}\n")
     told = shell.tui("validate", "p.yaml", "--json")
-    assert (told.code, told.data["valid"], told.data["not_imported"]) == (0, True, ["danger:a"])
+    assert (told.code, told.data["valid"], told.data["not_imported"]) == (0, True, ["danger:a", "danger:b"])
     assert not (shell.folder / "ran").exists()
     assert shell.tui("validate", "p.yaml", "--import").code == 0
     assert (shell.folder / "ran").exists()

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from engine import Engine, EngineError, ModelConfig, Pipeline, StepContext
+from engine import Engine, EngineError, ModelConfig, Pipeline, PipelineValidationError, StepContext, TAgentConfig, run_pipeline
+from engine.config import ConfigError
 from tests.driving import Scripted, engine_at
 from tests.integration.openai_server import OpenAIServer, openai_server
 
@@ -148,3 +149,19 @@ async def test_an_edit_that_would_change_nothing_is_refused(target: str, value: 
             await engine.fork(run, None, {target: value}, pipeline=pipeline)
         assert said in str(refused.value)
         assert len(await engine.runs()) == 1
+
+
+async def test_a_script_that_gives_no_settings_has_those_of_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment before `./tagent.toml`, and what the call says before both; what is wrong there is told as anywhere."""
+    (tmp_path / "tagent.toml").write_text('model = "offline"\nmax_concurrent_steps = 2\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TAGENT_MAX_CONCURRENT_STEPS", "3")
+    async with Engine(":memory:", tee=False) as engine:
+        assert (engine.config.model, engine.config.max_concurrent_steps) == ("offline", 3)
+    asked = Pipeline("p").step("g", "Say it")
+    assert (await run_pipeline(asked, db=":memory:")).simulated
+    with pytest.raises(PipelineValidationError, match="no model is configured"):
+        await run_pipeline(asked, TAgentConfig(), db=":memory:")
+    monkeypatch.setenv("TAGENT_MAX_CONCURRENT_STEPS", "many")
+    with pytest.raises(ConfigError, match="TAGENT_MAX_CONCURRENT_STEPS has to be"):
+        await run_pipeline(asked, db=":memory:")

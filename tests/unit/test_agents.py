@@ -112,6 +112,8 @@ def test_a_goal_needs_no_other_model_than_its_agents() -> None:
     assert Pipeline("p", agents={"a": CRITIC}).step("g", "Go", agent="a").problems(model=None) == []
     (problem,) = Pipeline("p", agents={"a": Agent(system="x")}).step("g", "Go", agent="a").problems(model=None)
     assert "has a goal but no model is configured" in str(problem)
+    (problem,) = Pipeline("p", agents={"a": Agent("m")}).step("g", "Go", agent="b").problems(model=None)
+    assert str(problem) == "steps.g.agent: is 'b', and there is no such agent; there are a"
 
 
 def test_all_that_is_wrong_with_agents_is_told_at_once() -> None:
@@ -217,6 +219,28 @@ steps:
     ]
 
 
+def test_what_cannot_be_read_of_one_agent_hides_nothing_of_the_others() -> None:
+    """Each agent is read by itself: shapes and values are told together, and a step of the unread one has no second problem."""
+    text = """name: p
+agents:
+  a: {model: m1, tool: x}
+  b: {timeout: -1, system: "Talk of ${{ params.x }}"}
+  c: 5
+steps:
+  - {name: a, goal: Go, agent: a, tools_filter: [search]}
+  - {name: b, goal: Go, agent: b}
+"""
+    assert [str(problem) for problem in parse(text).problems()] == [
+        "pipeline.yaml:3 agents.a: has the unknown field 'tool'; did you mean 'tools'?",
+        "pipeline.yaml:4 agents.b.system: is told as it stands; put ${{ ... }} into the goal, where it is filled in",
+        "pipeline.yaml:4 agents.b.timeout: is -1; give seconds greater than 0",
+        "pipeline.yaml:5 agents.c: is the number 5; write a mapping with model, fallback_models, system, max_turns, config, tools, "
+        "tools_filter, timeout, budget",
+    ]
+    (told,) = parse("name: p\nagents: [a]\nsteps:\n  - {name: a, goal: Go}\n").problems()
+    assert str(told) == "pipeline.yaml:2 agents: is a list; write a mapping of names to values"
+
+
 def test_the_published_schema_has_agents() -> None:
     """Editors know the fields of an agent and of a step that names one."""
     text = json.dumps(file_schema())
@@ -245,7 +269,9 @@ def test_pipelines_put_together_bring_their_agents() -> None:
     definition = whole.define()
     assert list(definition.agents) == ["plain", "critic"]
     assert [[one.name for one in definition.tools_of(step)] for step in definition.steps] == [["search"], ["calculate"]]
-    with pytest.raises(PipelineValidationError, match=r"agents.critic: is .* in one and .* in the other"):
+    with pytest.raises(
+        PipelineValidationError, match=r"agents.critic: is Agent\(model='m1', .* in one and Agent\(model='m9'\) in the"
+    ):
         first.then(Pipeline("two", agents={"critic": Agent("m9")}).step("tell", "Tell", agent="critic"))
     assert first.then(Pipeline("two", agents={"critic": CRITIC}).step("tell", "Tell", agent="critic")).problems() == []
 
