@@ -128,6 +128,8 @@ def converted(step: StepDefinition, edit: Edit) -> Any:
         plain["pipeline"] = None
     field, _, key = edit.name.partition(".")
     value = edit.value
+    if field == "budget" and isinstance(value, int | float) and not isinstance(value, bool):
+        value = {"cost": value}
     if key:
         held = plain.get(field) or {}
         value = {**held, key: value} if isinstance(held, dict) else None

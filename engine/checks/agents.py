@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -70,9 +71,13 @@ def of_agent(step: PipelineStep, where: str, known: Known) -> Iterator[Problem]:
     if step.agent is None and step.system is None and step.max_turns is None:
         return
     asks = step.goal is not None or step.run is not None or (merges(step) and step.merge == "model")
-    for field in ("agent", "system"):
-        if getattr(step, field) is not None and not asks:
+    said = [field for field in ("agent", "system") if getattr(step, field) is not None]
+    if not asks:
+        for field in said:
             yield Problem(f"{where}.{field}", "is for steps that ask a model; remove it, or name it in the steps that do")
+    elif asks and step.goal is None and not merges(step) and _asks_nobody(step):
+        for field in said:
+            yield Problem(f"{where}.{field}", "is for a function that asks a model by its ctx, which this one does not take")
     if step.max_turns is not None and step.goal is None:
         yield Problem(f"{where}.max_turns", "is for goals, whose models call tools; remove it")
     if step.agent is None:
@@ -84,3 +89,13 @@ def of_agent(step: PipelineStep, where: str, known: Known) -> Iterator[Problem]:
         near = suggestion(step.agent, [*map(str, known.names)])
         others = near or (f"; there are {names}" if names else "; add it to the pipeline's agents")
         yield Problem(f"{where}.agent", f"is {step.agent!r}, and there is no such agent{others}")
+
+
+def _asks_nobody(step: PipelineStep) -> bool:
+    """Whether a function is given no context, and its condition asks no model either."""
+    try:
+        parameters = inspect.signature(step.run).parameters.values() if callable(step.run) else ()
+    except (ValueError, TypeError):
+        return False  # told elsewhere
+    given = any(one.name == "ctx" or one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters)
+    return callable(step.run) and not given and "ask_model" not in str(step.condition)

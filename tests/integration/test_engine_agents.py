@@ -281,6 +281,9 @@ async def test_a_fork_of_what_was_recorded_is_recast_and_refused_as_any_other() 
         with pytest.raises(EngineError, match=r"judge\.system cannot be null: the agent 'critic' says it"):
             await engine.foresee_fork(run, None, {"judge.system": None}, pipeline=reviewed())
         assert await engine.foresee_fork(run, None, {"judge.system": None}, pipeline=now, on_change="recorded")
+        cheap = await engine.fork(run, None, {"judge.budget": 0.5}, pipeline=reviewed(), drive=False)
+        steps = Definition.from_json(await engine.log.blob((await engine.view(cheap)).definition)).steps
+        assert steps[0].budget == Budget(0.5)
 
 
 async def test_an_edit_that_changes_nothing_is_foreseen_as_it_is_done() -> None:

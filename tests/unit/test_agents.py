@@ -157,13 +157,25 @@ def test_steps_that_ask_no_model_have_no_agent() -> None:
     """A pipeline in a step has its own; a switch and a plain merge ask nobody."""
     inner = Pipeline("inner").step("g", "Go")
     made = Pipeline("p", agents={"a": CRITIC}).step("child", pipeline=inner, agent="a").step("x", "Go").step("y", "Go")
+    made.step("plain", run=lambda: 1, agent="a")
     made.step("choose", switch={"x": "params.n == 1", "y": "otherwise"}, system="s", max_turns=3)
     advice = "is for steps that ask a model; remove it, or name it in the steps that do"
     assert wrong(made) == [
         f"steps.child.agent: {advice}",
+        "steps.plain.agent: is for a function that asks a model by its ctx, which this one does not take",
         f"steps.choose.system: {advice}",
         "steps.choose.max_turns: is for goals, whose models call tools; remove it",
     ]
+
+
+def test_a_function_without_a_context_may_have_a_condition_that_asks() -> None:
+    """Its agent is who answers that."""
+
+    def body() -> int:
+        return 1
+
+    made = Pipeline("p", agents={"a": CRITIC}).step("f", run=body, agent="a", condition='ask_model("Is it so?")')
+    assert wrong(made) == []
 
 
 def test_a_name_is_given_once() -> None:
