@@ -108,7 +108,7 @@ class Forks(abc.ABC):
         row = await self.log.find(run)
         if row.pipeline != pipeline.name:
             raise EngineError(f"Run {row.id} is one of {row.pipeline}, not of {pipeline.name}; name a run of the same pipeline.")
-        _, begun = await self._beginning(row.id)
+        begun = await self._whole(row.id, (await self.log.segments(row.id))[-1].first)
         found = await circumstances(self.log, row.id, begun)
         pipeline.check(dict(params or {}), model=model)
         given = {**pipeline.plain().params, **plain(dict(params or {}))}
@@ -120,13 +120,15 @@ class Forks(abc.ABC):
         wish = Wish(edits, f"reuse of {row.id}", changed=pipeline, sources=True, target=target, cwd=cwd)
         return await self.plan_fork(row.id, begun, wish)
 
-    async def _beginning(self, run: RunId) -> tuple[int, int]:
-        """The events a run is made with, the first and the last: one, or those of a fork, which belong together."""
-        own = (await self.log.segments(run))[-1].first
-        if own == 1:
-            return 1, 1
-        (attached, *_) = [*await self.log.events(run, after=own - 1, types={RunAttached.type}, limit=1), None]
-        return own, await self.log.head(run) if attached is None else attached.version - 1
+    async def _whole(self, run: RunId, version: int) -> int:
+        """The event itself, or the last of those a fork was made with: what it is and what is different in it belong together."""
+        held = next(one for one in reversed(await self.log.segments(run)) if one.first <= version)
+        if held.first == 1:
+            return version
+        owner = RunId(held.id)
+        attached = await self.log.events(owner, after=held.first - 1, types={RunAttached.type}, limit=1)
+        begun = attached[0].version - 1 if attached else await self.log.head(owner)
+        return max(version, begun if held.last is None else min(begun, held.last))
 
     async def _make_fork(self, fork: Fork, made: RunId, *, drive: bool) -> RunId:
         lease = await self.log.fork(made, fork.parent, fork.version, fork.batch, fork.blobs, driver=Driver.current())
@@ -157,9 +159,7 @@ class Forks(abc.ABC):
         version = await self.log.head(row.id) if at is None else await version_at(self.log, row.id, at)
         if version < 1:
             raise EngineError("A run is forked at one of its events, from 1 on.")
-        made, begun = await self._beginning(row.id)
-        if made <= version:
-            version = max(version, begun)  # a fork is not forked between what it is and what is different in it
+        version = await self._whole(row.id, version)
         if row.imported and pipeline is None and wish.changed is None and not trust:
             raise EngineError(
                 f"Run {row.id} came in a bundle, so nothing it names is executed unasked; look at it, and if you trust "

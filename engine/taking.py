@@ -302,12 +302,13 @@ async def taking_of(log: Log, run: RunId, state: RunState, plan: Plan, found: Ci
         if not sources:
             affected = barred
         source = Source(parent, version, forked.reuse_upto)
-        later = await log.events(parent, after=version, upto=source.upto, types={"edit.applied", "run.migrated"})
-        _add(whole, await tape_of(log, source), barred, _edits(later, plan, version))
+        point = min(point, version)  # what came after it in any of them is no history of this run
+        later = await log.events(parent, after=int(point), upto=source.upto, types={"edit.applied", "run.migrated"})
+        _add(whole, await tape_of(log, source), barred, _edits(later, plan, point))
         sources.append(source)
         stale |= {(parent, *one) for one in await _changed_tools(log, await log.state(parent, version), plan)}
         begun = (await log.segments(parent))[-1].first  # maybe after the point, which stands in what it shares with its own parent
-        line, past, point = parent, await log.state(parent, max(version, begun)), version
+        line, past = parent, await log.state(parent, max(version, begun))
     addressed = any(edit.kind == "message" for _, edit in found.edits)
     anew = {edit.step or "" for version, edit in found.edits if edit.kind == "again" and version > state.parent_version}
     given = await _edited(log, run, found.edits)

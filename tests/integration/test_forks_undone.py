@@ -46,3 +46,28 @@ async def test_an_edit_undone_equals_the_original(seed: int) -> None:
         assert await outputs(engine, undone) == expected
         assert not CALLS
         assert (await engine.verify(undone, pipeline)).divergence is None
+
+
+@pytest.mark.parametrize("seed", range(60))
+async def test_a_fork_of_an_edited_fork_is_what_held_at_its_event(seed: int) -> None:
+    """Before the edit the first run, from it on the fork; through three forks one of another, and nothing is touched again."""
+    random = Random(1_000 + seed)
+    pipeline = drawn(random)
+    async with engine_at() as engine:
+        lived = {await finished(engine, pipeline): 0}  # each fork of the line, and the event it was made at
+        results = [await outputs(engine, next(iter(lived)))]
+        for _ in range(random.randint(1, 3)):
+            parent = list(lived)[-1]
+            at = random.randint(max(2, lived[parent]), await engine.log.head(parent))
+            step = random.choice(list(results[0]))
+            fork = await engine.fork(parent, at, {f"{step}.output": results[-1][step] + 1}, pipeline=pipeline)
+            results.append(await outputs(engine, fork))
+            lived[str(fork)] = (await engine.log.segments(fork))[-1].first
+        CALLS.clear()
+        last = list(lived)[-1]
+        for at in random.sample(range(1, await engine.log.head(last) + 1), 4):
+            held = sum(made <= at for made in lived.values()) - 1
+            again = await engine.fork(last, at, pipeline=pipeline)
+            assert await outputs(engine, again) == results[held], (at, held)
+            assert (await engine.verify(again, pipeline)).divergence is None
+        assert not CALLS
