@@ -76,7 +76,7 @@ def problems(asked: Asked) -> list[Problem]:
         where = f"steps.{step.name}"
         found += structure.of_name(step, where, seen)
         found += agents.of_agent(written, where, known)
-        sound = written.agent is None or written.agent in known.sound
+        sound = written.agent is None or str(written.agent) in known.sound
         found += bodies.of_body(step, where, links.steps, asked.known, asked.model, known_agent=sound)
         found += structure.of_dependencies(step, where, links)
         found += options.of_options(step, where)
