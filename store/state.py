@@ -357,7 +357,9 @@ def resting_steps(state: RunState, *, timed: bool = False) -> set[str]:
 def _rests(effect: OpenEffect, timed: bool) -> bool:
     if effect.parked is not None:
         return True
-    return effect.answer is None and (effect.kind == "ask" or (timed and effect.kind == "ask_until"))
+    if effect.answer is not None or effect.safety == "pure":  # one that is taken from a recording waits for nobody
+        return False
+    return effect.kind == "ask" or (timed and effect.kind == "ask_until")
 
 
 def group_of(path: str) -> str | None:

@@ -510,6 +510,25 @@ async def test_a_fork_s_policies_hold_for_what_was_under_way(tmp_path: Path, dee
         assert CALLS == {"inner one": 1, "hangs": 2, "two": 1}
 
 
+@pytest.mark.parametrize("deep", [0, 1])
+async def test_what_stands_in_for_an_answer_needs_nobody(deep: int) -> None:
+    """A fork of a run that waits for a person, with the answer given as a policy: it goes on by itself, in a child run too."""
+    pipeline = Pipeline("asks").step("one", run=inner_one).step("two", run=asks_then_touches, depends_on=["one"], max_retries=0)
+    if deep:
+        pipeline = Pipeline("outer", params={"n": 1}).step("child", pipeline=pipeline, max_retries=0)
+    async with engine_at() as engine:
+        run = await engine.start(pipeline)
+        assert await engine.wait(run) == "waiting"
+        fork = await engine.fork(run, 1, {"policy.ask": {"stub": "yes"}}, pipeline=pipeline)
+        assert await engine.wait(fork) is None
+        assert (await engine.result(fork)).final_output == [1, "yes", 1]
+        assert (await engine.verify(fork, pipeline)).divergence is None
+
+
+async def asks_then_touches(ctx: StepContext, one: int) -> Any:
+    return [one, await ctx.ask("Go on?"), await touch(ctx, "two", 1)]
+
+
 async def test_an_attempt_stopped_while_its_tape_is_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a fork of a run whose driver died: a caller may cancel a step in the moment its past is read; the others go on."""
     pipeline = Pipeline("p").step("two", run=hangs_alone, max_retries=0, execution_mode="concurrent").step("one", run=inner_one)
