@@ -66,6 +66,7 @@ class Feed:
         self._poked = asyncio.Event()
         self._dirty = True
         self._closed = False
+        self._closing: asyncio.Future[None] | None = None
         self._file: tuple[int, int] | None = None
         self._next_file_look = float("-inf")
         self._last_news = clock()
@@ -118,12 +119,14 @@ class Feed:
             return True
 
     async def close(self) -> None:
-        """Stop looking and close the store."""
+        """Stop looking and close the store; whoever asks while that is under way waits for it too, and may be cancelled."""
         self._closed = True
         self._poked.set()
         log, self.log = self.log, None
         if log is not None:
-            await log.close()
+            self._closing = asyncio.ensure_future(log.close())
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
 
     @property
     def rest(self) -> float:

@@ -52,10 +52,13 @@ async def opened(
 ) -> AsyncIterator[Pilot[None]]:
     """The app on a store, its first look done."""
     app = TagentApp(path, config or TAgentConfig(), run_id, now=lambda: now)
-    async with app.run_test(size=size, notifications=True) as pilot:
-        await until(pilot, lambda: app.feed.updates > 0)
-        yield pilot
-        app.exit()
+    try:
+        async with app.run_test(size=size, notifications=True) as pilot:
+            await until(pilot, lambda: app.feed.updates > 0)
+            yield pilot
+            app.exit()
+    finally:
+        await app.feed.close()  # as whoever starts it does
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:

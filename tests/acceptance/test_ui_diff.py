@@ -9,7 +9,6 @@ from textual.pilot import Pilot
 
 from engine.config import TAgentConfig
 from store.log import Log
-from tagent_tui.app import TagentApp
 from tagent_tui.screens.diff import DiffScreen
 from tagent_tui.screens.run import RunScreen
 from tagent_tui.screens.runs import RunsScreen
@@ -229,9 +228,8 @@ async def test_ascii_and_light_and_without_colour(tmp_path: Path, monkeypatch: p
         assert "x # +  competitors  HTTP 429" in shown
         assert shown.isascii()
     monkeypatch.setenv("NO_COLOR", "1")
-    app = TagentApp(path, TAgentConfig(), now=lambda: BASE)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: app.feed.updates > 0)
+    async with opened(path, now=BASE) as pilot:
         await compared(pilot)
-        colours = {segment.style.color for strip in app.screen._compositor.render_strips() for segment in strip if segment.style}
+        strips = pilot.app.screen._compositor.render_strips()
+        colours = {segment.style.color for strip in strips for segment in strip if segment.style}
         assert all(colour is None or colour.is_default for colour in colours)

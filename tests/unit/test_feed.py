@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+import pytest
+
 from store.errors import StoreBusyError, StoreDamagedError, StoreForeignError
 from store.events import LogWritten, Recorded, RunId, Version
 from store.log import Log
@@ -172,6 +174,30 @@ async def test_run_tells_and_ends(tmp_path: Path) -> None:
         await running
     assert told == [1, 2, 3]
     assert log.closed
+
+
+async def test_who_closes_while_that_is_under_way_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The app's end cancels the looking, which closes the store; the process ends only once that is done, cancelled or not."""
+    async with await Log.open(tmp_path / "runs.db"):
+        pass
+    feed, begun, closed = Feed(tmp_path / "runs.db"), asyncio.Event(), []
+    close = Log.close
+
+    async def slow(self: Log) -> None:
+        begun.set()
+        await asyncio.sleep(0.05)
+        await close(self)
+        closed.append(True)
+
+    monkeypatch.setattr(Log, "close", slow)
+    looking = asyncio.create_task(feed.run())
+    while feed.log is None:
+        await asyncio.sleep(0.01)
+    looking.cancel()
+    await begun.wait()
+    looking.cancel()
+    await feed.close()
+    assert closed == [True]
 
 
 async def test_an_error_while_opening_does_not_end_the_loop(tmp_path: Path) -> None:
