@@ -93,11 +93,13 @@ class Effects:
         if base in self._lost:
             raise lost(name)
         identity = self._identify(base)
-        done = self._known.of(identity)
+        done = (
+            self._known.done.get(identity) if issue is self._permit else self._known.of(identity)
+        )  # no policy stands for a person
         if done is not None:
             safety, issue = Safety.PURE, self._taken(done)
-        elif self._known.forked and not (self._tape.knows(identity) and not self._asked_for(kind, name, safety)):
-            await self._refuse_unknown(kind, name, safety, agreed=agreed)
+        elif self._known.forked and not (self._tape.knows(identity) and not self._asked_for(kind, name, safety, payload)):
+            await self._refuse_unknown(kind, name, safety, payload, agreed=agreed)
         future, source = self._loop.create_future(), None if done is None else done.source
         doubtful = base if safety is Safety.IRREVERSIBLE and kind != "body" else None
         item = self._tape.make(identity, safety)
@@ -137,18 +139,18 @@ class Effects:
             return False
         return not self._tape.knows(identity) or self._tape.knows(self._next(question))
 
-    def _asked_for(self, kind: str, name: str, safety: Safety) -> bool:
+    def _asked_for(self, kind: str, name: str, safety: Safety, arguments: Payload) -> bool:
         """Whether a person was asked, before a crash, if this may be done."""
-        return self._tape.knows(self._next(consent(kind, name, safety)[1]))
+        return self._tape.knows(self._next(consent(kind, name, safety, arguments)[1]))
 
-    async def _refuse_unknown(self, kind: str, name: str, safety: Safety, *, agreed: bool) -> None:
+    async def _refuse_unknown(self, kind: str, name: str, safety: Safety, arguments: Payload, *, agreed: bool) -> None:
         """In a fork, what its past does not have is done as its policies say: at once, after a person's word, or not at all."""
         policy = self._known.unmatched(kind, name, safety)
         if policy == "recorded":
             raise _not_recorded(kind, name)
         if policy != "ask" or agreed or self._permit is None or kind.startswith("ask"):
             return
-        asked, (_, question, _, _) = consent(kind, name, safety)
+        asked, (_, question, _, _) = consent(kind, name, safety, arguments)
         if await self.perform("ask", question, asked, Safety.READ, self._permit) != DO_IT:
             raise EffectFailedError(
                 f"somebody decided that {kind} {name!r} is not done in this fork", kind="declined", retryable=False

@@ -86,10 +86,13 @@ class Recordings(msgspec.Struct, frozen=True):
 NOTHING_KNOWN = Recordings()
 
 
-def consent(kind: str, name: str, safety: Safety) -> tuple[dict[str, Any], Base]:
-    """The question whether a fork may do something: its arguments, and what it is known by."""
-    question = f"Shall this fork do {kind} {name!r} now? It is {safety.value}."
-    asked = {"question": question, "choices": [DO_IT, LEAVE_IT]}
+def consent(kind: str, name: str, safety: Safety, arguments: Payload) -> tuple[dict[str, Any], Base]:
+    """The question whether a fork may do exactly this: its arguments, and what it is known by."""
+    given = "" if arguments.size <= len("null") else f" with {arguments.size:,} bytes of arguments"
+    if given and arguments.blob is None:
+        given = f" with {bytes(arguments.json).decode()}"
+    question = f"Shall this fork do {kind} {name!r}{given} now? It is {safety.value}."
+    asked = {"question": question, "choices": [DO_IT, LEAVE_IT], "about": arguments_hash(arguments)}
     return asked, ("ask", question[:80], arguments_hash(packed(asked)[0]), None)
 
 

@@ -72,6 +72,11 @@ class ProvingEffects(Effects):
 
     over: asyncio.Event
 
+    @property
+    def made(self) -> set[int]:
+        """The recorded requests that were made again, by version."""
+        return set(self._replayed)
+
     async def _after_the_tape(self) -> None:
         """What was never recorded is told at once: there is nothing to wait for."""
 
@@ -79,7 +84,7 @@ class ProvingEffects(Effects):
         """What had no outcome has none now."""
 
     def _wake(self) -> None:
-        if not self._waiting and not self.closed:
+        if not self._waiting and not self.closed and not self.over.is_set():
             self._waiting = True
             self._quiet.call(self._deliver_one)
 
@@ -121,14 +126,35 @@ async def relived(
         cut_off = outcome is None and not (effects is not None and effects.unmade)  # it would have asked, had it not been stopped
         return None if cut_off or _issued_again(task) else await _asked(witness, witness.asked, effects, task, started)
     if effects is not None and effects.unmade:
-        missing = effects.unmade[0]
-        version = next(item.version for item in task.tape if item.event is missing)
-        return Divergence("missing", version, task.path, task.attempt, said(missing, None, 0), "it does not ask for that")
+        return _missing(effects, task, found)
     if outcome is None:
         return None
     if found is None:
         return Divergence("missing", outcome.version, task.path, task.attempt, words(outcome), "it does not end")
     return await _compared(witness.log, outcome, found)
+
+
+def _missing(effects: ProvingEffects, task: StepTask, found: Outcome | None) -> Divergence:
+    """The first recorded request that was not made: it asks for a later one first, or ended without it."""
+    missing = effects.unmade[0]
+    version = next(item.version for item in task.tape if item.event is missing)
+    then = said(missing, None, 0)
+    ahead = [item for item in task.tape if item.version > version and item.version in effects.made]
+    if ahead and found is None:
+        return Divergence("order", version, task.path, task.attempt, then, f"first {said(ahead[0].event, None, 0)}")
+    today = "it does not ask for that" if found is None else f"{_end(found)}, without asking for that"
+    return Divergence("missing", version, task.path, task.attempt, then, today)
+
+
+def _end(found: Outcome) -> str:
+    """What an attempt came to, in words."""
+    if isinstance(found, Failed):
+        return f"step.failed: {found.failure.message}"
+    return (
+        said(StepCompleted(found.output, found.closes), None, 0)
+        if isinstance(found, Completed)
+        else f"step.skipped: {found.reason}"
+    )
 
 
 def _forget(executor: ProvingExecutor, witness: Witness) -> None:
@@ -172,6 +198,9 @@ async def _asked(
         then = alike[0].event
         text = await asked_otherwise(witness.log, then.arguments, asked.arguments, witness.fresh)
         return Divergence("arguments", alike[0].version, task.path, task.attempt, said(then, None, 0), today, text=text)
+    instead = next((item for item in task.tape if id(item.event) in left), None)
+    if instead is not None:
+        return Divergence("missing", instead.version, task.path, task.attempt, said(instead.event, None, 0), today)
     return Divergence("extra", started.version, task.path, task.attempt, "no such request", today)
 
 
@@ -194,10 +223,9 @@ async def _compared(log: Log, outcome: Recorded, found: Outcome) -> Divergence |
             event.failure.kind,
             _plain(event.failure.message),
         )
-        today = f"step.failed: {failure.message}"
+        today = _end(found)
     else:
-        same = isinstance(event, StepSkipped)
-        today = f"step.skipped: {found.reason}"
+        same, today = isinstance(event, StepSkipped), _end(found)
     return None if same else Divergence("arguments", outcome.version, path, attempt, said(event, None, 0), today, text=text)
 
 

@@ -182,7 +182,7 @@ def said(event: Event, step: str | None, attempt: int) -> str:
     """An event in one line: type, step and attempt, and what it holds beyond defaults."""
     held: dict[str, Any] = json.loads(codec.encode(event)[2])
     if isinstance(event, EffectRequested):
-        given = _shown(held["arguments"]) if "arguments" in held and event.kind != "model" else ""
+        given = _shown(held["arguments"]) if event.arguments.size > len("null") and event.kind != "model" else ""
         return f"{event.type}: {event.kind} {event.name!r}{f' with {given}' if given else ''}"
     about = ", ".join(f"{name} {_shown(value)}" for name, value in held.items() if value not in (None, "", [], {}))
     where = "" if step is None else f" {step}" + (f" (attempt {attempt})" if attempt else "")

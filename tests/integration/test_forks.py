@@ -17,7 +17,7 @@ from engine.context import SyncStepContext
 from engine.preparing import Preparing
 from engine.recordings import KINDS
 from store.mail import Mail, Message
-from store.state import StepStatus
+from store.state import RunState, StepStatus
 from store.streams import Author
 from tests.driving import engine_at, until
 from tests.integration.openai_server import openai_server
@@ -723,6 +723,36 @@ async def test_a_reuse_of_a_reuse_takes_what_that_took(tmp_path: Path) -> None:
             assert (
                 await engine.verify(each, versions({second: "two", third: "two", same: "one"}.get(each, "three")))
             ).divergence is None
+
+
+async def test_a_person_s_word_is_for_exactly_what_was_asked() -> None:
+    """One yes lets one charge be made: another amount asks anew, in a fork, in a reuse, at the beginning; the question shows it."""
+    pipeline = Pipeline("shop", params={"amount": 1}).step("pay", run=charge_param, max_retries=0)
+    async with engine_at() as engine:
+        run = await finished(engine, pipeline)
+        agreed = await engine.reuse(run, pipeline, {"amount": 5})
+        assert await engine.wait(agreed) == "waiting"
+        assert questions(await engine.view(agreed)) == [
+            """Shall this fork do once 'charge' with {"args":[5]} now? It is irreversible."""
+        ]
+        await engine.answer(agreed, "do it")
+        await engine.resume(agreed, pipeline)
+        assert (await engine.result(agreed)).final_output == {"charged": 5}
+        assert CALLS["charge"] == 2
+        same = await engine.reuse(agreed, pipeline, {"amount": 5})
+        assert (await engine.result(same)).final_output == {"charged": 5}
+        for other in (
+            await engine.reuse(agreed, pipeline, {"amount": 1_000}),
+            await engine.fork(agreed, None, {"params.amount": 2_000}, pipeline=pipeline),
+            await engine.fork(agreed, 1, {"params.amount": 2_500}, pipeline=pipeline),
+            await engine.fork(agreed, None, {"params.amount": 3_000, "policy.ask": {"stub": "do it"}}, pipeline=pipeline),
+        ):
+            assert await engine.wait(other) == "waiting"
+        assert CALLS["charge"] == 2
+
+
+def questions(state: RunState) -> list[str]:
+    return [effect.name for effect in state.open.values()]
 
 
 async def test_a_reuse_of_a_run_with_other_params_compares_with_those() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -255,6 +257,56 @@ async def test_the_request_that_is_another_is_told_among_others_of_its_name() ->
         assert found.recorded == """effect.requested: once 'same' with {"args": [{"deep": ["x", 3], "n": 3}]}"""
         changed = [(line.sign, line.text.strip()) for line in found.text.lines if line.sign != " "]
         assert changed == [("-", "3"), ("+", "4"), ("-", '"n": 3'), ("+", '"n": 4')]
+
+
+async def swapped(ctx: StepContext) -> list[Any]:
+    second = await touch(ctx, "two", 2)
+    return [await touch(ctx, "one", 1), second]
+
+
+async def breaks_first(ctx: StepContext) -> list[Any]:
+    raise LookupError("nowhere")
+
+
+async def renamed(ctx: StepContext) -> list[Any]:
+    return [await touch(ctx, "one", 1), await touch(ctx, "deux", 2)]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "version", "today"),
+    [
+        (swapped, "order", 4, "first effect.requested: once 'two'"),
+        (breaks_first, "missing", 4, "step.failed: LookupError: nowhere, without asking for that"),
+        (one_less, "missing", 6, "step.completed: output [1, 2], without asking for that"),
+        (renamed, "missing", 6, "effect.requested: once 'deux'"),
+    ],
+)
+async def test_what_is_done_instead_is_told(body: Any, kind: str, version: int, today: str) -> None:
+    """Another order, an error before, an end without it, another call in its place: the recorded request, and what comes today."""
+    async with engine_at() as engine:
+        run = await finished(engine, Pipeline("p").step("two", run=two))
+        found = (await proved(engine, run, Pipeline("p").step("two", run=body, max_retries=0))).divergence
+        assert found is not None
+        assert (found.kind, found.version, found.today) == (kind, version, today)
+        assert found.recorded == f"effect.requested: once '{'one' if version == 4 else 'two'}'"
+
+
+async def test_a_body_that_hangs_is_waited_for_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its time is given to it, and no core to the waiting."""
+    monkeypatch.setattr("engine.replay.attempts.SECONDS", 1.5)
+
+    async def hangs(ctx: StepContext) -> list[Any]:
+        found = await two(ctx)
+        await asyncio.sleep(60)
+        return found
+
+    async with engine_at() as engine:
+        run = await finished(engine, Pipeline("p").step("two", run=two))
+        used = time.process_time()
+        found = (await proved(engine, run, Pipeline("p").step("two", run=hangs))).divergence
+        assert found is not None
+        assert (found.kind, found.today) == ("missing", "it does not end")
+        assert time.process_time() - used < 0.7
 
 
 async def test_a_conversation_that_is_another_is_told_message_by_message() -> None:
