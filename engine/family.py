@@ -22,7 +22,7 @@ from engine.control import MOST_CHILDREN, signal
 from engine.definition import Definition
 from engine.errors import CommandRefusedError, EngineError
 from engine.files import ENDINGS
-from engine.graph import Plan
+from engine.graph import Plan, base_of
 from engine.pinning import need_bodies
 from engine.pipeline import Pipeline
 from engine.record import Added, added_to
@@ -33,9 +33,10 @@ from engine.runtime import Migration
 from engine.starting import Order
 from engine.steps import SELF, plain
 from engine.taking import Taking, taking_of
+from engine.tape import EFFECT_TYPES, identity_of
 from store import Driver, Lease, Log
 from store.errors import RunConflictError, RunNotFoundError
-from store.events import BudgetSet, Recorded, RunForked, RunId, Spent
+from store.events import BudgetSet, EffectRequested, Recorded, RunForked, RunId, Spent
 from store.state import RunState, RunStatus
 
 
@@ -108,6 +109,11 @@ class Family:
             raise EngineError(
                 f"it would be {depth} calls deep and max_depth is {self._keeper.max_depth}; end the recursion sooner or raise it."
             )
+        if (past := await self._begun_before(call)) is not None:
+            await self._fork(child, past, call.step)
+            driven = await self.take_up(child, call, caller, unpause=True)
+            if driven is not None:
+                return driven
         callee = self._found(call)
         settings = {**self._settings, **handed_down(self._definition, self._settings, call.step)}
         policies: list[Policy] = []
@@ -122,6 +128,61 @@ class Family:
         return await self._keeper.make(
             Order(child, callee.definition, callee.pipeline, given, settings, callee.target, cwd, called, depth, budget, policies)
         )
+
+    async def _begun_before(self, call: Call) -> RunId | None:
+        """The same child run as the run that this was forked from began it after the point, and did not hear the end of.
+
+        What a fork asks for anew is begun anew.
+        """
+        if not self._is_fork:
+            return None
+        log, line = self._keeper.log, self._run
+        await log.writer.call(lambda _: None)  # what was asked for may still be on its way to the disk
+        if (owner := await self._owner(line, call.request)) != line:
+            return await self._known(owner, call.request)
+        (mine,) = await log.events(line, after=call.request - 1, upto=call.request)
+        while (first := (await log.segments(line))[-1].first) > 1:
+            (begun,) = await log.events(line, after=first - 1, upto=first)
+            if line == self._run and await self._anew(call.step, first):
+                return None
+            parent, after = RunId(begun.event.parent), begun.event.version
+            events = await log.events(parent, after=after, upto=begun.event.reuse_upto, step=call.step, types=EFFECT_TYPES)
+            settled = {getattr(item.event, "request", None) for item in events}
+            for item in reversed(events):
+                same = isinstance(item.event, EffectRequested) and identity_of(item.event) == identity_of(mine.event)
+                if same and item.version not in settled:
+                    return await self._known(await self._owner(parent, item.version), item.version)
+            line = parent
+        return None
+
+    async def _anew(self, step: str, begun: int) -> bool:
+        """Whether the fork, which begins at that event, asks for the step's child runs anew."""
+        found = await circumstances(self._keeper.log, self._run)
+        again = any(edit.kind == "again" and edit.step == base_of(step) and at > begun for at, edit in found.edits)
+        policy = next((one for one in reversed(found.policies()) if one.fits("child", "")), None)
+        return again or (policy is not None and policy.word == "live")
+
+    async def _owner(self, run: RunId, version: int) -> RunId:
+        """The run of the lineage that recorded an event."""
+        return RunId(next(one.id for one in reversed(await self._keeper.log.segments(run)) if one.first <= version))
+
+    async def _known(self, caller: RunId, request: int) -> RunId | None:
+        """The child that a request called, if it was begun."""
+        child = RunId(f"{caller}.{request}")
+        try:
+            return child if await self._keeper.log.head(child) else None
+        except RunNotFoundError:
+            return None
+
+    async def _fork(self, child: RunId, past: RunId, step: str) -> None:
+        """Begin a child as a fork of another at its beginning: all that one came to is taken."""
+        log = self._keeper.log
+        made = await log.events(past, limit=2)
+        point = made[-1] if isinstance(made[-1].event, BudgetSet) else made[0]
+        now = max(time.time(), point.at)
+        forked = RunForked(past, point.version, await log.head(past), caller=self._run, caller_step=step)
+        batch = [Recorded(point.version + 1, now, forked, actor="caller")]
+        await (await log.fork(child, past, point.version, batch, driver=Driver.current())).release()
 
     def more(self, call: Call, caller: RunState, child: RunState, called: Definition) -> dict[str, float]:
         """See `Home.more`."""

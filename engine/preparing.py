@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from engine.commands import QUESTIONS
 from engine.executor import StepTask
 from engine.graph import COMPENSATE, base_of
 from engine.names import Decoded, given_versions, known_texts, names_of
@@ -45,6 +46,12 @@ class Preparing:
         self._unknown = NOTHING_KNOWN if policies is None else Recordings(policies=policies, forked=True)
         self._state = record.state
         self.outputs = Outputs(log, lease, record.plan, record.state)
+
+    def stood_in(self) -> set[str]:
+        """The steps whose open question a policy answers: they wait for nobody."""
+        known = self._unknown if self._taking is None else Recordings(policies=self._taking.policies)
+        asked = (effect for effect in self._state.open.values() if effect.kind in QUESTIONS)
+        return {effect.step for effect in asked if known.stands_in(effect.kind, effect.name)} if known.policies else set()
 
     async def task(self, path: str, attempt: int, tape: Sequence[Recorded]) -> StepTask:
         """One attempt as a value: its inputs, the words of the moment, and what earlier attempts did for good."""

@@ -22,6 +22,9 @@ POLICIES = ("cached", "live", "recorded", "ask")
 DO_IT, LEAVE_IT = "do it", "leave it"
 """The answers to whether a fork may do something."""
 
+MAY_IT = "Shall this fork do"
+"""How the question begins whether it may; no policy answers that one."""
+
 RECORDING = "recording"
 """The actor of what a fork took from its parent's tape."""
 
@@ -79,6 +82,11 @@ class Recordings(msgspec.Struct, frozen=True):
             return "live" if kind in OWN or safety is Safety.PURE else policy.word
         return "ask" if safety is Safety.IRREVERSIBLE else "live"
 
+    def stands_in(self, kind: str, name: str) -> bool:
+        """Whether a policy says what such an effect comes back with."""
+        policy = None if name.startswith(MAY_IT) else self._policy(kind, name)
+        return policy is not None and policy.stub is not None
+
     def _policy(self, kind: str, name: str) -> Policy | None:
         return next((policy for policy in reversed(self.policies) if policy.fits(kind, name)), None)
 
@@ -91,7 +99,7 @@ def consent(kind: str, name: str, safety: Safety, arguments: Payload) -> tuple[d
     given = "" if arguments.size <= len("null") else f" with {arguments.size:,} bytes of arguments"
     if given and arguments.blob is None:
         given = f" with {bytes(arguments.json).decode()}"
-    question = f"Shall this fork do {kind} {name!r}{given} now? It is {safety.value}."
+    question = f"{MAY_IT} {kind} {name!r}{given} now? It is {safety.value}."
     asked = {"question": question, "choices": [DO_IT, LEAVE_IT], "about": arguments_hash(arguments)}
     return asked, ("ask", question[:80], arguments_hash(packed(asked)[0]), None)
 

@@ -348,7 +348,7 @@ class Runtime:
             return True
         running = len(self._record.running)
         if running and (self.children.resting or self._around.asks):
-            running -= len(resting_steps(self.state))
+            running -= len(resting_steps(self.state) - self._preparing.stood_in())
         return not running
 
     async def _settled(self) -> bool:

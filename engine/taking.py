@@ -76,7 +76,7 @@ class Taking:
     ) -> None:  # fmt: skip
         self.affected = affected
         self._log, self._run, self._sources, self._tape = log, run, sources, tape
-        self._policies, self._edited, self._addressed, self._anew = policies, edited or {}, addressed, anew
+        self.policies, self._edited, self._addressed, self._anew = policies, edited or {}, addressed, anew
         self._stale = stale
         self._waiting: list[tuple[float, int, Turn]] = []
         self._offered = itertools.count()
@@ -253,7 +253,7 @@ class Taking:
             point = self._sources[0].after
             done = {key: held for key, held in done.items() if key[0] != "receive" or held.source[1] <= point}
         done.update(self._edited.get(path, {}))
-        return Recordings(done, self._policies, forked=True)
+        return Recordings(done, self.policies, forked=True)
 
 
 def _shares(one: Turn, other: Turn) -> bool:

@@ -519,10 +519,11 @@ async def test_what_stands_in_for_an_answer_needs_nobody(deep: int) -> None:
     async with engine_at() as engine:
         run = await engine.start(pipeline)
         assert await engine.wait(run) == "waiting"
-        fork = await engine.fork(run, 1, {"policy.ask": {"stub": "yes"}}, pipeline=pipeline)
-        assert await engine.wait(fork) is None
-        assert (await engine.result(fork)).final_output == [1, "yes", 1]
-        assert (await engine.verify(fork, pipeline)).divergence is None
+        for at in range(1, await engine.log.head(run) + 1):
+            fork = await engine.fork(run, at, {"policy.ask": {"stub": "yes"}}, pipeline=pipeline)
+            assert await engine.wait(fork) is None, at
+            assert (await engine.result(fork)).final_output == [1, "yes", 1]
+            assert (await engine.verify(fork, pipeline)).divergence is None
 
 
 async def asks_then_touches(ctx: StepContext, one: int) -> Any:
@@ -561,6 +562,49 @@ async def test_an_attempt_stopped_while_its_tape_is_read_is_left_out(tmp_path: P
 
 async def hangs_alone(ctx: StepContext) -> Any:
     return await hangs_once(ctx, 0)
+
+
+async def reads_pays_asks(ctx: StepContext, one: int) -> Any:
+    read = await ctx.once("read", counted("read"), one, safety="read")
+    paid = await ctx.once("paid", counted("paid"), one, safety="irreversible")
+    return [read, paid, await ctx.ask("Go on?")]
+
+
+def counted(name: str) -> Any:
+    def world(given: int) -> int:
+        CALLS[name] += 1
+        return CALLS[name]
+
+    return world
+
+
+async def calls_child(ctx: StepContext) -> Any:
+    return await ctx.child(Pipeline("within").step("one", run=inner_one).step("two", run=reads_pays_asks, depends_on=["one"]))
+
+
+@pytest.mark.parametrize("deep", [1, 2, 3])
+async def test_a_fork_takes_what_a_child_has_done_that_began_after_its_point(deep: int) -> None:
+    """The child waits for a person: wherever its caller is forked, before it was called too, nothing of it is done again."""
+    pipeline = Pipeline("p").step("child", run=calls_child, max_retries=0)
+    for level in range(deep - 1):
+        pipeline = Pipeline(f"around{level}").step("child", pipeline=pipeline, max_retries=0)
+    async with engine_at() as engine:
+        run = await engine.start(pipeline)
+        assert await engine.wait(run) == "waiting"
+        assert CALLS == {"inner one": 1, "read": 1, "paid": 1}
+        for at in range(1, await engine.log.head(run) + 1):
+            fork = await engine.fork(run, at, pipeline=pipeline)
+            assert await engine.wait(fork) == "waiting", at
+            lowest = [one async for one in below(engine, fork)][-1]
+            assert questions(await engine.view(lowest)) == ["Go on?"], at
+            await engine.answer(lowest, "yes")
+            await engine.resume(fork, pipeline)
+            assert (await engine.result(fork)).final_output == [1, 1, "yes"], at
+            assert (await engine.verify(fork, pipeline)).divergence is None
+        assert CALLS == {"inner one": 1, "read": 1, "paid": 1}
+        anew = await engine.fork(run, 1, {"child.again": True}, pipeline=pipeline)
+        await engine.wait(anew)
+        assert CALLS["read"] == 2
 
 
 async def test_a_policy_is_about_a_kind_of_effects_that_there_is() -> None:
