@@ -53,15 +53,19 @@ class Room:
             self._left = max(EVERY, int(self.wanted / self._each))  # by then it is used up
 
     def make(self, connection: sqlite3.Connection) -> None:
-        """Make the log longer by what is wanted: pages that do not fit the cache are written to it, and then given up."""
+        """Make the log longer by what is wanted: pages that do not fit the cache are written to it, and then given up.
+
+        Where that cannot be done (a full disk, a lock, a damaged file) it stays as long as it is; the commit that follows says what
+        is wrong, to those who wait for it.
+        """
         wanted, self.wanted = self.wanted, 0
-        (cache,) = connection.execute("PRAGMA cache_size").fetchone()
-        try:
-            connection.execute("PRAGMA cache_size = 16")
-            with suppress(sqlite3.OperationalError):  # no room on the disk, or another process writes: it stays as long as it is
+        with suppress(sqlite3.Error):
+            (cache,) = connection.execute("PRAGMA cache_size").fetchone()
+            try:
+                connection.execute("PRAGMA cache_size = 16")
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute("INSERT INTO meta(name, value) VALUES ('room', zeroblob(?))", (wanted,))
-        finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            connection.execute(f"PRAGMA cache_size = {cache}")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                connection.execute(f"PRAGMA cache_size = {cache}")

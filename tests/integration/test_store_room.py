@@ -7,6 +7,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from store import Log, RunId
 from store.room import ENOUGH, EVERY, PAGE, Room
 from tests.happenings import lines
@@ -98,3 +100,17 @@ def test_another_process_that_writes_is_not_waited_for_twice(tmp_path: Path) -> 
         assert not mine.in_transaction
         assert room.wanted == 0
         other.execute("ROLLBACK")
+
+
+def test_a_damaged_file_is_left_to_the_commit_that_follows(tmp_path: Path) -> None:
+    """Room is made between commits, where nobody waits: what is wrong with the file is said by the next commit."""
+    path = tmp_path / "plain.db"
+    path.write_bytes(b"no store at all" * 1_000)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        room = Room(str(path))
+        room.wanted = 100_000
+        room.make(connection)
+        assert not connection.in_transaction
+        assert room.wanted == 0
+        with pytest.raises(sqlite3.DatabaseError):
+            connection.execute("BEGIN IMMEDIATE")
