@@ -34,9 +34,8 @@ def of_body(
     elif step.pipeline is not None:
         yield from _called(step.pipeline, f"{where}.pipeline")
     elif step.goal is not None:
-        if not isinstance(step.goal, str) or not step.goal.strip():
-            yield Problem(f"{where}.goal", "is empty; say what the model should achieve")
-        if model is None and step.model is None and known_agent:
+        yield from _goal(step.goal, f"{where}.goal")
+        if not callable(step.goal) and model is None and step.model is None and known_agent:
             yield Problem(where, f"has a goal but {WAYS}")
     elif step.run is not None:
         free = {*step.needs, *names_of_group(step), *(given or ())}
@@ -48,6 +47,15 @@ def of_body(
     if step.compensate is not None and has_body(step):
         free = {"output", *(given or ())}
         yield from _function(step.compensate, f"{where}.compensate", free, given, known)
+
+
+def _goal(goal: Any, where: str) -> Iterator[Problem]:
+    if callable(goal):
+        yield Problem(where, "is a function; give it as run=...")
+    elif not isinstance(goal, str):
+        yield Problem(where, f"is {goal!r}, not a text; say what the model should achieve")
+    elif not goal.strip():
+        yield Problem(where, "is empty; say what the model should achieve")
 
 
 def _called(called: Any, where: str) -> Iterator[Problem]:

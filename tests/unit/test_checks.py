@@ -71,6 +71,8 @@ CASES: list[tuple[Pipeline, str]] = [
     (Pipeline("p").step("x"), "steps.x: has neither a goal nor a function nor a pipeline; give goal=..., run=... or pipeline=..."),
     (Pipeline("p").step("x", "Say", run=fine), "steps.x: has goal and run; keep one"),
     (Pipeline("p").step("x", "  "), "steps.x.goal: is empty; say what the model should achieve"),
+    (Pipeline("p").step("x", fine), "steps.x.goal: is a function; give it as run=..."),  # type: ignore[arg-type]
+    (Pipeline("p").step("x", 5), "steps.x.goal: is 5, not a text; say what the model should achieve"),  # type: ignore[arg-type]
     (Pipeline("p").step("x", run=5), "steps.x.run: is 5, which cannot be called; give a function"),
     (Pipeline("p").step("x", run=only_by_position), "steps.x.run: takes 'x' by position only"),
     (
